@@ -1,0 +1,1 @@
+"""Data sets, laid out as in LAVIS: builders, data sets, and the embedded FashionGen-Mini."""

@@ -1,0 +1,19 @@
+"""The folder for data that we make ourselves."""
+
+import os
+from pathlib import Path
+
+from lavis.common.registry import registry
+
+
+def cache_folder() -> Path:
+    """FASHIONFAE_CACHE where it is set, else LAVIS's cache folder where that exists, else the user's own.
+
+    LAVIS's default is a path inside its authors' machine, hence the question whether it exists.
+    """
+    if os.environ.get("FASHIONFAE_CACHE"):
+        return Path(os.environ["FASHIONFAE_CACHE"]).expanduser()
+    lavis_cache = Path(registry.get_path("cache_root")).expanduser()
+    if lavis_cache.is_dir():
+        return lavis_cache
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fashionfae-lavis"

@@ -1,0 +1,60 @@
+"""Builders of FashionGen and of FashionGen-Mini, which is drawn into the same files."""
+
+from pathlib import Path
+
+from lavis.common.registry import registry
+from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
+
+from fashionfae_lavis.datasets.builders.cache import cache_folder
+from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "datasets"
+TRAIN_FILE = "fashiongen_256_256_train.h5"
+VALIDATION_FILE = "fashiongen_256_256_validation.h5"
+
+
+@registry.register_builder("fashiongen")
+class FashionGenBuilder(BaseDatasetBuilder):
+    """Splits `train` (a product per item) and `val` (an image per item) from the files in one folder.
+
+    The folder is `build_info.images.storage`: a relative path is below the cache folder, null is
+    `<cache>/fashiongen`. Raises UserError for files that are missing or unusable.
+    """
+
+    train_dataset_cls = FashionGenDataset
+    eval_dataset_cls = FashionGenEvalDataset
+    DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashiongen.yaml")}
+
+    def folder(self) -> Path:
+        """Where the two files are. An absolute `storage`, or one with `~`, is taken as it is."""
+        storage = self.config.build_info.get(self.data_type).storage
+        return cache_folder() / Path(storage or "fashiongen").expanduser()
+
+    def _download_data(self):
+        """FashionGen cannot be downloaded: a missing file is reported when it is opened."""
+
+    def build(self) -> dict:
+        self.build_processors()
+        train = self.train_dataset_cls(
+            self.folder() / TRAIN_FILE,
+            self.vis_processors["train"],
+            self.text_processors["train"],
+            double_view=self.config.get("double_view", False),
+        )
+        validation = self.eval_dataset_cls(
+            self.folder() / VALIDATION_FILE, self.vis_processors["eval"], self.text_processors["eval"]
+        )
+        return {"train": train, "val": validation}
+
+
+@registry.register_builder("fashiongen_mini")
+class FashionGenMiniBuilder(FashionGenBuilder):
+    """As FashionGen, from files that are drawn at first use."""
+
+    DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashiongen_mini.yaml")}
+
+    def _download_data(self):
+        # Imported here: only the process that draws needs the drawing code.
+        from fashionfae_lavis.datasets.fashiongen_mini import prepare
+
+        prepare(self.folder())

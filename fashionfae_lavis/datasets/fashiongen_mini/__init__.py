@@ -1,0 +1,95 @@
+"""FashionGen-Mini: a drawn fashion data set in FashionGen's file format, made on this machine when first asked for.
+
+Products differ in attributes that can be seen and that their texts name (`attributes`, `drawing`, `copywriting`).
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from fashionfae_lavis.datasets.fashiongen_mini.attributes import VISIBLE, sample_products
+from fashionfae_lavis.datasets.fashiongen_mini.wording import VALUE_WORDS
+from fashionfae_lavis.datasets.fashiongen_mini.writing import write_split
+from fashionfae_lavis.errors import UserError
+
+__all__ = ["ATTRIBUTE_WORDS", "FILE_NAMES", "prepare"]
+
+# Counts every change of what is drawn or written: files of another version are made anew.
+GENERATOR_VERSION = 1
+FILE_NAMES = {
+    "train": "fashiongen_256_256_train.h5",
+    "validation": "fashiongen_256_256_validation.h5",
+}
+# Visible attribute -> the single words, after normalisation, that name its values in titles and descriptions.
+ATTRIBUTE_WORDS = {name: tuple(" ".join(VALUE_WORDS[name].values()).split()) for name in VISIBLE}
+
+
+def prepare(
+    folder: Path,
+    train_products: int = 3000,
+    validation_products: int = 1020,
+    image_size: int = 256,
+    seed: int = 0,
+) -> None:
+    """Draws both files into `folder`, about three images a product, unless they are there already.
+
+    A file appears under its name only when it is whole. Processes that call this at the same time wait for the first.
+    Raises UserError when the folder cannot be written or is full.
+    """
+    folder = Path(folder)
+    wanted = {
+        folder / FILE_NAMES[split]: {
+            "generator_version": GENERATOR_VERSION,
+            "split": split,
+            "products": count,
+            "image_size": image_size,
+            "seed": seed,
+        }
+        for split, count in (("train", train_products), ("validation", validation_products))
+    }
+    if all(_is_whole(path, marks) for path, marks in wanted.items()):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / ".lock"):
+            for path, marks in wanted.items():
+                _write_once(path, marks)
+    except OSError as error:
+        raise UserError(
+            f"cannot draw FashionGen-Mini into {folder} ({error.strerror or error}): "
+            "make room there or set FASHIONFAE_CACHE to another folder"
+        ) from error
+
+
+def _write_once(path: Path, marks: dict) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)  # left by a run that was killed
+    if _is_whole(path, marks):
+        return
+    products = sample_products(marks["split"], marks["products"], marks["seed"])
+    try:
+        write_split(temporary, products, marks["image_size"], marks, processes=min(8, os.cpu_count() or 1))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path, marks: dict) -> bool:
+    """True when the file is there, opens, and was made by this recipe."""
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: file.attrs.get(name) for name in marks} == marks
+    except OSError:
+        return False
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Waits until no other process holds the lock. A POSIX lock: one whose holder was killed is free again."""
+    with open(path, "w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,109 @@
+"""A garment as a list of filled shapes and lines, painted back to front.
+
+Shapes are in garment units: x to the right from the centre line, y down from the base of the neck, about 100 to the
+distance from shoulder to waist. Each names the layer of cloth it is made of; `drawing` gives the layers their looks.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+Points = np.ndarray  # (n, 2)
+
+
+class Layer(IntEnum):
+    NOTHING = 0
+    BODY = 1
+    LEFT = 2  # left and right of the picture: cloth turned along a sleeve
+    RIGHT = 3
+    TRIM = 4  # plain cloth of the garment's own colour: ribs, collars, pockets
+    CONTRAST = 5
+    INSIDE = 6
+    OUTLINE = 7
+    SEAM = 8
+    METAL = 9
+    BUTTON = 10
+    BELT = 11
+
+
+def curve(*points: tuple[float, float], steps: int = 7) -> Points:
+    """A smooth line through the points (Catmull-Rom spline)."""
+    p = np.array([points[0], *points, points[-1]], float)
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
+    pieces = []
+    for a, b, c, d in zip(p, p[1:], p[2:], p[3:], strict=False):
+        pieces.append(b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))))
+    return np.concatenate([*pieces, p[-1:]])
+
+
+def mirror(points: Points) -> Points:
+    """The same shape on the other side of the centre line."""
+    return np.asarray(points, float) * (-1, 1)
+
+
+def join(*pieces: object) -> Points:
+    """One outline from points and curves."""
+    return np.concatenate([np.atleast_2d(np.asarray(piece, float)) for piece in pieces])
+
+
+def whole(half: Points) -> Points:
+    """The closed outline whose right half runs from the top of the centre line to its bottom."""
+    return join(half, mirror(half)[::-1])
+
+
+class Sketch:
+    """Collects shapes; `paint` puts them on a map of layers."""
+
+    def __init__(self) -> None:
+        self._shapes: list[tuple[Points, Layer, float | None]] = []
+
+    def fill(self, points: Points, layer: Layer, outline: bool = True) -> None:
+        """A filled shape, with a line around it."""
+        points = np.asarray(points, float)
+        self._shapes.append((points, layer, None))
+        if outline:
+            self.line(join(points, points[:1]), Layer.OUTLINE)
+
+    def line(self, points: Points, layer: Layer, width: float = 0.0) -> None:
+        """A line of that width in garment units, a thin one by default."""
+        self._shapes.append((np.asarray(points, float), layer, width))
+
+    def band(self, points: Points, layer: Layer, width: float) -> None:
+        """A line of cloth with an outline on both sides."""
+        self.line(points, Layer.OUTLINE, width + 1.6)
+        self.line(points, layer, width)
+
+    def dot(self, x: float, y: float, radius: float, layer: Layer) -> None:
+        """A round button with an outline."""
+        turn = np.linspace(0, 2 * np.pi, 16)
+        ring = np.stack([np.cos(turn), np.sin(turn)], 1)
+        self.fill((x, y) + ring * (radius + 0.9), Layer.OUTLINE, outline=False)
+        self.fill((x, y) + ring * radius, layer, outline=False)
+
+    def layers(self) -> set[Layer]:
+        """The layers that it is made of."""
+        return {layer for _, layer, _ in self._shapes}
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """left, top, right, bottom of all filled shapes."""
+        points = np.concatenate([points for points, _, width in self._shapes if width is None])
+        return (*points.min(0), *points.max(0))
+
+    def paint(self, place: Callable[[Points], Points], side: int, scale: float, thin: float) -> Image.Image:
+        """A (side, side) image whose values are layers.
+
+        `place` maps garment units to pixels, `scale` is pixels per unit for widths, `thin` the pixels of a thin line.
+        """
+        image = Image.new("L", (side, side), Layer.NOTHING)
+        draw = ImageDraw.Draw(image)
+        ends = np.cumsum([len(points) for points, _, _ in self._shapes])
+        placed = np.split(place(np.concatenate([points for points, _, _ in self._shapes])), ends[:-1])
+        for points, (_, layer, width) in zip(placed, self._shapes, strict=True):
+            flat = points.ravel().tolist()
+            if width is None:
+                draw.polygon(flat, fill=int(layer))
+            else:
+                draw.line(flat, fill=int(layer), width=max(1, round(width * scale or thin)), joint="curve")
+        return image

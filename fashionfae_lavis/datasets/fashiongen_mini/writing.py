@@ -1,0 +1,124 @@
+"""Writes a split of FashionGen-Mini as an HDF5 file of FashionGen's schema (16 keys).
+
+Worker processes draw and compress; the calling process only stores, so that memory stays small. Each product has
+random streams of its own: the file does not depend on the number of workers.
+"""
+
+import multiprocessing
+import sys
+import zlib
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from fashionfae_lavis.datasets.fashiongen_mini.attributes import Product
+from fashionfae_lavis.datasets.fashiongen_mini.copywriting import write_texts
+from fashionfae_lavis.datasets.fashiongen_mini.drawing import choose_poses, draw_views
+
+COMPRESSION_LEVEL = 3
+
+
+def write_split(
+    path: Path, products: list[Product], image_size: int, marks: dict, processes: int = 2
+) -> None:
+    """Draws the products into `path`; `marks` become attributes of the file. Raises OSError when it cannot."""
+    poses = [choose_poses(product) for product in products]
+    rows = sum(map(len, poses))
+    with h5py.File(path, "w") as file:
+        file.attrs.update(marks)
+        for name, column in _columns(products, poses).items():
+            file.create_dataset(name, data=column if name == "index_2" else column[:, None])
+        shape = (rows, image_size, image_size, 3)
+        images = file.create_dataset(
+            "input_image",
+            shape,
+            "uint8",
+            chunks=(1, *shape[1:]),
+            compression="gzip",
+            compression_opts=COMPRESSION_LEVEL,
+        )
+        row = 0
+        with tqdm(total=rows, desc=f"drawing {path.name.removesuffix('.tmp')}", unit="image") as bar:
+            for views in _drawn(products, image_size, processes):
+                for view in views:
+                    # The workers have compressed the chunks already: they bypass the filter.
+                    images.id.write_direct_chunk((row, 0, 0, 0), view)
+                    row += 1
+                bar.update(len(views))
+
+
+def fields_of(product: Product) -> dict[str, str]:
+    """The text fields of a product, under the names that models read them by."""
+    return {
+        **write_texts(product),
+        "category": product.category,
+        "sub category": product.subcategory,
+        "gender": product.gender,
+        "season": product.season,
+        "composition": product.composition,
+    }
+
+
+def _columns(products: list[Product], poses: list[list[str]]) -> dict[str, np.ndarray]:
+    """All columns but the images, one entry per view: byte strings in ISO-8859-1 and numbers."""
+    views = [len(names) for names in poses]
+    fields = [fields_of(product) for product in products]
+
+    def text(values: list[str]) -> np.ndarray:
+        return np.repeat(np.array([value.encode("iso-8859-1") for value in values]), views)
+
+    rows = np.arange(sum(views))
+    return {
+        "index": rows,
+        "index_2": rows,
+        "input_brand": text([product.brand for product in products]),
+        "input_category": text([field["category"] for field in fields]),
+        "input_composition": text([field["composition"] for field in fields]),
+        "input_concat_description": text([f"{field['title']}. {field['description']}" for field in fields]),
+        "input_department": text(["CLOTHING"] * len(products)),
+        "input_description": text([field["description"] for field in fields]),
+        "input_gender": text([field["gender"] for field in fields]),
+        "input_msrpUSD": np.repeat(np.array([product.price for product in products], "float32"), views),
+        "input_name": text([field["title"] for field in fields]),
+        "input_pose": np.array([pose.encode() for names in poses for pose in names]),
+        "input_productID": np.repeat([product.product_id for product in products], views),
+        "input_season": text([field["season"] for field in fields]),
+        "input_subcategory": text([field["sub category"] for field in fields]),
+    }
+
+
+def _drawn(products: list[Product], image_size: int, processes: int) -> Iterator[list[bytes]]:
+    """The compressed views of each product, in order. Worker i draws every `processes`-th product from the i-th.
+
+    One pipe for each worker rather than a pool: a full pipe makes a worker wait, and a worker whose reader was
+    killed ends with it.
+    """
+    # Workers use neither threads nor torch, so a fork is safe, and it spares them the imports of the caller.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    workers, receivers = [], []
+    try:
+        for i in range(processes):
+            receiver, sender = context.Pipe(duplex=False)
+            arguments = (products[i::processes], image_size, sender)
+            workers.append(context.Process(target=_draw, args=arguments, daemon=True))
+            workers[-1].start()
+            sender.close()
+            receivers.append(receiver)
+        for index in range(len(products)):
+            yield receivers[index % processes].recv()
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _draw(products: list[Product], image_size: int, sender: Connection) -> None:
+    try:
+        for product in products:
+            sender.send([zlib.compress(view, COMPRESSION_LEVEL) for view in draw_views(product, image_size)])
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass  # nobody wants the drawings any more

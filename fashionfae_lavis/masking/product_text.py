@@ -1,0 +1,75 @@
+"""A product's fields as one text: description and attribute prompts (FashionFAE, arXiv 2412.19997)."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from fashionfae_lavis.errors import UserError
+
+FIELDS = ("title", "description", "category", "sub category", "gender", "season", "composition")
+ATTRIBUTES = FIELDS[2:]
+TEXT_MODES = ("description", "description+attributes")
+SEPARATOR = " [SEP] "
+
+# Sentence marks part words, except inside a number; the release deletes them and glues two words together.
+_PARTING = re.compile(r"<br\s*/?>|[-/\u2013\u2014]|(?<!\d)[.,;:!?]|[.,;:!?](?!\d)")
+_REMOVED = re.compile(r"[^\w\s]|_")
+_SEASON = re.compile(r"(ss|fw) ?(\d{4})")
+_SEASON_NAMES = {"ss": "spring summer", "fw": "fall winter"}
+
+
+def normalise(text: str) -> str:
+    """Lower-case words with single spaces: `<br>`, dashes and `/` become spaces, punctuation goes."""
+    return " ".join(_REMOVED.sub("", _PARTING.sub(" ", text.lower())).split())
+
+
+def expand_season(season: str) -> str:
+    """`SS2017` -> `spring summer 2017`, `FW2016` -> `fall winter 2016`; anything else is only normalised."""
+    text = normalise(season)
+    code = _SEASON.fullmatch(text)
+    return f"{_SEASON_NAMES[code[1]]} {code[2]}" if code else text
+
+
+def field_words(fields: Mapping[str, str], name: str) -> list[str]:
+    """The normalised words of one of FIELDS, none where it is empty or missing."""
+    value = fields.get(name) or ""
+    return (expand_season(value) if name == "season" else normalise(value)).split()
+
+
+def description_words(fields: Mapping[str, str]) -> list[str]:
+    """The words of title and description."""
+    return field_words(fields, "title") + field_words(fields, "description")
+
+
+def attribute_words(fields: Mapping[str, str]) -> dict[str, list[str]]:
+    """The words of each of the ATTRIBUTES that the product has, in their order."""
+    values = {name: field_words(fields, name) for name in ATTRIBUTES}
+    return {name: words for name, words in values.items() if words}
+
+
+def prompt_template(name: str) -> list[str]:
+    """The words before a value: `the image <name> is`."""
+    return ["the", "image", *name.split(), "is"]
+
+
+def shuffled(names: list[str], rng: np.random.Generator) -> list[str]:
+    """The names in random order."""
+    return [names[i] for i in rng.permutation(len(names))]
+
+
+def fashion_text(fields: Mapping[str, str], mode: str, rng: np.random.Generator | None = None) -> str:
+    """One product's text in one of TEXT_MODES; empty and missing fields are left out.
+
+    `description`: `the image description is <title> <description>`.
+    `description+attributes`: that, ` [SEP] ` and `the image <name> is <value>` for each of the ATTRIBUTES,
+    in their order or shuffled by `rng`. Raises UserError for another mode.
+    """
+    if mode not in TEXT_MODES:
+        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(TEXT_MODES)}")
+    text = " ".join(prompt_template("description") + description_words(fields))
+    values = attribute_words(fields)
+    if mode == "description" or not values:
+        return text
+    order = list(values) if rng is None else shuffled(list(values), rng)
+    return text + SEPARATOR + " ".join(" ".join(prompt_template(name) + values[name]) for name in order)

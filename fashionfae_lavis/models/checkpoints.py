@@ -1,0 +1,125 @@
+"""Reading and writing checkpoints: whole or not at all, and without running code from a file."""
+
+import json
+import os
+import pickle
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from fashionfae_lavis.errors import UserError
+
+
+def save_atomically(obj, path: str | Path) -> None:
+    """``torch.save`` to a temporary file beside ``path``, renamed when it is complete.
+
+    Raises:
+        UserError: disk full or folder not writable; a file that was at ``path`` is still there, untouched.
+    """
+    with _replacing(Path(path)) as temporary:
+        torch.save(obj, temporary)
+
+
+def save_safetensors(model_state: dict[str, torch.Tensor], config: dict, path: str | Path) -> None:
+    """Weights and configuration in one safetensors file, written like :func:`save_atomically`.
+
+    A tensor that goes by several names (tied weights) is stored once.
+    """
+    tensors, first_name, aliases = {}, {}, {}
+    for name, tensor in model_state.items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        owner = first_name.setdefault(place, name) if tensor.numel() else name
+        if owner == name:
+            tensors[name] = tensor.detach().cpu().contiguous().clone()
+        else:
+            aliases[name] = owner
+    with _replacing(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata={"config": json.dumps(config), "aliases": json.dumps(aliases)})
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Content of a ``.pth`` checkpoint or of a ``.safetensors`` file, on the CPU.
+
+    Returns:
+        dict with at least ``model`` (name -> tensor); ours also hold ``config`` (plain dict).
+
+    Raises:
+        UserError: the file is missing, damaged, no checkpoint, or one that only pickle could open.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint file {path}.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
+    return content
+
+
+def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | Path) -> None:
+    """Load every weight and buffer of ``model``; ``path`` is only named in the error.
+
+    Raises:
+        UserError: a name is missing, unexpected, or of another shape.
+    """
+    expected = model.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in state]
+    problems += [f"{name} is unknown" for name in state if name not in expected]
+    problems += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = ", ".join(problems[:3]) + (", ..." if len(problems) > 3 else "")
+        raise UserError(f"{path} is of another architecture: {len(problems)} tensors do not fit ({shown}).")
+    model.load_state_dict(state)
+
+
+def _read_torch(path: Path):
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path):
+            raise UserError(
+                f"{path} is not opened, as it holds Python objects and could run code: "
+                "save its weights as plain tensors."
+            ) from error
+        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+
+
+def _read_safetensors(path: Path) -> dict:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+    for name, owner in json.loads(metadata.get("aliases", "{}")).items():
+        tensors[name] = tensors[owner]
+    content = {"model": tensors}
+    if "config" in metadata:
+        content["config"] = json.loads(metadata["config"])
+    return content
+
+
+@contextmanager
+def _replacing(path: Path):
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, else remove it."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
+        reason = str(error).splitlines()[0]
+        raise UserError(f"Cannot write {path} ({reason}): free some space or use another folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

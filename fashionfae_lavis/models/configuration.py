@@ -1,0 +1,50 @@
+"""Where the model configurations lie, and how a model type or a checkpoint becomes one."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.checkpoints import read_checkpoint
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def model_config_path(name: str) -> str:
+    """Absolute path, which LAVIS's join with its own library root leaves as it is."""
+    return str(PACKAGE / "configs" / "models" / f"{name}.yaml")
+
+
+def shipped(folder: str, name: str) -> str:
+    """The file or folder of this name that ships with the package, else the name itself (a path or a hub id)."""
+    path = PACKAGE / folder / name
+    return str(path) if path.exists() else str(name)
+
+
+def load_model_config(model_cls, model_type: str | None) -> DictConfig:
+    """Configuration with `model` and `preprocess` of a model type (None: the default), or of a checkpoint's path.
+
+    Raises:
+        UserError: neither a known type nor a checkpoint that says what it is of.
+    """
+    types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
+    model_type = model_type or model_cls.DEFAULT_MODEL_TYPE
+    if model_type in types:
+        return OmegaConf.load(types[model_type])
+    if Path(model_type).suffix not in (".pth", ".safetensors") and not Path(model_type).exists():
+        close = get_close_matches(model_type, types, 1)
+        hint = f' (did you mean "{close[0]}"?)' if close else ""
+        raise UserError(
+            f'Unknown model type "{model_type}"{hint}: use one of {", ".join(types)}, or the path of a checkpoint.'
+        )
+    config = read_checkpoint(model_type).get("config") or {}
+    if "model" not in config:
+        raise UserError(f"{model_type} holds no model configuration, so it is not one of our checkpoints.")
+    base = OmegaConf.load(types[config["model"].get("model_type", model_cls.DEFAULT_MODEL_TYPE)])
+    merged = OmegaConf.merge(base, {"model": config["model"]})
+    # The checkpoint's own weights replace whatever its run started from.
+    merged.model.update(load_finetuned=True, finetuned=str(model_type))
+    if merged.model.get("image_tokenizer"):
+        merged.model.image_tokenizer.weights = None
+    return merged

@@ -1,0 +1,76 @@
+"""Image encoder: a timm ViT that returns every token, and the pooled tokens that enter fusion."""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from fairscale.nn.checkpoint.checkpoint_activations import checkpoint_wrapper
+from timm.models.vision_transformer import Attention, VisionTransformer
+from torch import Tensor, nn
+
+
+class SdpaAttention(Attention):
+    """timm's attention with the same weights, computed without storing the attention map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        qkv = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.attn_drop.p if self.training else 0.0
+        x = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return self.proj_drop(self.proj(x.transpose(1, 2).reshape(batch, length, width)))
+
+
+class ImageEncoder(VisionTransformer):
+    """ViT whose output is its whole token sequence (METHOD: ViT-B/16 at 224x224, LayerNorm eps 1e-12).
+
+    Args:
+        image_size: side of the square input in pixels.
+        patch_size: side of a patch in pixels.
+        width, depth, heads: transformer size.
+        pool: side of the square of patches averaged into one fusion token (2 in the paper: 14x14 -> 7x7).
+        grad_ckpt: recompute activations in the backward pass (fairscale), to save memory.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        patch_size: int,
+        width: int,
+        depth: int,
+        heads: int,
+        pool: int = 2,
+        grad_ckpt: bool = False,
+    ):
+        if image_size % (patch_size * pool):
+            raise ValueError(f"image_size {image_size} is not a multiple of patch_size x pool = {patch_size * pool}")
+        super().__init__(
+            img_size=image_size,
+            patch_size=patch_size,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            num_classes=0,
+            norm_layer=partial(nn.LayerNorm, eps=1e-12),
+        )
+        for block in self.blocks:
+            # Same parameters in the same order: only the computation changes.
+            block.attn.__class__ = SdpaAttention
+        if grad_ckpt:
+            self.blocks = nn.Sequential(*(checkpoint_wrapper(block) for block in self.blocks))
+        self.pool = pool
+        self.grid = image_size // patch_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) -> tokens (B, 1 + grid*grid, width), CLS first, after the final LayerNorm."""
+        x = self.patch_embed(images)
+        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
+        x = self.pos_drop(x + self.pos_embed)
+        return self.norm(self.blocks(x))
+
+    def pool_tokens(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, 1 + grid*grid, width) -> CLS and pool x pool averages (B, 1 + (grid/pool)^2, width)."""
+        batch, _, width = tokens.shape
+        patches = tokens[:, 1:].transpose(1, 2).reshape(batch, width, self.grid, self.grid)
+        patches = F.avg_pool2d(patches, self.pool).flatten(2).transpose(1, 2)
+        return torch.cat((tokens[:, :1], patches), dim=1)

@@ -1,0 +1,294 @@
+"""Image tokenizer: a VQ-VAE that turns an image into a small grid of codes, the frozen target of APIR.
+
+Architecture and weight names follow the VQGAN family (Esser et al., arXiv 2012.09841) in the sizes that
+FashionViL uses; the codebook is learned by exponential moving averages (van den Oord et al., arXiv 1711.00937).
+"""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from lavis.common.dist_utils import get_world_size
+from lavis.common.registry import registry
+from lavis.models.base_model import BaseModel
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
+from fashionfae_lavis.models.configuration import model_config_path
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(32, channels), channels, eps=1e-6)
+
+
+class ResnetBlock(nn.Module):
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.norm1 = _norm(channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.norm2 = _norm(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        self.nin_shortcut = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class AttentionBlock(nn.Module):
+    """Single-head self-attention over the places of a feature map."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = _norm(channels)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm(x)
+        query, key, value = (layer(h).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        h = F.scaled_dot_product_attention(query, key, value)
+        return x + self.proj_out(h.transpose(1, 2).reshape(x.shape))
+
+
+class Downsample(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0))
+
+
+class Level(nn.Module):
+    """Residual blocks of one resolution, each followed by attention where asked."""
+
+    def __init__(self, channels_in: int, channels_out: int, blocks: int, attention: bool):
+        super().__init__()
+        sizes = [channels_in] + [channels_out] * blocks
+        self.block = nn.ModuleList(ResnetBlock(sizes[i], sizes[i + 1]) for i in range(blocks))
+        self.attn = nn.ModuleList(AttentionBlock(channels_out) for _ in range(blocks if attention else 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index, block in enumerate(self.block):
+            x = block(x)
+            if self.attn:
+                x = self.attn[index](x)
+        return x
+
+
+class Middle(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block_1 = ResnetBlock(channels, channels)
+        self.attn_1 = AttentionBlock(channels)
+        self.block_2 = ResnetBlock(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Encoder(nn.Module):
+    """Image (B, 3, S, S) -> features (B, z, S / 2^(levels-1), ...); attention at the coarsest level only."""
+
+    def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
+        super().__init__()
+        sizes = [channels] + [channels * m for m in multipliers]
+        last = len(multipliers) - 1
+        self.conv_in = nn.Conv2d(3, channels, 3, padding=1)
+        self.down = nn.ModuleList(Level(sizes[i], sizes[i + 1], blocks, i == last) for i in range(last + 1))
+        for level, size in zip(self.down[:-1], sizes[1:], strict=False):
+            level.downsample = Downsample(size)
+        self.mid = Middle(sizes[-1])
+        self.norm_out = _norm(sizes[-1])
+        self.conv_out = nn.Conv2d(sizes[-1], z_channels, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.conv_in(images)
+        for level in self.down[:-1]:
+            x = level.downsample(level(x))
+        x = self.mid(self.down[-1](x))
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Decoder(nn.Module):
+    """Features (B, z, h, w) -> image (B, 3, S, S); the encoder's mirror image, coarsest level first."""
+
+    def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
+        super().__init__()
+        sizes = [channels * m for m in multipliers]
+        last = len(sizes) - 1
+        self.conv_in = nn.Conv2d(z_channels, sizes[-1], 3, padding=1)
+        self.mid = Middle(sizes[-1])
+        self.up = nn.ModuleList(
+            Level(sizes[min(i + 1, last)], sizes[i], blocks, i == last) for i in range(last, -1, -1)
+        )
+        for level, size in zip(self.up[:-1], reversed(sizes), strict=False):
+            level.upsample = Upsample(size)
+        self.norm_out = _norm(sizes[0])
+        self.conv_out = nn.Conv2d(sizes[0], 3, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(features))
+        for level in self.up[:-1]:
+            x = level.upsample(level(x))
+        return self.conv_out(F.silu(self.norm_out(self.up[-1](x))))
+
+
+class EmaCodebook(nn.Module):
+    """Codebook whose entries follow the features assigned to them; entries nobody chooses are moved to features.
+
+    Args:
+        codes: number of entries.
+        dim: width of an entry.
+        decay: of the moving averages.
+        revive_below: an entry whose average use per batch falls below this is dead and is moved (0: never).
+    """
+
+    def __init__(self, codes: int, dim: int, decay: float = 0.99, revive_below: float = 0.1):
+        super().__init__()
+        self.decay = decay
+        self.revive_below = revive_below
+        self.register_buffer("weight", torch.randn(codes, dim))
+        # Starting at zero use makes every entry dead at the first batch: the codebook begins on real features.
+        self.register_buffer("cluster_size", torch.zeros(codes))
+        self.register_buffer("embed_avg", self.weight.clone())
+
+    def nearest(self, features: Tensor) -> Tensor:
+        """Features (N, dim) -> index of the nearest entry by squared distance (N,)."""
+        distance = (
+            features.square().sum(1, keepdim=True) - 2 * features @ self.weight.T + self.weight.square().sum(1)
+        )
+        return distance.argmin(1)
+
+    @torch.no_grad()
+    def update(self, features: Tensor, codes: Tensor) -> None:
+        """One step of the moving averages from features (N, dim) and their codes (N,), over all ranks."""
+        count = torch.bincount(codes, minlength=len(self.weight)).to(features.dtype)
+        total = torch.zeros_like(self.weight).index_add_(0, codes, features)
+        candidates = features[torch.randint(len(features), (len(self.weight),), device=features.device)]
+        if get_world_size() > 1:
+            dist.all_reduce(count)
+            dist.all_reduce(total)
+            dist.broadcast(candidates, 0)
+        self.cluster_size.lerp_(count, 1 - self.decay)
+        self.embed_avg.lerp_(total, 1 - self.decay)
+        dead = self.cluster_size < self.revive_below
+        # A revived entry gets the weight of an average one, else it would be dead again at the next batch.
+        fresh = count.sum() / len(count)
+        self.cluster_size.masked_fill_(dead, fresh)
+        self.embed_avg.copy_(torch.where(dead[:, None], candidates * fresh, self.embed_avg))
+        self.weight.copy_(self.embed_avg / self.cluster_size[:, None].clamp_min(1e-5))
+
+
+class Quantizer(nn.Module):
+    """Only a level of naming: FashionViL's files keep the codebook under `quantize.embedding`."""
+
+    def __init__(self, codes: int, dim: int):
+        super().__init__()
+        self.embedding = EmaCodebook(codes, dim)
+
+
+@registry.register_model("fashionfae_image_tokenizer")
+class ImageTokenizer(BaseModel):
+    """VQ-VAE: image -> grid of codes (METHOD 2), and back to pixels where it has a decoder.
+
+    Args:
+        channels, multipliers, blocks: width of the first level, its multiple at each level, residual blocks a level.
+        codes, code_dim: codebook size and width.
+        decoder: whether to build the decoder (training and `decode` need it, APIR does not).
+        commitment: weight of the commitment loss (0.25 as in arXiv 1711.00937).
+    """
+
+    DEFAULT_MODEL_TYPE = "mini"
+    PRETRAINED_MODEL_CONFIG_DICT = {
+        "mini": model_config_path("image_tokenizer_mini"),
+        "base": model_config_path("image_tokenizer_base"),
+    }
+
+    def __init__(
+        self,
+        channels: int,
+        multipliers: list[int],
+        blocks: int,
+        codes: int,
+        code_dim: int,
+        decoder: bool = True,
+        commitment: float = 0.25,
+    ):
+        super().__init__()
+        multipliers = list(multipliers)
+        self.commitment = commitment
+        self.num_codes = codes
+        self.encoder = Encoder(channels, multipliers, blocks, code_dim)
+        self.quant_conv = nn.Conv2d(code_dim, code_dim, 1)
+        self.quantize = Quantizer(codes, code_dim)
+        if decoder:
+            self.post_quant_conv = nn.Conv2d(code_dim, code_dim, 1)
+            self.decoder = Decoder(channels, multipliers, blocks, code_dim)
+
+    @classmethod
+    def from_config(cls, cfg) -> "ImageTokenizer":
+        """Build from the keys above; `weights` names a checkpoint of an image tokenizer to start from."""
+        sizes = OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else dict(cfg)
+        names = ("channels", "multipliers", "blocks", "codes", "code_dim", "decoder", "commitment")
+        model = cls(**{name: sizes[name] for name in names if name in sizes})
+        if sizes.get("weights"):
+            state = read_checkpoint(sizes["weights"])["model"]
+            if not sizes.get("decoder", True):
+                state = {k: v for k, v in state.items() if not k.startswith(("decoder.", "post_quant_conv."))}
+            load_weights(model, state, sizes["weights"])
+        return model
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) -> features before quantisation (B, h, w, code_dim)."""
+        return self.quant_conv(self.encoder(images)).permute(0, 2, 3, 1)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) -> codes (B, h*w), row by row."""
+        features = self.features(images)
+        return self.quantize.embedding.nearest(features.flatten(0, 2)).view(len(images), -1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (B, h*w) of a square grid -> images (B, 3, S, S), normalised like the input."""
+        side = int(codes.shape[1] ** 0.5)
+        entries = self.quantize.embedding.weight[codes].view(len(codes), side, side, -1)
+        return self.decoder(self.post_quant_conv(entries.permute(0, 3, 1, 2)))
+
+    def forward(self, samples: dict) -> dict[str, Tensor]:
+        """Training step on samples["image"] (B, 3, S, S).
+
+        Returns:
+            loss, loss_reconstruction (mean squared error of pixels), loss_commitment, and codes_used: the share of
+            the codebook chosen at least once in this batch.
+        """
+        images = samples["image"]
+        features = self.features(images)
+        codebook = self.quantize.embedding
+        flat = features.detach().flatten(0, 2).float()
+        codes = codebook.nearest(flat)
+        if self.training:
+            codebook.update(flat, codes)
+        quantized = codebook.weight[codes].view(features.shape)
+        commitment = F.mse_loss(features.float(), quantized)
+        # Straight-through: the decoder sees the entries, the encoder gets the decoder's gradient.
+        quantized = features + (quantized - features).detach()
+        reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(quantized.permute(0, 3, 1, 2))), images)
+        return {
+            "loss": reconstruction + self.commitment * commitment,
+            "loss_reconstruction": reconstruction,
+            "loss_commitment": commitment,
+            "codes_used": torch.tensor(codes.unique().numel() / self.num_codes),
+        }

@@ -1,0 +1,82 @@
+"""Initial weights and vocabulary in transformers' format: a hub id or a local folder."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, BertModel, ViTModel
+from transformers.utils import logging as transformers_logging
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.checkpoints import load_weights
+from fashionfae_lavis.models.configuration import shipped
+
+
+def _from_hub(load, name: str, what: str):
+    """Call a transformers loader; a hub or folder that cannot be read becomes one sentence with the ways on."""
+    try:
+        return load(str(name))
+    except (OSError, ValueError) as error:
+        place = "folder" if Path(name).exists() else "hub id or folder"
+        raise UserError(
+            f"Cannot read the {what} from the {place} {name!r} (model hub unreachable, or no such folder): connect and try "
+            f"again, or set the key to a local folder with those files, or start from one of our checkpoints with "
+            f"`model.pretrained`; `load_model(\"fashionfae\")` needs no download."
+        ) from error
+
+
+def load_tokenizer(name: str):
+    """Word-piece tokenizer of `model.vocabulary`: one that ships with the package, a local folder or a hub id."""
+    return _from_hub(AutoTokenizer.from_pretrained, shipped("vocabularies", name), "vocabulary of `model.vocabulary`")
+
+
+def load_hub_weights(model, bert: str, vit: str) -> None:
+    """Start from a BERT and a ViT (METHOD 2); visual token types and positions start as copies of BERT's.
+
+    Args:
+        bert, vit: hub ids or local folders, as in `model.bert` and `model.vit`.
+
+    Raises:
+        UserError: one of them cannot be read or is of another size.
+    """
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # it would list the heads we leave out on purpose
+    try:
+        bert_state = _from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
+        vit_state = _from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict()
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    visual = {
+        key: value for key, value in model.fusion_encoder.state_dict().items() if key.startswith("visual_embeddings.")
+    }
+    for table in ("token_type_embeddings", "position_embeddings"):
+        visual[f"visual_embeddings.{table}.weight"] = bert_state[f"embeddings.{table}.weight"]
+    load_weights(model.fusion_encoder, bert_state | visual, bert)
+    load_weights(model.image_encoder, timm_vit_state(vit_state), vit)
+
+
+def timm_vit_state(state: dict) -> dict:
+    """State dict of transformers' ViTModel -> timm's VisionTransformer (query, key and value become one matrix)."""
+    renamed = {
+        "cls_token": state["embeddings.cls_token"],
+        "pos_embed": state["embeddings.position_embeddings"],
+        "patch_embed.proj.weight": state["embeddings.patch_embeddings.projection.weight"],
+        "patch_embed.proj.bias": state["embeddings.patch_embeddings.projection.bias"],
+        "norm.weight": state["layernorm.weight"],
+        "norm.bias": state["layernorm.bias"],
+    }
+    parts = {
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.output.dense",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    }
+    depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.layer."))
+    for index in range(depth):
+        source = f"encoder.layer.{index}"
+        for kind in ("weight", "bias"):
+            for ours, theirs in parts.items():
+                renamed[f"blocks.{index}.{ours}.{kind}"] = state[f"{source}.{theirs}.{kind}"]
+            attention = [state[f"{source}.attention.attention.{name}.{kind}"] for name in ("query", "key", "value")]
+            renamed[f"blocks.{index}.attn.qkv.{kind}"] = torch.cat(attention)
+    return renamed

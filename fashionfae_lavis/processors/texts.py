@@ -1,0 +1,28 @@
+"""A product's fields -> the text that the model reads."""
+
+from collections.abc import Mapping
+
+from lavis.common.registry import registry
+from lavis.processors.base_processor import BaseProcessor
+
+from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
+
+
+@registry.register_processor("fashionfae_text")
+class FashionTextProcessor(BaseProcessor):
+    """`mode` is one of TEXT_MODES; the attribute prompts stand in a fixed order.
+
+    A plain string is taken for a description. Raises UserError for another mode.
+    """
+
+    def __init__(self, mode: str = TEXT_MODES[1]):
+        fashion_text({}, mode)  # an unknown mode is an error here, not in the middle of a run
+        self.mode = mode
+
+    def __call__(self, item: Mapping[str, str] | str) -> str:
+        fields = {"description": item} if isinstance(item, str) else item
+        return fashion_text(fields, self.mode)
+
+    @classmethod
+    def from_config(cls, cfg=None):
+        return cls(mode=(cfg or {}).get("mode", TEXT_MODES[1]))

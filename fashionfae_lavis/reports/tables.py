@@ -1,0 +1,48 @@
+"""Results as plain-text tables."""
+
+RECALLS = ("r1", "r5", "r10")
+
+
+def text_table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns as wide as their longest cell; the first is aligned left, the others right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths)))
+        for row in (header, ["-" * width for width in widths], *rows)
+    ]
+    return "\n".join(lines)
+
+
+def retrieval_table(results: dict) -> str:
+    """Table of the recalls in percent, one row for each text mode and protocol, and chance."""
+    header = ["text, protocol"] + [f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)] + ["mean"]
+    rows, short = [], 0
+    for mode, protocols in results.items():
+        if not isinstance(protocols, dict) or "full" not in protocols:
+            continue
+        for name, title in (("full", "full test"), ("sub", "sub-test of 101")):
+            figures = protocols[name]
+            cells = [f"{figures[f'{way}_{k}']:.2f}" for way in ("i2t", "t2i") for k in RECALLS]
+            rows.append([f"{mode}, {title}", *cells, f"{figures['mean']:.2f}"])
+        short = max(short, int(protocols["sub"].get("short_queries", 0)))
+    chance = [f"{min(100.0, k * results['chance']):.2f}" for k in (1, 5, 10)] * 2
+    rows.append(["chance, full test", *chance, f"{sum(map(float, chance)) / 6:.2f}"])
+    table = text_table(header, rows)
+    return f"{table}\n{short} queries of the sub-test had fewer than 100 negatives." if short else table
+
+
+def grounding_table(report: dict) -> str:
+    """Tables of what AETP and APIR read from the other modality; empty where neither was measured."""
+    parts = []
+    if "aetp" in report:
+        rows = [
+            [name, f"{row['right']:.1f}", f"{row['shuffled']:.1f}", f"{row['right'] - row['shuffled']:+.1f}"]
+            for name, row in report["aetp"].items()
+        ]
+        parts.append(text_table(["AETP: masked words right, %", "own image", "other image", "gain"], rows))
+    if "apir" in report:
+        row = report["apir"]
+        cells = [f"{row[key]:.1f}" for key in ("right", "shuffled_text", "most_frequent_code")]
+        header = ["APIR: masked codes right, %", "own text", "other text", "most frequent code"]
+        parts.append(text_table(header, [["all", *cells]]))
+    return "\n\n".join(parts)

@@ -1,0 +1,74 @@
+"""Picture of a run's losses, drawn from its metrics file."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402 (after the choice of backend)
+import numpy as np  # noqa: E402
+
+from fashionfae_lavis.runners.logs import objective_losses, read_metrics  # noqa: E402
+
+COLOURS = ("#3b6fb6", "#c8553d", "#4c9a6a", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
+GREY = "#555555"
+
+
+def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
+    """One panel per objective (logged values faint, smoothed on top), validation if any, and learning rate.
+
+    Args:
+        metrics_path: a run's ``metrics.jsonl``; with no training line in it nothing is drawn.
+        png_path: the picture to write.
+    """
+    lines = read_metrics(Path(metrics_path))
+    training = [line for line in lines if line["phase"] == "train"]
+    validation = [line for line in lines if line["phase"] == "validation" and "agg_metrics" in line]
+    if not training:
+        return
+    losses = objective_losses(dict.fromkeys(name for line in training for name in line))
+    panels = len(losses) + bool(validation) + 1
+    columns = min(panels, 3 if panels <= 6 else 4)
+    rows = -(-panels // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
+    axes = list(axes.flat)
+    for axis, name, colour in zip(axes, losses, COLOURS * len(losses), strict=False):
+        iterations, values = _series(training, name)
+        axis.plot(iterations, values, color=colour, alpha=0.25, linewidth=0.8)
+        axis.plot(iterations, smooth(values), color=colour, linewidth=1.8)
+        _label(axis, f"{name.removeprefix('loss_').upper()}  {smooth(values)[-1]:.3g}", "loss")
+    if validation:
+        axis = axes[len(losses)]
+        iterations, values = _series(validation, "agg_metrics")
+        axis.plot(iterations, values, color=GREY, linewidth=1.5, marker="o", markersize=4)
+        _label(axis, f"validation  {values[-1]:.3g}", "agg_metrics")
+    axis = axes[panels - 1]
+    axis.plot(*_series(training, "lr"), color=GREY, linewidth=1.5)
+    axis.yaxis.set_major_formatter("{x:.2g}")
+    _label(axis, "learning rate", "")
+    for axis in axes[panels:]:
+        axis.remove()
+    figure.tight_layout()
+    figure.savefig(png_path, dpi=130)
+    plt.close(figure)
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Moving average over the nearest tenth of the series, over what there is of it at the ends."""
+    window = np.ones(len(values) // 20 * 2 + 1)
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+
+
+def _series(lines: list[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(line["iteration"], line[name]) for line in lines if name in line]
+    return tuple(np.array(points, dtype=float).T)
+
+
+def _label(axis, title: str, ylabel: str) -> None:
+    axis.set_title(title, fontsize=10, loc="left", fontweight="bold")
+    axis.set_ylabel(ylabel, fontsize=8, color=GREY)
+    axis.set_xlabel("iteration", fontsize=8, color=GREY)
+    axis.tick_params(labelsize=8, colors=GREY)
+    axis.grid(alpha=0.2)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,78 @@
+"""Optimizer, schedule and number format of a run, from its configuration."""
+
+import torch
+from lavis.common.registry import registry
+from omegaconf import DictConfig
+from torch import nn
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.schedules import IterationSchedule
+
+
+def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters of ``model``.
+
+    ``run.weight_decay`` (default 0) spares everything with fewer than two dimensions: biases, norms, scales.
+    ``run.lr_scale`` maps prefixes of parameter names (whole name parts) to factors on ``run.init_lr``; the
+    longest prefix that fits a parameter counts.
+
+    Raises:
+        UserError: a prefix that no parameter has.
+    """
+    scales = dict(run.get("lr_scale") or {})
+    names = [name for name, _ in model.named_parameters()]
+    for prefix in scales:
+        if not any(_has_prefix(name, prefix) for name in names):
+            modules = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+            raise UserError(f"run.lr_scale: no parameter begins with '{prefix}'; there are {modules}.")
+    groups = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            prefix = max((prefix for prefix in scales if _has_prefix(name, prefix)), key=len, default=None)
+            lr = float(run.init_lr) * float(scales.get(prefix, 1))
+            decay = float(run.get("weight_decay", 0)) if parameter.ndim >= 2 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay}
+            for (lr, decay), parameters in groups.items()
+        ],
+        betas=(0.9, float(run.get("beta2", 0.999))),
+        eps=1e-8,
+    )
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters: int) -> IterationSchedule:
+    """The schedule registered under ``run.lr_sched``.
+
+    Raises:
+        UserError: no per-iteration schedule has that name.
+    """
+    schedule = registry.get_lr_scheduler_class(run.lr_sched)
+    if schedule is None or not issubclass(schedule, IterationSchedule):
+        raise UserError(
+            f"run.lr_sched is '{run.lr_sched}', but must be linear_warmup_multistep_iter or "
+            "linear_warmup_cosine_iter."
+        )
+    return schedule(optimizer, run, max_iters)
+
+
+def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype | None:
+    """Number format for ``run.amp``: false, bf16, fp16 (GPU only), or true (fp16 on a GPU, bf16 on a CPU).
+
+    Raises:
+        UserError: another value, or fp16 on a CPU.
+    """
+    if not amp:
+        return None
+    if amp is True:
+        amp = "fp16" if device.type == "cuda" else "bf16"
+    if amp not in ("bf16", "fp16"):
+        raise UserError(f"run.amp is '{amp}', but must be false, true, bf16 or fp16.")
+    if amp == "fp16" and device.type != "cuda":
+        raise UserError("run.amp: fp16 needs a GPU; set it to bf16 or false on a CPU.")
+    return torch.bfloat16 if amp == "bf16" else torch.float16
+
+
+def _has_prefix(name: str, prefix: str) -> bool:
+    return f"{name}.".startswith(f"{prefix}.")

@@ -1,0 +1,84 @@
+"""Learning rates as pure functions of the iteration, so that a resumed run needs no schedule state.
+
+Each function returns the factor on the initial learning rate of every parameter group. ``iteration`` counts
+updates from 0. The linear warm-up goes from ``warmup_factor`` at iteration 0 to 1 at ``warmup_steps``.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from lavis.common.registry import registry
+from omegaconf import DictConfig
+from torch.optim import Optimizer
+
+
+def linear_warmup(iteration: int, warmup_steps: int, warmup_factor: float) -> float:
+    """Factor in the warm-up, 1 after it."""
+    if iteration >= warmup_steps:
+        return 1.0
+    return warmup_factor + (1 - warmup_factor) * iteration / warmup_steps
+
+
+def multistep(iteration: int, milestones: Sequence[int], decay_rate: float) -> float:
+    """``decay_rate`` to the power of the number of milestones reached."""
+    return decay_rate ** bisect_right(sorted(milestones), iteration)
+
+
+def cosine(iteration: int, start: int, end: int, lowest: float) -> float:
+    """Half a cosine wave from 1 at ``start`` to ``lowest`` at ``end``; 1 before, ``lowest`` after."""
+    progress = min(max((iteration - start) / max(end - start, 1), 0.0), 1.0)
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class IterationSchedule:
+    """Base of the registered schedules; reads its settings from the ``run`` section of the configuration.
+
+    Common settings: ``init_lr``, ``warmup_steps`` (default 0) and ``warmup_factor`` (default 0.25).
+    """
+
+    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
+        self.optimizer = optimizer
+        self.init_lr = float(run.init_lr)
+        self.max_iters = max_iters
+        self.warmup_steps = int(run.get("warmup_steps", 0))
+        self.warmup_factor = float(run.get("warmup_factor", 0.25))
+
+    def factor(self, iteration: int) -> float:
+        """Factor on the learning rate at this iteration."""
+        return linear_warmup(iteration, self.warmup_steps, self.warmup_factor)
+
+    def step(self, iteration: int) -> float:
+        """Set the learning rate of every group; return the one of a group with no scale of its own."""
+        factor = self.factor(iteration)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        return self.init_lr * factor
+
+
+@registry.register_lr_scheduler("linear_warmup_multistep_iter")
+class LinearWarmupMultistep(IterationSchedule):
+    """Warm-up, then times ``lr_decay_rate`` (default 0.1) at each of ``milestones`` (default none)."""
+
+    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
+        super().__init__(optimizer, run, max_iters)
+        self.milestones = list(run.get("milestones", []))
+        self.decay_rate = float(run.get("lr_decay_rate", 0.1))
+
+    def factor(self, iteration: int) -> float:
+        return super().factor(iteration) * multistep(iteration, self.milestones, self.decay_rate)
+
+
+@registry.register_lr_scheduler("linear_warmup_cosine_iter")
+class LinearWarmupCosine(IterationSchedule):
+    """Warm-up, then half a cosine wave down to ``min_lr`` (default 0) at the last iteration.
+
+    Groups with a scaled learning rate end at ``min_lr`` times the same scale.
+    """
+
+    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
+        super().__init__(optimizer, run, max_iters)
+        self.lowest = float(run.get("min_lr", 0)) / self.init_lr
+
+    def factor(self, iteration: int) -> float:
+        return super().factor(iteration) * cosine(iteration, self.warmup_steps, self.max_iters, self.lowest)

@@ -1,0 +1,108 @@
+"""Does the model look? Masked words predicted with the right and with another image, masked codes with the right and
+with another text. Both controls change nothing but the other modality."""
+
+import numpy as np
+import torch
+
+from fashionfae_lavis.masking.attribute_prompts import mask_words, pad_masked
+from fashionfae_lavis.masking.patch_blocks import batch_block_masks
+from fashionfae_lavis.masking.product_text import ATTRIBUTES, attribute_words, fashion_text
+from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.objectives.apir import reconstruct
+from fashionfae_lavis.objectives.text_prediction import predict_words
+
+BATCH = 64
+
+
+def product_batches(dataset, limit: int = 512):
+    """First image and fields of up to `limit` products spread over the split, in batches of at least two.
+
+    Yields:
+        images (B, 3, S, S) and a list of B fields dicts.
+    """
+    products = np.linspace(0, len(dataset.product_ids) - 1, min(limit, len(dataset.product_ids))).astype(int)
+    first_row = {product: row for row, product in reversed(list(enumerate(dataset.row_product)))}
+    for chunk in np.array_split(products, max(1, round(len(products) / BATCH))):
+        images = torch.stack([dataset[int(first_row[product])]["image"] for product in chunk])
+        yield images, [dataset.product_fields(int(product)) for product in chunk]
+
+
+@torch.no_grad()
+def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
+    """Accuracy on the masked words of each attribute, in percent, with the right image and with another product's.
+
+    Every mention of the value is masked, in the description too, so that only the image, or a correlated attribute,
+    can tell. Attributes are those with a prompt, and those that the data set names in `attribute_words`.
+
+    Returns:
+        {attribute: {"right", "shuffled", "places"}}.
+    """
+    named = getattr(dataset, "attribute_words", {})
+    counts = {name: np.zeros(3) for name in (*ATTRIBUTES, *named)}
+    for images, products in product_batches(dataset):
+        tokens = model.image_encoder.pool_tokens(model.image_encoder(images.to(model.device)))
+        for name, count in counts.items():
+            words = [_mentions(fields, name, named) for fields in products]
+            masked = [
+                mask_words(fields, model.tokenizer, hidden, model.max_length)
+                for fields, hidden in zip(products, words, strict=True)
+            ]
+            input_ids, mask, labels, _ = (t.to(model.device) for t in pad_masked(masked, model.tokenizer))
+            places = labels >= 0
+            targets = labels[places]
+            right, shuffled = (
+                predict_words(model, seen, Text(input_ids, mask), places)[0].argmax(1) == targets
+                for seen in (tokens, tokens.roll(1, 0))
+            )
+            count += (right.sum().item(), shuffled.sum().item(), len(targets))
+    return {
+        name: {"right": 100 * right / places, "shuffled": 100 * shuffled / places, "places": int(places)}
+        for name, (right, shuffled, places) in counts.items()
+        if places
+    }
+
+
+def _mentions(fields: dict, name: str, named: dict) -> set[str]:
+    """Words of the attribute that this product's text says."""
+    if name in named:
+        return set(named[name])
+    return set(attribute_words(fields).get(name, ()))
+
+
+@torch.no_grad()
+def apir_grounding(model, dataset) -> dict[str, float]:
+    """Accuracy on masked codes, in percent: right text, another product's text, always the most frequent code.
+
+    The most frequent code is counted at the same masked places, which favours it.
+
+    Returns:
+        {"right", "shuffled_text", "most_frequent_code", "places"}.
+    """
+    rng = np.random.default_rng(0)
+    grid = model.image_encoder.grid // model.image_encoder.pool
+    right = shuffled = 0
+    seen = []
+    for images, products in product_batches(dataset):
+        images = images.to(model.device)
+        tokens = model.image_encoder.pool_tokens(model.image_encoder(images))
+        codes = model.image_tokenizer.encode(images)
+        patch_mask = torch.from_numpy(batch_block_masks(rng, len(images), grid)).to(images.device)
+        targets = codes[patch_mask]
+        text = model.tokenize([fashion_text(fields, "description+attributes") for fields in products])
+        others = text.rows(torch.arange(len(images), device=images.device).roll(1))
+        right += (_codes(model, tokens, text, patch_mask) == targets).sum().item()
+        shuffled += (_codes(model, tokens, others, patch_mask) == targets).sum().item()
+        seen.append(targets.cpu())
+    counts = torch.bincount(torch.cat(seen))
+    places = counts.sum().item()
+    return {
+        "right": 100 * right / places,
+        "shuffled_text": 100 * shuffled / places,
+        "most_frequent_code": 100 * counts.max().item() / places,
+        "places": places,
+    }
+
+
+def _codes(model, tokens, text: Text, patch_mask: torch.Tensor) -> torch.Tensor:
+    states, _ = reconstruct(model, tokens, text, patch_mask)
+    return model.apir_head(states[patch_mask]).argmax(1)

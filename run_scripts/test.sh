@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Runs the tests, offline and on the CPU. Needs Python 3.10 or 3.11. Arguments are handed on to pytest.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+python -m pytest "$@"

@@ -1,0 +1,84 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from lavis.common.registry import registry
+from lavis.datasets.builders import load_dataset
+from omegaconf import OmegaConf
+
+from fashionfae_lavis.datasets.builders import FashionGenBuilder, FashionGenMiniBuilder
+from fashionfae_lavis.datasets.builders.cache import cache_folder
+from fashionfae_lavis.errors import UserError
+
+
+def test_load_dataset_from_a_folder(fashiongen_folder):
+    splits = load_dataset("fashiongen", vis_path=str(fashiongen_folder))
+    assert {name: len(split) for name, split in splits.items()} == {"train": 4, "val": 3}
+    assert splits["train"][0]["image"].shape == (3, 224, 224)
+    assert splits["val"][2]["text_input"].startswith(
+        "the image description is shirt 6 shirt number 6 [SEP] the image"
+    )
+
+
+def test_options_of_the_configuration(fashiongen_folder):
+    config = OmegaConf.load(FashionGenBuilder.default_config_path()).datasets.fashiongen
+    config.build_info.images.storage = str(fashiongen_folder)
+    config.double_view = True
+    config.vis_processor.train = {"name": "fashionfae_image_train", "resize": 64, "image_size": 56}
+    config.text_processor.eval.mode = "description"
+    splits = FashionGenBuilder(config).build_datasets()
+    assert splits["train"][1]["image_2"].shape == (3, 56, 56)
+    assert "image_2" not in splits["val"][0] and "[SEP]" not in splits["val"][0]["text_input"]
+
+
+def test_missing_files_are_reported_with_their_place(cache):
+    with pytest.raises(UserError, match="under licence") as error:
+        load_dataset("fashiongen")
+    assert str(cache / "fashiongen" / "fashiongen_256_256_train.h5") in str(error.value)
+
+
+@pytest.mark.parametrize("storage", ["shop/photos", None, "~/photos", "/data/photos"])
+def test_where_the_files_are(storage, cache, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    builder = FashionGenBuilder()
+    builder.config.build_info.images.storage = storage
+    expected = {
+        "shop/photos": cache / "shop/photos",
+        None: cache / "fashiongen",
+        "~/photos": Path("/home/someone/photos"),
+        "/data/photos": Path("/data/photos"),
+    }
+    assert builder.folder() == expected[storage]
+
+
+def test_mini_is_prepared_then_read(fashiongen_folder, tmp_path, monkeypatch):
+    """`prepare` writes the files that the builder then reads, in the cache folder."""
+    prepared = []
+
+    def prepare(folder):
+        prepared.append(folder)
+        shutil.copytree(fashiongen_folder, folder)
+
+    monkeypatch.setattr("fashionfae_lavis.datasets.fashiongen_mini.prepare", prepare)
+    monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path))
+    splits = load_dataset("fashiongen_mini")
+    assert prepared == [tmp_path / "fashiongen_mini"]
+    assert splits["train"][0]["image"].shape == splits["val"][0]["image"].shape == (3, 112, 112)
+
+
+def test_registered_with_lavis():
+    assert registry.get_builder_class("fashiongen") is FashionGenBuilder
+    assert registry.get_builder_class("fashiongen_mini") is FashionGenMiniBuilder
+
+
+def test_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASHIONFAE_CACHE", "~/somewhere")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/somewhere")
+
+    monkeypatch.delenv("FASHIONFAE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(registry, "get_path", lambda name: str(tmp_path / "lavis"))
+    assert cache_folder() == Path("/home/someone/.cache/fashionfae-lavis")
+    (tmp_path / "lavis").mkdir()
+    assert cache_folder() == tmp_path / "lavis"

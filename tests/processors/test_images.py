@@ -1,0 +1,96 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from lavis.common.registry import registry
+from omegaconf import OmegaConf
+from PIL import Image
+from torchvision import transforms
+
+from fashionfae_lavis.processors.images import (
+    MEAN,
+    STD,
+    FashionImageEvalProcessor,
+    FashionImageTrainProcessor,
+    shorter_side,
+)
+
+
+def picture(height=256, width=256, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_eval_equals_torchvision_where_nothing_is_resized():
+    reference = transforms.Compose(
+        [transforms.CenterCrop(224), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    )
+    image = picture()
+    ours = FashionImageEvalProcessor()(image)
+    assert ours.shape == (3, 224, 224) and ours.dtype == torch.float32
+    torch.testing.assert_close(ours, reference(Image.fromarray(image)))
+
+
+def test_pixels_are_normalised_with_the_recipe_s_mean_and_deviation():
+    grey = np.full((256, 256, 3), 51, np.uint8)
+    expected = [(0.2 - mean) / std for mean, std in zip(MEAN, STD, strict=True)]
+    torch.testing.assert_close(FashionImageEvalProcessor()(grey)[:, 0, 0], torch.tensor(expected))
+
+
+def test_half_size_is_the_mean_of_four_pixels():
+    image = picture()
+    half = np.asarray(shorter_side(image, 128)).astype(float)
+    mean = image.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - mean).max() <= 0.5
+
+
+@pytest.mark.parametrize(("size", "expected"), [((300, 200), (384, 256)), ((200, 300), (256, 384))])
+def test_the_shorter_side_is_resized(size, expected):
+    assert shorter_side(Image.new("RGB", size), 256).size == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_other_pictures_become_rgb(mode):
+    assert FashionImageEvalProcessor(32, 40)(Image.new(mode, (60, 50))).shape == (3, 32, 32)
+
+
+def test_arrays_and_pictures_give_the_same():
+    image = picture(280, 260)
+    for processor in (FashionImageEvalProcessor(112, 128), FashionImageTrainProcessor(112, 128)):
+        torch.manual_seed(3)
+        first = processor(image)
+        torch.manual_seed(3)
+        assert torch.equal(first, processor(Image.fromarray(image)))
+
+
+def test_train_crops_and_mirrors_at_random_from_torch_s_generator():
+    # Red grows to the right: its slope says whether the picture was mirrored, its least value where it begins
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[..., 0] = np.arange(128)
+    processor = FashionImageTrainProcessor(image_size=112, resize=128)
+
+    def draw(seed):
+        torch.manual_seed(seed)
+        red = processor(image)[0, 0] * STD[0] * 255 + MEAN[0] * 255
+        return round(float(red.min())), bool(red[0] > red[-1])
+
+    drawn = [draw(seed) for seed in range(60)]
+    assert drawn == [draw(seed) for seed in range(60)]
+    assert {left for left, _ in drawn} <= set(range(17)) and len({left for left, _ in drawn}) > 10
+    assert 15 < sum(mirrored for _, mirrored in drawn) < 45
+
+
+def test_the_array_itself_is_not_changed():
+    image = picture(112, 112)
+    before = image.copy()
+    FashionImageEvalProcessor(112, 112)(image)
+    assert (image == before).all()
+
+
+@pytest.mark.parametrize("name", ["fashionfae_image_train", "fashionfae_image_eval"])
+def test_registered_with_lavis(name):
+    processor_class = registry.get_processor_class(name)
+    config = OmegaConf.create({"name": name, "image_size": 48, "resize": 64})
+    assert processor_class.from_config(config)(picture()).shape == (3, 48, 48)
+    assert processor_class.from_config()(picture()).shape == (3, 224, 224)
+    assert pickle.loads(pickle.dumps(processor_class(48, 64)))(picture()).shape == (3, 48, 48)

@@ -1,0 +1,142 @@
+"""A toy model, task and data set, and a program to train them: `runner_toy.py <output_dir> [key=value ...]`.
+
+Keys are settings of the run section; besides, `die_at` kills the program at that update, `dropout` is the
+model's, and `save_to` begins the name of a file with the final weights (one per process).
+"""
+
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from lavis.models.base_model import BaseModel
+from lavis.tasks.base_task import BaseTask
+from omegaconf import OmegaConf
+from torch import nn
+from torch.utils.data import Dataset, default_collate
+
+from fashionfae_lavis.runners import FashionRunner
+from fashionfae_lavis.runners.distributed import init_distributed
+
+SAMPLES = 24
+
+
+class ToyDataset(Dataset):
+    """Noisy points of the plane y = x; the noise stands for a random processor that uses all generators."""
+
+    def __init__(self, length=SAMPLES, noise=0.1):
+        self.length, self.noise = length, noise
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        noise = self.noise and self.noise * (random.random() + np.random.rand() + torch.rand(()).item())
+        x = torch.tensor([index / self.length, 1.0, noise])
+        return {"x": x, "y": x[:1] * 2, "index": index, "text_input": f"item {index}"}
+
+    def collater(self, samples):
+        return default_collate(samples)
+
+
+class ToyModel(BaseModel):
+    """Two parts of which each step uses one, as the objectives do; `frozen` stands for an image tokenizer."""
+
+    def __init__(self, dropout=0.2):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.even, self.odd, self.frozen = nn.Linear(3, 1), nn.Linear(3, 1), nn.Linear(3, 3)
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+        self.frozen.requires_grad_(False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, samples):
+        odd = samples["iters"] % 2
+        guess = (self.odd if odd else self.even)(self.dropout(samples["x"]))
+        loss = (guess - samples["y"]).square().mean()
+        return {"loss": loss, "loss_odd" if odd else "loss_even": loss}
+
+
+class ToyTask(BaseTask):
+    """Returns all losses; validates by the mean error, and records the samples it trained on."""
+
+    def __init__(self, die_at=None, nan_at=None):
+        super().__init__()
+        self.die_at, self.nan_at, self.seen = die_at, nan_at, []
+
+    def train_step(self, model, samples):
+        if samples["iters"] == self.die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.seen.append(samples["index"].tolist())
+        output = model(samples)
+        if samples["iters"] == self.nan_at:
+            output = {name: value * torch.nan for name, value in output.items()}
+        return output
+
+    def valid_step(self, model, samples):
+        return (model.even(samples["x"]) - samples["y"]).square().flatten().tolist()
+
+    def evaluation(self, model, data_loader, cuda_enabled=True):
+        return [error for samples in data_loader for error in self.valid_step(model, samples)]
+
+    def after_evaluation(self, val_result, split_name, epoch, **kwargs):
+        return {"error": np.mean(val_result), "agg_metrics": -np.mean(val_result)}
+
+
+class ToyConfig:
+    """Stands for LAVIS's Config: `config` is all of it, `run_cfg` its run section."""
+
+    def __init__(self, output_dir, **run):
+        defaults = {
+            "output_dir": str(output_dir),
+            "device": "cpu",
+            "batch_size_train": 4,
+            "batch_size_eval": 5,
+            "num_workers": 0,
+            "init_lr": 0.01,
+            "weight_decay": 0.05,
+            "lr_sched": "linear_warmup_cosine_iter",
+            "warmup_steps": 3,
+            "max_iters": 12,
+            "iters_per_inner_epoch": 4,
+            "log_freq": 2,
+            "valid_splits": ["val"],
+            "test_splits": ["val"],
+        }
+        self.config = OmegaConf.create({"run": {**defaults, **run}, "model": {"arch": "toy"}})
+
+    @property
+    def run_cfg(self):
+        return self.config.run
+
+
+def make_runner(output_dir, task=None, model=None, datasets=None, job_id="job", **run):
+    """A runner of the toys; `run` overrides the defaults above."""
+    datasets = datasets or {"toy": {"train": ToyDataset(), "val": ToyDataset(10, noise=0)}}
+    model = model or ToyModel()
+    runner = FashionRunner(ToyConfig(output_dir, **run), task or ToyTask(), model, datasets, job_id)
+    torch.manual_seed(7)  # of dropout
+    return runner
+
+
+def main():
+    torch.set_num_threads(1)
+    settings = OmegaConf.to_container(OmegaConf.from_dotlist(sys.argv[2:]))
+    die_at, save_to = settings.pop("die_at", None), settings.pop("save_to", None)
+    init_distributed(OmegaConf.create({"device": "cpu"}))
+    model = ToyModel(settings.pop("dropout", 0.2))
+    runner = make_runner(sys.argv[1], ToyTask(die_at=die_at), model, **settings)
+    runner.train()
+    if save_to:
+        rank = os.environ.get("RANK", "0")
+        torch.save(
+            {"model": runner.bare_model.state_dict(), "seen": runner.task.seen}, Path(f"{save_to}{rank}")
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Registration with the real LAVIS, and what its loading functions then know."""
+
+import json
+import os
+import subprocess
+import sys
+
+import lavis
+import pytest
+import torch
+from lavis.common.registry import registry
+from lavis.datasets.builders import dataset_zoo
+from lavis.models import load_model, load_model_and_preprocess, model_zoo
+from omegaconf import OmegaConf
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.plugin import register
+
+
+class Toy(torch.nn.Module):
+    """The least of one of our models: it remembers the type or the checkpoint it was asked for."""
+
+    DEFAULT_MODEL_TYPE = "small"
+    PRETRAINED_MODEL_CONFIG_DICT = {"small": "/nowhere/small.yaml"}
+
+    @classmethod
+    def from_pretrained(cls, model_type):
+        toy = cls()
+        toy.model_type = model_type
+        return toy
+
+    @classmethod
+    def config_for(cls, model_type):
+        text = {"name": "blip_caption", "prompt": f"{model_type}: "}
+        return OmegaConf.create({"preprocess": {"text_processor": {"eval": text}}})
+
+
+class TheirToy(Toy):
+    DEFAULT_MODEL_TYPE = None
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch):
+    models = registry.mapping["model_name_mapping"]
+    monkeypatch.setitem(models, "toy", Toy)
+    monkeypatch.setitem(models, "their_toy", TheirToy)
+
+
+def fresh(code: str, **env) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_zoos_list_ours_beside_lavis_s():
+    models = dict(model_zoo)
+    assert models["fashionfae"] == ["mini", "base"]
+    assert "coco" in models["blip_retrieval"] and len(models) > 20
+    assert f"{'fashionfae':<30} mini, base" in str(model_zoo).splitlines()
+    assert {"fashiongen", "fashiongen_mini", "coco_caption"} <= set(dataset_zoo.get_names())
+
+
+@pytest.mark.parametrize(
+    ("find", "name"),
+    [
+        (registry.get_model_class, "fashionfae"),
+        (registry.get_builder_class, "fashiongen_mini"),
+        (registry.get_processor_class, "fashionfae_text"),
+        (registry.get_task_class, "fashionfae_pretrain"),
+        (registry.get_runner_class, "fashionfae_runner"),
+    ],
+)
+def test_the_registry_holds(find, name):
+    assert find(name) is not None
+
+
+def test_a_second_registration_changes_nothing():
+    before = (lavis.models.load_model, dict(model_zoo))
+    register()
+    assert (lavis.models.load_model, dict(model_zoo)) == before
+
+
+def test_lavis_re_exports_the_same_load_model():
+    assert lavis.load_model is lavis.models.load_model is load_model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [((), "small"), (("large",), "large"), (("a/b.pth",), "a/b.pth")]
+)
+def test_model_type_may_be_left_out_or_be_a_path(arguments, expected):
+    assert load_model("toy", *arguments).model_type == expected
+    model, image_processors, text_processors = load_model_and_preprocess("toy", *arguments, is_eval=True)
+    assert model.model_type == expected and not model.training
+    assert set(image_processors) == {"train", "eval"}
+    assert text_processors["eval"]("A Coat.") == f"{expected}: a coat"
+
+
+def test_other_models_still_need_a_model_type():
+    for load in (load_model, load_model_and_preprocess):
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'model_type'"):
+            load("their_toy")
+    assert load_model("their_toy", model_type="x").model_type == "x"
+
+
+def test_an_unknown_model_is_answered_with_close_names():
+    for load in (load_model, load_model_and_preprocess):
+        with pytest.raises(UserError, match='no model called "fashonfae"; close to it: fashionfae'):
+            load("fashonfae", "mini")
+    with pytest.raises(UserError, match="albef_classification, .*toy"):
+        load_model("???")
+
+
+def test_turned_off_lavis_is_untouched_until_our_package_is_imported():
+    code = """
+import json, lavis
+from lavis.models import model_zoo
+facts = ["fashionfae" in dict(model_zoo), hasattr(lavis.models.load_model, "__wrapped__")]
+import fashionfae_lavis
+facts += ["fashionfae" in dict(model_zoo), hasattr(lavis.models.load_model, "__wrapped__")]
+print(json.dumps(facts))"""
+    done = fresh(code, FASHIONFAE_LAVIS_AUTOLOAD="0")
+    assert json.loads(done.stdout) == [False, False, True, True], done.stderr
+
+
+@pytest.mark.parametrize("module", ["datasets.datasets.fashiongen", "models.image_encoder"])
+def test_any_module_of_ours_may_be_the_first_import(module):
+    code = "from lavis.models import model_zoo; print('fashionfae' in dict(model_zoo))"
+    done = fresh(f"import fashionfae_lavis.{module}; {code}")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_train_without_arguments_says_how_to_call_it():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "lavis.train"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "--cfg-path" in done.stderr and "Traceback" not in done.stderr
