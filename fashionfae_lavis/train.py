@@ -37,13 +37,17 @@ def main(evaluate: bool = False) -> None:
     )
     parser.add_argument("--cfg-path", required=True, help="yaml file, such as projects/fashionfae/pretrain.yaml")
     parser.add_argument(
-        "--options", nargs="+", metavar="KEY=VALUE", help="override keys of the file, such as run.max_iters=100"
+        "--options",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="override keys of the file, such as run.max_iters=100",
     )
     args = parser.parse_args()
     try:
         run_config(load_config(args), evaluate)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -64,7 +68,9 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UserError(f"{path} is not a yaml configuration: {' '.join(str(error).split())}") from error
     for key in ("model", "datasets", "run"):
         if not OmegaConf.is_dict(content) or not content.get(key):
-            raise UserError(f"{path} lacks the key `{key}`; projects/fashionfae/pretrain.yaml shows all that is needed.")
+            raise UserError(
+                f"{path} lacks the key `{key}`; projects/fashionfae/pretrain.yaml shows all that is needed."
+            )
     _check_known("model.arch", content.model.get("arch"), registry.list_models())
     for name in content.datasets:
         _check_known("datasets", name, registry.mapping["builder_name_mapping"])
@@ -102,8 +108,9 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict:
 
 
 def choose_job_id(run) -> str:
-    """The newest run's folder name where `run.resume_ckpt_path` is auto and there is one, else the time, alike on all ranks."""
-    newest = find_newest_run(run.output_dir) if run.get("resume_ckpt_path") == "auto" else None
+    """The newest run's folder name if `run.resume_ckpt_path` is auto, else the time; the same on all ranks."""
+    resume = run.get("resume_ckpt_path") == "auto" and not run.evaluate
+    newest = find_newest_run(run.output_dir) if resume else None
     return gather_objects(newest.name if newest else datetime.now().strftime("%Y%m%d_%H%M%S"))[0]
 
 

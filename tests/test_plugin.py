@@ -88,9 +88,7 @@ def test_lavis_re_exports_the_same_load_model():
     assert lavis.load_model is lavis.models.load_model is load_model
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"), [((), "small"), (("large",), "large"), (("a/b.pth",), "a/b.pth")]
-)
+@pytest.mark.parametrize(("arguments", "expected"), [((), "small"), (("large",), "large"), (("a/b.pth",), "a/b.pth")])
 def test_model_type_may_be_left_out_or_be_a_path(arguments, expected):
     assert load_model("toy", *arguments).model_type == expected
     model, image_processors, text_processors = load_model_and_preprocess("toy", *arguments, is_eval=True)

@@ -164,9 +164,7 @@ def test_installed_twice_it_is_one_finder(fake):
 def test_runs_our_train_as_lavis_train(fake):
     train = "import sys\ndef main():\n    print(__name__, sys.argv[1:])\n"
     write(fake, {"fashionfae_lavis/train.py": train})
-    assert output("-m", "lavis.train", "--cfg-path", "x", path=[fake]) == (
-        "fashionfae_lavis.train ['--cfg-path', 'x']"
-    )
+    assert output("-m", "lavis.train", "--cfg-path", "x", path=[fake]) == ("fashionfae_lavis.train ['--cfg-path', 'x']")
     assert output("-c", "import lavis.train; lavis.train.main()", path=[fake]) == "fashionfae_lavis.train []"
 
 

@@ -48,9 +48,7 @@ def block_mask(
     return mask.reshape(-1)
 
 
-def batch_block_masks(
-    rng: np.random.Generator, batch: int, grid: int = 7, num_patches: int = 8
-) -> np.ndarray:
+def batch_block_masks(rng: np.random.Generator, batch: int, grid: int = 7, num_patches: int = 8) -> np.ndarray:
     """One independent `block_mask` per image: boolean array of shape (batch, grid * grid)."""
     masks = [block_mask(rng, grid, num_patches) for _ in range(batch)]
     return np.stack(masks) if masks else np.zeros((0, grid * grid), dtype=bool)

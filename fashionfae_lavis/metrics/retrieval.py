@@ -123,14 +123,10 @@ def sub_test(
         results.append(_with_mean(recalls))
     values = {key: np.array([result[key] for result in results]) for key in results[0]}
     means = {key: float(value.mean()) for key, value in values.items()}
-    return (
-        means | {f"{key}_std": float(value.std()) for key, value in values.items()} | {"short_queries": short}
-    )
+    return means | {f"{key}_std": float(value.std()) for key, value in values.items()} | {"short_queries": short}
 
 
-def list_ranks(
-    query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, chunk: int = 64
-) -> np.ndarray:
+def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, chunk: int = 64) -> np.ndarray:
     """Rank (1 = best) of the positive in each list; embeddings of queries (N, D), of candidates (M, D)."""
     rows, columns = torch.from_numpy(lists.query), torch.from_numpy(lists.candidate)
     ranks = []
@@ -172,9 +168,7 @@ def _finite(embeds: ArrayLike, name: str) -> torch.Tensor:
     if embeds.ndim != 2 or len(embeds) == 0:
         raise ValueError(f"{name} embeddings must be of shape (N, D) with N > 0, not {tuple(embeds.shape)}")
     if not torch.isfinite(embeds).all():
-        raise UserError(
-            f"{name} embeddings are not finite: the model has diverged, use an earlier checkpoint"
-        )
+        raise UserError(f"{name} embeddings are not finite: the model has diverged, use an earlier checkpoint")
     return embeds
 
 

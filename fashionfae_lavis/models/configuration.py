@@ -22,29 +22,34 @@ def shipped(folder: str, name: str) -> str:
     return str(path) if path.exists() else str(name)
 
 
+def known_config_path(model_cls, model_type: str) -> str:
+    """Path of the configuration of a model type; UserError for one that the class does not have."""
+    types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
+    if model_type in types:
+        return types[model_type]
+    close = get_close_matches(str(model_type), types, 1)
+    hint = f' (did you mean "{close[0]}"?)' if close else ""
+    raise UserError(
+        f'Unknown model type "{model_type}"{hint}: use one of {", ".join(types)}, or the path of a checkpoint.'
+    )
+
+
 def load_model_config(model_cls, model_type: str | None) -> DictConfig:
     """Configuration with `model` and `preprocess` of a model type (None: the default), or of a checkpoint's path.
 
     Raises:
         UserError: neither a known type nor a checkpoint that says what it is of.
     """
-    types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
     model_type = model_type or model_cls.DEFAULT_MODEL_TYPE
-    if model_type in types:
-        return OmegaConf.load(types[model_type])
-    if Path(model_type).suffix not in (".pth", ".safetensors") and not Path(model_type).exists():
-        close = get_close_matches(model_type, types, 1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        raise UserError(
-            f'Unknown model type "{model_type}"{hint}: use one of {", ".join(types)}, or the path of a checkpoint.'
-        )
+    if Path(model_type).suffix not in (".pth", ".safetensors") and not Path(model_type).is_file():
+        return OmegaConf.load(known_config_path(model_cls, model_type))
     config = read_checkpoint(model_type).get("config") or {}
     if "model" not in config:
         raise UserError(f"{model_type} holds no model configuration, so it is not one of our checkpoints.")
-    base = OmegaConf.load(types[config["model"].get("model_type", model_cls.DEFAULT_MODEL_TYPE)])
+    base = OmegaConf.load(known_config_path(model_cls, config["model"].get("model_type")))
     merged = OmegaConf.merge(base, {"model": config["model"]})
     # The checkpoint's own weights replace whatever its run started from.
     merged.model.update(load_finetuned=True, finetuned=str(model_type))
-    if merged.model.get("image_tokenizer"):
+    if "image_tokenizer" in merged.model:
         merged.model.image_tokenizer.weights = None
     return merged

@@ -18,7 +18,12 @@ from fashionfae_lavis import objectives
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.word_pieces import tokenize_texts
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.models.configuration import load_model_config, model_config_path, shipped
+from fashionfae_lavis.models.configuration import (
+    known_config_path,
+    load_model_config,
+    model_config_path,
+    shipped,
+)
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
@@ -94,6 +99,11 @@ class FashionFAE(BaseModel):
     def config_for(cls, model_type: str | None) -> DictConfig:
         """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
         return load_model_config(cls, model_type)
+
+    @classmethod
+    def default_config_path(cls, model_type: str) -> str:
+        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
+        return known_config_path(cls, model_type)
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionFAE":

@@ -60,6 +60,24 @@ class ImageEncoder(VisionTransformer):
             self.blocks = nn.Sequential(*(checkpoint_wrapper(block) for block in self.blocks))
         self.pool = pool
         self.grid = image_size // patch_size
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Initial weights for training from scratch, at any width.
+
+        Positions start as sines and cosines of row and column (Beyer et al., arXiv 2205.01580): timm's small noise
+        would drown in the patches, and a model that cannot tell places apart learns colours long before shapes.
+        Linear layers start at a spread that gives narrow models the dynamics of BERT-base.
+        """
+        frequencies = 10_000.0 ** -torch.linspace(0, 1, self.embed_dim // 4)
+        angles = torch.arange(self.grid)[:, None] * frequencies
+        axis = torch.cat((angles.sin(), angles.cos()), 1)
+        rows, columns = axis[:, None].expand(-1, self.grid, -1), axis[None].expand(self.grid, -1, -1)
+        with torch.no_grad():
+            self.pos_embed[0, 1:] = torch.cat((rows, columns), 2).flatten(0, 1)
+            for name, parameter in self.blocks.named_parameters():
+                if parameter.ndim == 2 and name.endswith("weight"):
+                    nn.init.trunc_normal_(parameter, std=0.02 * (768 / self.embed_dim) ** 0.5)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) -> tokens (B, 1 + grid*grid, width), CLS first, after the final LayerNorm."""

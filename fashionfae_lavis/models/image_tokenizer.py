@@ -167,9 +167,7 @@ class EmaCodebook(nn.Module):
 
     def nearest(self, features: Tensor) -> Tensor:
         """Features (N, dim) -> index of the nearest entry by squared distance (N,)."""
-        distance = (
-            features.square().sum(1, keepdim=True) - 2 * features @ self.weight.T + self.weight.square().sum(1)
-        )
+        distance = features.square().sum(1, keepdim=True) - 2 * features @ self.weight.T + self.weight.square().sum(1)
         return distance.argmin(1)
 
     @torch.no_grad()

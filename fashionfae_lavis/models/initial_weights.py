@@ -1,7 +1,5 @@
 """Initial weights and vocabulary in transformers' format: a hub id or a local folder."""
 
-from pathlib import Path
-
 import torch
 from transformers import AutoTokenizer, BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
@@ -16,11 +14,10 @@ def _from_hub(load, name: str, what: str):
     try:
         return load(str(name))
     except (OSError, ValueError) as error:
-        place = "folder" if Path(name).exists() else "hub id or folder"
         raise UserError(
-            f"Cannot read the {what} from the {place} {name!r} (model hub unreachable, or no such folder): connect and try "
-            f"again, or set the key to a local folder with those files, or start from one of our checkpoints with "
-            f"`model.pretrained`; `load_model(\"fashionfae\")` needs no download."
+            f"Cannot read the {what} from {name!r} (no such folder, or the model hub cannot be reached): go online and "
+            "try again, or set the key to a local folder with those files, or start from a checkpoint of ours with "
+            '`model.pretrained`; load_model("fashionfae") itself needs no download.'
         ) from error
 
 

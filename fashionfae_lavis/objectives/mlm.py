@@ -1,6 +1,6 @@
 """L_MLM, masked language modelling (METHOD 3): masked words of the description, given the image.
 
-    L_MLM = mean over labelled places of the description of  CE( vocabulary logits, word piece )
+L_MLM = mean over labelled places of the description of  CE( vocabulary logits, word piece )
 """
 
 import torch.nn.functional as F

@@ -10,7 +10,9 @@ from fashionfae_lavis.masking.product_text import fashion_text
 RIGHT, WRONG = "#1a7f37", "#b35900"
 
 
-def draw_retrieval_sheet(dataset, images: np.ndarray, texts: np.ndarray, path: Path, rows: int = 4, seed: int = 0) -> None:
+def draw_retrieval_sheet(
+    dataset, images: np.ndarray, texts: np.ndarray, path: Path, rows: int = 4, seed: int = 0
+) -> None:
     """Draw `rows` products with their three best texts and, for the same products' texts, their five best images.
 
     Args:
@@ -27,7 +29,9 @@ def draw_retrieval_sheet(dataset, images: np.ndarray, texts: np.ndarray, path: P
     products = rng.choice(len(texts), size=min(rows, len(texts)), replace=False)
     first_row = np.full(len(texts), -1)
     first_row[dataset.row_product[::-1]] = np.arange(len(dataset.row_product))[::-1]
-    figure, axes = plt.subplots(len(products), 7, figsize=(17, 2.75 * len(products)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(products), 7, figsize=(17, 2.75 * len(products)), squeeze=False, layout="constrained"
+    )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.06)
     for line, product in zip(axes, products, strict=True):
         row = first_row[product]
@@ -51,7 +55,12 @@ def draw_retrieval_sheet(dataset, images: np.ndarray, texts: np.ndarray, path: P
         found = np.argsort(-(images @ texts[product]), kind="stable")[:5]
         for rank, (place, best) in enumerate(zip(line[2:], found, strict=True), start=1):
             right = dataset.row_product[best] == product
-            _show(place, dataset.file.image(best), f"image {rank}" + (" ✓" if right else ""), RIGHT if right else WRONG)
+            _show(
+                place,
+                dataset.file.image(best),
+                f"image {rank}" + (" ✓" if right else ""),
+                RIGHT if right else WRONG,
+            )
         query = textwrap.shorten(fashion_text(dataset.product_fields(product), "description"), 125)
         line[2].text(0, 1.16, f"“{query}”", fontsize=9, transform=line[2].transAxes, va="bottom")
     axes[0][0].set_title("query image", fontsize=10, weight="bold")

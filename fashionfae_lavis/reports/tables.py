@@ -5,12 +5,10 @@ RECALLS = ("r1", "r5", "r10")
 
 def text_table(header: list[str], rows: list[list[str]]) -> str:
     """Columns as wide as their longest cell; the first is aligned left, the others right."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths)))
-        for row in (header, ["-" * width for width in widths], *rows)
-    ]
-    return "\n".join(lines)
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table.insert(1, ["-" * width for width in widths])
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table)
 
 
 def retrieval_table(results: dict) -> str:

@@ -37,7 +37,8 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
         iterations, values = _series(training, name)
         axis.plot(iterations, values, color=colour, alpha=0.25, linewidth=0.8)
         axis.plot(iterations, smooth(values), color=colour, linewidth=1.8)
-        _label(axis, f"{name.removeprefix('loss_').upper()}  {smooth(values)[-1]:.3g}", "loss")
+        title = name.removeprefix("loss_").replace("_", " ").upper()
+        _label(axis, f"{title}  {smooth(values)[-1]:.3g}", "loss")
     if validation:
         axis = axes[len(losses)]
         iterations, values = _series(validation, "agg_metrics")

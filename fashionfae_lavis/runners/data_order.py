@@ -29,9 +29,7 @@ class EndlessBatches(Sampler):
         self.batch_size = batch_size
         self.batches_per_epoch = length // world_size // batch_size
         self.first = 0
-        self._sampler = DistributedSampler(
-            range(length), world_size, rank, shuffle=True, seed=seed, drop_last=True
-        )
+        self._sampler = DistributedSampler(range(length), world_size, rank, shuffle=True, seed=seed, drop_last=True)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skipped = divmod(self.first, self.batches_per_epoch)
@@ -60,9 +58,7 @@ class SeededDataset(Dataset):
             return self.dataset[index]
 
 
-def training_loader(
-    dataset: Dataset, batches: EndlessBatches, seed: int, workers: int, pin: bool
-) -> DataLoader:
+def training_loader(dataset: Dataset, batches: EndlessBatches, seed: int, workers: int, pin: bool) -> DataLoader:
     """Endless loader in the order of ``batches``; its workers live as long as its one iterator."""
     return _loader(SeededDataset(dataset, seed), dataset, workers, pin, batch_sampler=batches)
 

@@ -25,7 +25,7 @@ class RunLog:
 
     Args:
         folder: the run's output folder.
-        start: iterations already done: lines about later ones, and about tests, are dropped. None drops nothing.
+        start: iterations done; lines about later ones and about tests are dropped. None drops nothing.
         end: iterations of the whole run, for the progress bar; None for no bar.
     """
 
@@ -43,9 +43,7 @@ class RunLog:
             if start is not None:
                 _keep_lines_until(start, path)
             self._file = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
-            self._board = SummaryWriter(
-                folder / "tensorboard", purge_step=None if start is None else start + 1
-            )
+            self._board = SummaryWriter(folder / "tensorboard", purge_step=None if start is None else start + 1)
             if end is not None:
                 # a log file is not a terminal: a line there every ten seconds is enough
                 interval = 0.1 if sys.stderr.isatty() else 10
@@ -68,7 +66,7 @@ class RunLog:
         if self._bar is not None:
             names = objective_losses(self._smoothed)
             shown = [f"{name.removeprefix('loss_')} {self._smoothed[name]:.3f}" for name in names]
-            self._bar.set_postfix_str("  ".join([*shown, self._validation]), refresh=False)
+            self._bar.set_postfix_str("  ".join(filter(None, [*shown, self._validation])), refresh=False)
             self._bar.update()
 
     def write_losses(self, iteration: int, lr: float) -> None:
@@ -103,9 +101,7 @@ class RunLog:
 
 def _keep_lines_until(iteration: int, path: Path) -> None:
     """Drop what a run that resumes at ``iteration`` will write again."""
-    lines = [
-        line for line in read_metrics(path) if line["iteration"] <= iteration and line["phase"] != "test"
-    ]
+    lines = [line for line in read_metrics(path) if line["iteration"] <= iteration and line["phase"] != "test"]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     os.replace(temporary, path)

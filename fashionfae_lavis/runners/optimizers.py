@@ -51,8 +51,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters:
     schedule = registry.get_lr_scheduler_class(run.lr_sched)
     if schedule is None or not issubclass(schedule, IterationSchedule):
         raise UserError(
-            f"run.lr_sched is '{run.lr_sched}', but must be linear_warmup_multistep_iter or "
-            "linear_warmup_cosine_iter."
+            f"run.lr_sched is '{run.lr_sched}', but must be linear_warmup_multistep_iter or linear_warmup_cosine_iter."
         )
     return schedule(optimizer, run, max_iters)
 

@@ -45,7 +45,5 @@ def make_output_folder(folder: Path) -> Path:
             pass
     except OSError as error:
         reason = error.strerror
-        raise UserError(
-            f"Cannot write to {folder} ({reason}): set run.output_dir to another folder."
-        ) from error
+        raise UserError(f"Cannot write to {folder} ({reason}): set run.output_dir to another folder.") from error
     return folder / "result"

@@ -31,8 +31,8 @@ def product_batches(dataset, limit: int = 512):
 def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
     """Accuracy on the masked words of each attribute, in percent, with the right image and with another product's.
 
-    Every mention of the value is masked, in the description too, so that only the image, or a correlated attribute,
-    can tell. Attributes are those with a prompt, and those that the data set names in `attribute_words`.
+    What the text would give away is hidden: for an attribute with a prompt, title and description (and category and
+    sub category from each other); for the words that the data set lists in `attribute_words`, every mention of them.
 
     Returns:
         {attribute: {"right", "shuffled", "places"}}.
@@ -42,14 +42,12 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
     for images, products in product_batches(dataset):
         tokens = model.image_encoder.pool_tokens(model.image_encoder(images.to(model.device)))
         for name, count in counts.items():
-            words = [_mentions(fields, name, named) for fields in products]
-            masked = [
-                mask_words(fields, model.tokenizer, hidden, model.max_length)
-                for fields, hidden in zip(products, words, strict=True)
-            ]
+            masked = [_question(fields, name, named, model) for fields in products]
             input_ids, mask, labels, _ = (t.to(model.device) for t in pad_masked(masked, model.tokenizer))
             places = labels >= 0
             targets = labels[places]
+            if not len(targets):
+                continue
             right, shuffled = (
                 predict_words(model, seen, Text(input_ids, mask), places)[0].argmax(1) == targets
                 for seen in (tokens, tokens.roll(1, 0))
@@ -62,11 +60,13 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
     }
 
 
-def _mentions(fields: dict, name: str, named: dict) -> set[str]:
-    """Words of the attribute that this product's text says."""
+def _question(fields: dict, name: str, named: dict, model):
+    """This product's text with the attribute masked, and nothing left that names it."""
     if name in named:
-        return set(named[name])
-    return set(attribute_words(fields).get(name, ()))
+        return mask_words(fields, model.tokenizer, set(named[name]), model.max_length)
+    silent = {"title", "description"} | ({"category", "sub category"} - {name} if "category" in name else set())
+    fields = {key: "" if key in silent else value for key, value in fields.items()}
+    return mask_words(fields, model.tokenizer, set(attribute_words(fields).get(name, ())), model.max_length)
 
 
 @torch.no_grad()

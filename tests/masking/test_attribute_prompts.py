@@ -21,9 +21,7 @@ def rng(seed=0):
 
 def restored(masked):
     """The clear pieces: labels put back to their places."""
-    return [
-        i if label == NO_LABEL else label for i, label in zip(masked.input_ids, masked.labels, strict=True)
-    ]
+    return [i if label == NO_LABEL else label for i, label in zip(masked.input_ids, masked.labels, strict=True)]
 
 
 def words(tokenizer, ids):
@@ -46,9 +44,7 @@ def prompts_of(text):
 def test_labels_put_back_give_the_clear_text(tokenizer, fields, seed):
     masked = mask_text(fields, tokenizer, rng(seed), LONG)
     clear = tokenizer.decode(restored(masked))
-    assert clear.startswith(
-        "[CLS] " + fashion_text(fields, "description") + " [SEP] the image title is long wool"
-    )
+    assert clear.startswith("[CLS] " + fashion_text(fields, "description") + " [SEP] the image title is long wool")
     assert clear.endswith(" [SEP]") and "[MASK]" not in clear
     assert sorted(prompts_of(clear)) == sorted(("title", *ATTRIBUTES))
     assert prompts_of(clear)["season"] == "fall winter 2016"

@@ -42,8 +42,7 @@ def test_expand_season(season, expected):
 
 def test_text_of_both_modes(fields):
     description = (
-        "the image description is long wool dress sleeveless maxi dress in red wool crew neck"
-        " with belt and zip pocket"
+        "the image description is long wool dress sleeveless maxi dress in red wool crew neck with belt and zip pocket"
     )
     assert fashion_text(fields, "description") == description
     assert fashion_text(fields, "description+attributes") == (

@@ -3,9 +3,7 @@ import pytest
 from fashionfae_lavis.masking.word_pieces import ordinary_pieces, text_pieces, tokenize_texts, word_pieces
 
 
-@pytest.mark.parametrize(
-    "text", ["sleeveless dresses in red", "Élan  T-shirt's 100%", "", "zip\u4e2d\u6587zip"]
-)
+@pytest.mark.parametrize("text", ["sleeveless dresses in red", "Élan  T-shirt's 100%", "", "zip\u4e2d\u6587zip"])
 def test_pieces_are_those_of_the_tokenizer(tokenizer, text):
     assert text_pieces(tokenizer, text) == tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -27,10 +25,7 @@ def test_batch_is_padded_to_its_longest_text(tokenizer):
 
 def test_one_segment_equals_the_tokenizer(tokenizer):
     ids, _ = tokenize_texts(["sleeveless dress in red wool"], tokenizer, max_length=6)
-    assert (
-        ids[0].tolist()
-        == tokenizer("sleeveless dress in red wool", max_length=6, truncation=True)["input_ids"]
-    )
+    assert ids[0].tolist() == tokenizer("sleeveless dress in red wool", max_length=6, truncation=True)["input_ids"]
 
 
 def test_the_first_segment_is_cut_before_the_prompts(tokenizer):

@@ -98,7 +98,7 @@ def test_files_that_need_pickle_are_not_opened(tmp_path):
     torch.save({"model": {}, "config": danger}, path)
     with pytest.raises(UserError, match="is not opened, as it holds Python objects and could run code"):
         read_checkpoint(path)
-    path.write_bytes(pickle.dumps(danger))
+    path.write_bytes(pickle.dumps(danger, protocol=2))
     with pytest.raises(UserError, match="damaged or not a checkpoint"):
         read_checkpoint(path)
     assert not Danger.opened

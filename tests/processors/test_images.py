@@ -22,9 +22,7 @@ def picture(height=256, width=256, seed=0):
 
 
 def test_eval_equals_torchvision_where_nothing_is_resized():
-    reference = transforms.Compose(
-        [transforms.CenterCrop(224), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-    )
+    reference = transforms.Compose([transforms.CenterCrop(224), transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     image = picture()
     ours = FashionImageEvalProcessor()(image)
     assert ours.shape == (3, 224, 224) and ours.dtype == torch.float32

@@ -133,9 +133,7 @@ def main():
     runner.train()
     if save_to:
         rank = os.environ.get("RANK", "0")
-        torch.save(
-            {"model": runner.bare_model.state_dict(), "seen": runner.task.seen}, Path(f"{save_to}{rank}")
-        )
+        torch.save({"model": runner.bare_model.state_dict(), "seen": runner.task.seen}, Path(f"{save_to}{rank}"))
 
 
 if __name__ == "__main__":

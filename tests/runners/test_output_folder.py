@@ -9,9 +9,7 @@ from fashionfae_lavis.runners.output_folder import find_newest_run, make_output_
 def test_newest_run_is_the_one_with_the_newest_last_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_newest_run("out") is None
-    for age, path in enumerate(
-        ["c/checkpoint_last.pth", "a/stage/checkpoint_last.pth", "b/checkpoint_last.pth"]
-    ):
+    for age, path in enumerate(["c/checkpoint_last.pth", "a/stage/checkpoint_last.pth", "b/checkpoint_last.pth"]):
         file = tmp_path / "out" / path
         file.parent.mkdir(parents=True)
         file.touch()

@@ -83,9 +83,7 @@ def test_epochs_as_length_and_what_the_model_is_told(tmp_path):
             self.told.append([samples[key] for key in keys] + [len(samples["text_input"])])
             return super().train_step(model, samples)
 
-    runner = make_runner(
-        tmp_path, Task(), max_iters=None, max_epoch=2, accum_grad_iters=2, iters_per_inner_epoch=None
-    )
+    runner = make_runner(tmp_path, Task(), max_iters=None, max_epoch=2, accum_grad_iters=2, iters_per_inner_epoch=None)
     runner.train()
     assert Task.told == [[iters, step, 0, 3, 4] for iters in range(6) for step in range(2)]
     assert [line["iteration"] for line in read_lines(runner.output_dir) if line["phase"] != "train"][:2] == [
@@ -116,9 +114,7 @@ def test_a_finished_run_resumes_to_its_evaluation(tmp_path):
     first = make_runner(tmp_path)
     results = first.train()
     lines = read_lines(first.output_dir)
-    again = make_runner(
-        tmp_path, resume_ckpt_path=str(first.output_dir / "checkpoint_last.pth"), job_id="other"
-    )
+    again = make_runner(tmp_path, resume_ckpt_path=str(first.output_dir / "checkpoint_last.pth"), job_id="other")
     assert again.train() == results
     assert again.task.seen == [] and again.output_dir == first.output_dir
     assert without_time(read_lines(first.output_dir)) == without_time(lines)
@@ -185,9 +181,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, task
     with pytest.raises(UserError) as error:
         runner.train()
     last = tmp_path / "job" / "checkpoint_last.pth"
-    assert (
-        f"of odd is not finite at iteration 10: training has stopped and the last good checkpoint is {last}"
-        in (str(error.value))
+    assert f"of odd is not finite at iteration 10: training has stopped and the last good checkpoint is {last}" in (
+        str(error.value)
     )
     assert read_checkpoint(last)["iters"] == 8
     assert all(tensor.isfinite().all() for tensor in weights(runner).values())

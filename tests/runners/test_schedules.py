@@ -56,9 +56,7 @@ def test_groups_by_scale_and_dimension_without_frozen_parameters():
 
 
 def test_an_unknown_part_in_lr_scale_is_named_with_the_parts_there_are():
-    with pytest.raises(
-        UserError, match="run.lr_scale: no parameter begins with 'hea'; there are image, head"
-    ):
+    with pytest.raises(UserError, match="run.lr_scale: no parameter begins with 'hea'; there are image, head"):
         make_schedule(lr_sched="linear_warmup_cosine_iter", lr_scale={"hea": 2})
 
 

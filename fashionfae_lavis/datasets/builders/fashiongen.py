@@ -58,3 +58,11 @@ class FashionGenMiniBuilder(FashionGenBuilder):
         from fashionfae_lavis.datasets.fashiongen_mini import prepare
 
         prepare(self.folder())
+
+    def build(self) -> dict:
+        from fashionfae_lavis.datasets.fashiongen_mini import ATTRIBUTE_WORDS
+
+        datasets = super().build()
+        for dataset in datasets.values():
+            dataset.attribute_words = ATTRIBUTE_WORDS
+        return datasets

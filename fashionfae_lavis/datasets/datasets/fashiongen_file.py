@@ -4,6 +4,7 @@ The file has a row per image and, beside `input_image` (N, H, W, 3) uint8, text 
 product's text in each of its rows.
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class FashionGenFile:
             decoded = [_decode(value) for value in column.tolist()]
             self.texts[name] = [text for text, _ in decoded]
             self.decode_fallbacks += sum(fallback for _, fallback in decoded)
+        if self.decode_fallbacks:
+            logging.info("%s: %d texts were UTF-8, not ISO-8859-1", self.path, self.decode_fallbacks)
 
     def image(self, row: int) -> np.ndarray:
         """The image in this row, uint8 (H, W, 3)."""
@@ -100,8 +103,7 @@ def _check(file: h5py.File, path: Path) -> int:
     images = file[IMAGES]
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or len(images) == 0:
         raise UserError(
-            f"{path}: {IMAGES} must be uint8 of shape (N, height, width, 3), "
-            f"not {images.dtype} {images.shape}"
+            f"{path}: {IMAGES} must be uint8 of shape (N, height, width, 3), not {images.dtype} {images.shape}"
         )
     for key in needed[1:]:
         if file[key].size != len(images):

@@ -1,6 +1,7 @@
-"""FashionGen-Mini: a drawn fashion data set in FashionGen's file format, made on this machine when first asked for.
+"""FashionGen-Mini: a drawn fashion data set in FashionGen's file format, made on this machine when needed.
 
-Products differ in attributes that can be seen and that their texts name (`attributes`, `drawing`, `copywriting`).
+Products differ in attributes that can be seen and that their texts name: see `attributes`, `drawing` and
+`copywriting`.
 """
 
 import fcntl
@@ -19,7 +20,7 @@ from fashionfae_lavis.errors import UserError
 __all__ = ["ATTRIBUTE_WORDS", "FILE_NAMES", "prepare"]
 
 # Counts every change of what is drawn or written: files of another version are made anew.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 FILE_NAMES = {
     "train": "fashiongen_256_256_train.h5",
     "validation": "fashiongen_256_256_validation.h5",
@@ -37,8 +38,8 @@ def prepare(
 ) -> None:
     """Draws both files into `folder`, about three images a product, unless they are there already.
 
-    A file appears under its name only when it is whole. Processes that call this at the same time wait for the first.
-    Raises UserError when the folder cannot be written or is full.
+    A file appears under its name only when it is whole. Of processes that call this at the same time one
+    draws and the others wait. Raises UserError when the folder cannot be written or has too little room.
     """
     folder = Path(folder)
     wanted = {
@@ -59,8 +60,9 @@ def prepare(
             for path, marks in wanted.items():
                 _write_once(path, marks)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise UserError(
-            f"cannot draw FashionGen-Mini into {folder} ({error.strerror or error}): "
+            f"cannot draw FashionGen-Mini into {folder} ({reason}): "
             "make room there or set FASHIONFAE_CACHE to another folder"
         ) from error
 
@@ -89,7 +91,7 @@ def _is_whole(path: Path, marks: dict) -> bool:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Waits until no other process holds the lock. A POSIX lock: one whose holder was killed is free again."""
+    """Waits until no other process holds the lock, which is free again when its holder is killed."""
     with open(path, "w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         yield

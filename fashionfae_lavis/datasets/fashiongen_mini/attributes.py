@@ -41,7 +41,7 @@ SEASONS = tuple(f"{half}{year}" for year in (2016, 2017, 2018) for half in ("SS"
 
 @dataclass(frozen=True)
 class Garment:
-    """A subcategory: the category it belongs to and the values of its attributes beside colour and pattern."""
+    """A subcategory: the category it belongs to, and the values that each attribute can have."""
 
     category: str
     options: dict[str, tuple[str, ...]]
@@ -70,13 +70,16 @@ GARMENTS = {
         "SWEATERS", 290, fabric="wool cotton linen silk", neckline="crew v shawl",
         sleeves="short quarter long", closure="buttons zip open", trim="none pocket contrast belt"),
     "COATS": _garment(
-        "JACKETS & COATS", 720, fabric="wool leather denim cotton corduroy", neckline="notched hood funnel shawl",
-        sleeves="quarter long", length="knee maxi", closure="buttons zip double", trim="none pocket contrast belt"),
+        "JACKETS & COATS", 720, fabric="wool leather denim cotton corduroy",
+        neckline="notched hood funnel shawl",
+        sleeves="quarter long", length="knee maxi", closure="buttons zip double",
+        trim="none pocket contrast belt"),
     "BLAZERS": _garment(
         "JACKETS & COATS", 480, fabric="wool linen corduroy leather silk", neckline="notched shawl",
         sleeves="sleeveless quarter long", closure="buttons double zip", trim="none pocket contrast belt"),
     "DRESSES": _garment(
-        "DRESSES", 380, fabric="cotton silk linen denim wool leather", neckline="crew v square boat turtleneck",
+        "DRESSES", 380, fabric="cotton silk linen denim wool leather",
+        neckline="crew v square boat turtleneck",
         sleeves="sleeveless short quarter long", length="mini knee maxi", closure="none buttons zip",
         trim="none pocket belt ruffle"),
     "SKIRTS": _garment(
@@ -123,8 +126,8 @@ def held_out(subcategory: str, visible: tuple[tuple[str, str], ...]) -> bool:
 def sample_products(split: str, count: int, seed: int = 0) -> list[Product]:
     """`count` products of a split ("train" or "validation"), subcategories in turn.
 
-    Combinations of a split are distinct. Two validation products out of three form pairs of siblings: same subcategory,
-    exactly one visible attribute differs.
+    Combinations of a split are distinct. Two validation products out of three form pairs of siblings: of the
+    same subcategory, and exactly one visible attribute differs.
     """
     validation = split == "validation"
     products: list[Product] = []

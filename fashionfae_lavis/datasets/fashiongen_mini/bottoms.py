@@ -33,7 +33,7 @@ def sketch_skirt(look: dict[str, str], back: bool) -> Sketch:
         elif look["closure"] == "zip":
             add_zip(sketch, 12, min(bottom - 10, 110))
     if look["trim"] == "pocket":
-        add_pockets(sketch, 23, 32, 11, 26)
+        add_pockets(sketch, 23, 30, 12.5, 29)
     _add_waistband(sketch, look["trim"], back)
     return sketch
 
@@ -95,11 +95,11 @@ def sketch_trousers(look: dict[str, str], back: bool) -> Sketch:
     sketch.line([(0, 8), (0, 82)], Layer.OUTLINE, 1.2)
     if not back:
         if look["closure"] == "zip":
-            add_zip(sketch, 11, 58)
+            add_zip(sketch, 11, 78)
         else:
-            add_buttons(sketch, (0,), 8, 70)
+            add_buttons(sketch, (0,), 8, 78)
     if look["trim"] == "pocket":
-        add_pockets(sketch, 27 if bottom < 200 else 28, 104, 11.5, 30)
+        add_pockets(sketch, 27 if bottom < 200 else 28, 100, 13, 34)
     _add_waistband(sketch, look["trim"], back)
     return sketch
 
@@ -117,9 +117,7 @@ def _leg(knee: float, ankle: float, bottom: float) -> Points:
     heights = [100, 125, 150, 175, 200, 230, 258]
     heights = [y for y in heights if y < bottom - 8] + [bottom]
     outer = [(_leg_centre(y, ankle) + _width_at(knee, ankle, bottom, y), y) for y in heights]
-    inner = [
-        (max(0.5, _leg_centre(y, ankle) - _width_at(knee, ankle, bottom, y)), y) for y in reversed(heights)
-    ]
+    inner = [(max(0.5, _leg_centre(y, ankle) - _width_at(knee, ankle, bottom, y)), y) for y in reversed(heights)]
     return join((0, 0), curve((WAIST, 0), (44, 40), (46, 72), *outer), curve(*inner, (0, 86)))
 
 

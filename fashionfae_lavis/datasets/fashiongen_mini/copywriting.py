@@ -50,7 +50,7 @@ def _mentionable(look: dict[str, str]) -> list[str]:
 
 
 def _title(product: Product, rng: np.random.Generator) -> str:
-    """Two or three attributes and the garment, colour more often than the others: `Red Striped Wool Cardigan`."""
+    """Two or three attributes, colour more often than others, and the garment: `Red Striped Cardigan`."""
     look = product.look()
     names = _mentionable(look)
     weights = np.array([_IN_TITLE.get(name, 1.0) for name in names])
@@ -71,7 +71,7 @@ def _capitalised(word: str) -> str:
 
 
 def _description(product: Product, rng: np.random.Generator) -> str:
-    """A lead, the details it leaves over, and fillers up to a length; 12-30 words, now and then with a `<br>`."""
+    """A lead, the details it leaves over, and fillers: 12-30 words, now and then with a `<br>`."""
     look = product.look()
     names = [name for name in _mentionable(look) if rng.random() < MENTIONED]
     names = [names[i] for i in rng.permutation(len(names))]

@@ -34,13 +34,13 @@ def add_pockets(sketch: Sketch, x: float, y: float, half: float, height: float, 
             (centre - half, y + height * 0.82),
         ]  # fmt: skip
         sketch.fill(shape, Layer.TRIM)
-        flap = [(centre + dx, y + dy) for dx, dy in ((-half, 0), (half, 0), (half, 7), (0, 10), (-half, 7))]
+        flap = [(centre + dx, y + dy) for dx, dy in ((-half, 0), (half, 0), (half, 8), (0, 12), (-half, 8))]
         sketch.fill(flap, Layer.SEAM)
 
 
 def add_belt(sketch: Sketch, half: float, y: float, back: bool) -> None:
     """A belt around the waist; the buckle is in front."""
-    sketch.band([(-half, y), (0, y + 1.5), (half, y)], Layer.BELT, 9)
+    sketch.band([(-half, y), (0, y + 1.5), (half, y)], Layer.BELT, 11)
     if not back:
         sketch.fill([(-8, y - 6.5), (8, y - 6.5), (8, y + 9), (-8, y + 9)], Layer.METAL)
         sketch.fill([(-4.5, y - 3), (4.5, y - 3), (4.5, y + 5.5), (-4.5, y + 5.5)], Layer.BELT)

@@ -1,9 +1,11 @@
 """Draws the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale ground.
 
-Shapes are painted at twice the size and reduced, which smooths their edges; everything else happens at the final size.
+Shapes are painted at twice the size and reduced, which smooths their edges; all else happens at
+the final size.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -18,8 +20,7 @@ OTHER_POSES = ("back", "turned", "detail")
 DETAIL_ZOOM = 1.9
 _SLEEVE_ANGLE = 24
 _FOLDS = 8
-_PATTERNED = {Layer.BODY, Layer.LEFT, Layer.RIGHT}
-_CLOTH = _PATTERNED | {Layer.TRIM, Layer.CONTRAST}
+_CLOTH = (Layer.BODY, Layer.LEFT, Layer.RIGHT, Layer.TRIM, Layer.CONTRAST)
 # Tables from how far inside the garment a place is to its shading and shadow, in steps: files stay small.
 _ROUNDED = [128 - 4 * round(0.05 * (255 - value)) for value in range(256)]
 _SHADOW = [6 * round(value * 70 / 255 / 6) for value in range(256)]
@@ -38,8 +39,7 @@ def draw_views(product: Product, image_size: int) -> list[np.ndarray]:
     look = product.look()
     front, back = (_sketch(product.subcategory, look, seen_from_behind) for seen_from_behind in (False, True))
     return [
-        _draw_view(back if pose == "back" else front, look, pose, image_size, rng)
-        for pose in choose_poses(product)
+        _draw_view(back if pose == "back" else front, look, pose, image_size, rng) for pose in choose_poses(product)
     ]
 
 
@@ -51,9 +51,7 @@ def _sketch(subcategory: str, look: dict[str, str], back: bool) -> Sketch:
     return sketch_top(subcategory, look, back)
 
 
-def _draw_view(
-    sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: np.random.Generator
-) -> np.ndarray:
+def _draw_view(sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: np.random.Generator) -> np.ndarray:
     left, top, right, bottom = sketch.bounds()
     scale = min(0.93 * size / (bottom - top), 0.93 * size / (right - left), 1.75 * size / 256)
     scale *= rng.uniform(0.93, 1.0)
@@ -71,21 +69,32 @@ def _draw_view(
         return 2 * (np.stack([x, y + (1 - squeeze.min()) * 0.12 * x], 1) * scale + shift)
 
     layers = sketch.paint(place, 2 * size, 2 * scale, thin=2 * 1.5 * size / 256)
-    split = int((shift + ((0, (top + bottom) / 2 + 4) - centre) * scale)[1])
-    zoom = DETAIL_ZOOM if pose == "detail" else 1.0
     base, second, contrast = (np.array(colour) + rng.integers(-5, 6) for colour in COLOURS[look["colour"]])
-    colours = _flat_colours(base, contrast)
+    cloth = _Cloth(
+        look,
+        colours=np.clip(_flat_colours(base, contrast), 0, 255).astype(np.uint8),
+        second=tuple(np.clip(second, 0, 255).tolist()),
+        split=int((shift + ((0, (top + bottom) / 2 + 4) - centre) * scale)[1]),
+        zoom=DETAIL_ZOOM if pose == "detail" else 1.0,
+        size=size,
+        corner=(rng.uniform(0, MARGIN, 2) * size / 256).astype(int),
+    )
+    return np.asarray(_light(_dress(layers, cloth), layers, size, rng))
+
+
+def _dress(layers: Image.Image, cloth: "_Cloth") -> Image.Image:
+    """The garment at the final size, on a ground of its own colour: flat colours first, cloth upon them."""
     garment = layers.copy()
-    garment.putpalette(np.clip(colours, 0, 255).astype(np.uint8).tobytes())
+    garment.putpalette(cloth.colours.tobytes())
     garment = garment.convert("RGB").reduce(2)
-    corner = rng.integers(0, MARGIN * size // 256, 2)
-    for layer in sketch.layers() & _CLOTH:
-        mask = _mask(layers, {layer})
-        box = mask.getbbox()
-        if box:
-            cloth = _cloth(layer, look, box, corner, (colours[layer], second), split, size, zoom)
-            garment.paste(cloth, box[:2], mask.crop(box))
-    return np.asarray(_light(garment, layers, size, rng))
+    for layer in _CLOTH:
+        places = _only(layers, (layer,))
+        extent = places.getbbox()
+        if extent:
+            box = (extent[0] // 2, extent[1] // 2, (extent[2] + 1) // 2, (extent[3] + 1) // 2)
+            mask = places.reduce(2, box=tuple(2 * side for side in box))
+            garment.paste(cloth.cut(layer, box), box[:2], mask)
+    return garment
 
 
 def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
@@ -97,39 +106,38 @@ def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     colours[Layer.CONTRAST] = contrast
     colours[Layer.INSIDE] = base * 0.45 + (24 if dark else 0)
     colours[Layer.OUTLINE] = base * 0.3 + (0 if dark else 12)
-    colours[Layer.SEAM] = base + 46 if dark else base * 0.74
+    colours[Layer.SEAM] = base + 46 if dark else base * 0.64
     colours[Layer.METAL] = (205, 207, 214)
     colours[Layer.BUTTON] = (238, 230, 212) if base.mean() < 150 else (70, 54, 46)
     colours[Layer.BELT] = (196, 148, 92) if base.mean() < 110 else (84, 52, 34)
     return colours
 
 
-def _cloth(
-    layer: Layer,
-    look: dict[str, str],
-    box: tuple[int, int, int, int],
-    corner: np.ndarray,
-    colours: tuple[np.ndarray, np.ndarray],
-    split: int,
-    size: int,
-    zoom: float,
-) -> Image.Image:
-    """A piece of cloth for one layer, as large as `box`; below `split` a body may have its second colour."""
-    angle = {Layer.LEFT: _SLEEVE_ANGLE, Layer.RIGHT: -_SLEEVE_ANGLE}.get(layer, 0)
-    window = (*(box[:2] + corner).tolist(), *(box[2:] + corner).tolist())
-    first, second = map(_rgb, colours)
-    image = Image.new("RGB", (box[2] - box[0], box[3] - box[1]), first)
-    if layer in _PATTERNED and look["pattern"] not in ("plain", "colourblock"):
-        image.paste(second, mask=pattern(look["pattern"], size, zoom, angle).crop(window))
-    if layer is Layer.BODY and look["pattern"] == "colourblock":
-        image.paste(second, (0, max(0, split - box[1]), image.width, image.height))
-    if look["fabric"] == "cotton":
-        return image
-    return _add(image, texture(look["fabric"], size, zoom, angle).crop(window))
+@dataclass(frozen=True)
+class _Cloth:
+    """The patterned and textured cloth of one view."""
 
+    look: dict[str, str]
+    colours: np.ndarray  # uint8 (layers, 3)
+    second: tuple[int, int, int]  # the other colour of the pattern
+    split: int  # the row below which a colour-blocked body has its second colour
+    zoom: float
+    size: int
+    corner: np.ndarray  # where in the fields the picture lies
 
-def _rgb(colour: np.ndarray) -> tuple[int, int, int]:
-    return tuple(int(value) for value in np.clip(colour, 0, 255))
+    def cut(self, layer: Layer, box: tuple[int, int, int, int]) -> Image.Image:
+        """A piece for one layer, to fit into `box` of the picture."""
+        angle = {Layer.LEFT: _SLEEVE_ANGLE, Layer.RIGHT: -_SLEEVE_ANGLE}.get(layer, 0)
+        window = (*(box[:2] + self.corner).tolist(), *(box[2:] + self.corner).tolist())
+        name, fabric = self.look["pattern"], self.look["fabric"]
+        piece = Image.new("RGB", (box[2] - box[0], box[3] - box[1]), tuple(self.colours[layer].tolist()))
+        if name == "colourblock" and layer is Layer.BODY:
+            piece.paste(self.second, (0, max(0, self.split - box[1]), piece.width, piece.height))
+        elif name not in ("plain", "colourblock") and layer in (Layer.BODY, Layer.LEFT, Layer.RIGHT):
+            piece.paste(self.second, mask=pattern(name, self.size, self.zoom, angle).crop(window))
+        if fabric == "cotton":  # smooth
+            return piece
+        return _add(piece, texture(fabric, self.size, self.zoom, angle).crop(window))
 
 
 def _add(image: Image.Image, field: Image.Image) -> Image.Image:
@@ -137,17 +145,17 @@ def _add(image: Image.Image, field: Image.Image) -> Image.Image:
     return ImageChops.add(image, Image.merge("RGB", (field,) * 3), 1, -128)
 
 
-def _mask(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
-    """Where these layers are, 0-255, at the final size."""
+def _only(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
+    """255 where one of these layers is, elsewhere 0; at twice the final size."""
     table = [0] * 256
     for layer in wanted:
         table[layer] = 255
-    return layers.point(table).reduce(2)
+    return layers.point(table)
 
 
 def _light(garment: Image.Image, layers: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
     """Folds and round edges on the garment, a soft shadow under it, and the ground."""
-    inside = _mask(layers, tuple(Layer)[1:])
+    inside = _only(layers, tuple(Layer)[1:]).reduce(2)
     soft = inside.reduce(8).filter(ImageFilter.BoxBlur(1)).resize((size, size), Image.Resampling.BILINEAR)
     bend = folds(size, int(rng.integers(_FOLDS)))
     lit = _add(garment, ImageChops.add(bend, soft.point(_ROUNDED), 1, -128 + int(rng.integers(-6, 9))))

@@ -1,10 +1,11 @@
 """Colours, patterns and fabric textures of FashionGen-Mini, as ready-made fields that drawings are cut from.
 
-A field is an 8-bit image larger than a drawing; drawings take a window of it at a random place. Distances are in
-pixels of a 256-pixel drawing; `zoom` enlarges what is in the field, `angle` (degrees) turns it, as sleeves do.
+A field is an 8-bit image larger than a drawing; drawings take a window of it at a random place. Distances are
+in pixels of a 256-pixel drawing; `zoom` enlarges what is in the field, `angle` (degrees) turns it, as sleeves
+do. Fields are kept once made: there are a few dozen of them, 120 kB each.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -55,7 +56,7 @@ def _stripes(t: Field, period: float, width: float) -> Field:
     return _edge(width / 2 - np.abs(t % period - period / 2))
 
 
-@lru_cache(maxsize=None)
+@cache
 def pattern(name: str, size: int, zoom: float, angle: float) -> Image.Image:
     """How much of the second colour shows, 0-255."""
     x, y = _grid(size, zoom, angle)
@@ -97,7 +98,7 @@ def _floral(x: Field, y: Field) -> Field:
 _PATTERNS = {"striped": _striped, "checked": _checked, "dotted": _dotted, "floral": _floral}
 
 
-@lru_cache(maxsize=None)
+@cache
 def texture(name: str, size: int, zoom: float, angle: float) -> Image.Image:
     """What the fabric adds to the colour: 128 adds nothing, less darkens, more lightens."""
     x, y = _grid(size, zoom, angle)
@@ -117,17 +118,13 @@ def _blotches(x: Field, wide: float, high: float, seed: int) -> Field:
     return _noise(x.shape, wide * scale, high * scale, seed)
 
 
-def _cotton(x: Field, y: Field) -> Field:
-    return np.zeros_like(x)
-
-
 def _wool(x: Field, y: Field) -> Field:
     """Knitted stitches: columns of Vs."""
     wide, high = 13.0, 9.0
     arm = np.abs(x % wide - wide / 2)
     stitch = np.abs((y + arm * 1.1) % high - high / 2) / (high / 2)
     gap = np.maximum(_stripes(x, wide, 2.0), _stripes(x + wide / 2, wide, 1.2))
-    return 26 - 46 * stitch**1.5 - 26 * gap
+    return 32 - 56 * stitch**1.5 - 34 * gap
 
 
 def _denim(x: Field, y: Field) -> Field:
@@ -139,8 +136,8 @@ def _denim(x: Field, y: Field) -> Field:
 def _leather(x: Field, y: Field) -> Field:
     """Hard highlights along broken, slanting creases on a dark, smooth ground."""
     slanted = _blotches(x, 34, 60, 5) + 0.02 * (x + 0.4 * y) % 2
-    crease = np.clip(1 - np.abs(slanted) * 2.6, 0, 1) ** 2
-    return 125 * crease * np.clip(0.6 + _blotches(x, 40, 40, 6), 0, 1) - 24
+    crease = np.clip(1 - np.abs(slanted) * 1.9, 0, 1) ** 2
+    return 140 * crease * np.clip(0.85 + _blotches(x, 40, 40, 6), 0, 1) - 36
 
 
 def _silk(x: Field, y: Field) -> Field:
@@ -162,12 +159,12 @@ def _corduroy(x: Field, y: Field) -> Field:
 
 
 _TEXTURES = {
-    "cotton": _cotton, "wool": _wool, "denim": _denim, "leather": _leather, "silk": _silk, "linen": _linen,
+    "wool": _wool, "denim": _denim, "leather": _leather, "silk": _silk, "linen": _linen,
     "corduroy": _corduroy,
 }  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def folds(size: int, number: int) -> Image.Image:
     """Soft shading of hanging cloth, one of several; centred on 128 like a texture."""
     shape = (size, size)

@@ -29,7 +29,7 @@ def neck_edge(neckline: str, back: bool) -> Points:
 
 
 def add_neck(sketch: Sketch, neckline: str, back: bool, trim: Layer, behind: bool) -> None:
-    """What is behind the body (the inside of the back, a hood) or, later, what lies on top of it (a collar)."""
+    """What is `behind` the body (the inside of the back, a hood), or what lies on top of it (a collar)."""
     if behind:
         if neckline == "hood":
             sketch.fill(_hood(), Layer.BODY)
@@ -69,21 +69,20 @@ def _hood_front(sketch: Sketch, trim: Layer) -> None:
 
 
 def _hood_back(sketch: Sketch, trim: Layer) -> None:
-    sketch.fill(
-        whole(join(curve((0, -58), (22, -52), (33, -28), (26, 6)), curve((18, 20), (0, 26)))), Layer.BODY
-    )
+    sketch.fill(whole(join(curve((0, -58), (22, -52), (33, -28), (26, 6)), curve((18, 20), (0, 26)))), Layer.BODY)
     sketch.line([(0, -56), (0, 24)], Layer.SEAM, 1.5)
 
 
-def _tube(width: float, height: float, folded: bool) -> Points:
+def _tube(width: float, height: float) -> Points:
     """Half of a standing collar."""
     base = width + 3
-    return join(curve((0, -height + 4), (width * 0.7, -height + 2.5), (width, -height)),
-                curve((width, -height), (width - 0.5, -height * 0.4), (base, 2)), curve((base, 2), (base * 0.6, 10), (0, 13)))  # fmt: skip
+    top = curve((0, -height + 4), (width * 0.7, -height + 2.5), (width, -height))
+    side = curve((width, -height), (width - 0.5, -height * 0.4), (base, 2))
+    return join(top, side, curve((base, 2), (base * 0.6, 10), (0, 13)))
 
 
 def _turtleneck(sketch: Sketch, trim: Layer) -> None:
-    sketch.fill(whole(_tube(17, 24, True)), trim)
+    sketch.fill(whole(_tube(17, 24)), trim)
     fold = curve((-18, -6), (0, -1), (18, -6))
     sketch.line(fold, Layer.OUTLINE)
     for x in (-13, -8.5, -4, 0, 4, 8.5, 13):
@@ -91,7 +90,7 @@ def _turtleneck(sketch: Sketch, trim: Layer) -> None:
 
 
 def _funnel(sketch: Sketch, trim: Layer) -> None:
-    sketch.fill(whole(_tube(24, 27, False)), trim)
+    sketch.fill(whole(_tube(24, 27)), trim)
     sketch.fill(whole(curve((0, -30), (14, -29), (23, -25), (14, -21), (0, -20))), Layer.INSIDE)
     sketch.line(curve((-25, -4), (0, 3), (25, -4)), Layer.SEAM, 1.5)
     sketch.line([(0, -20), (0, 12)], Layer.OUTLINE, 1.4)

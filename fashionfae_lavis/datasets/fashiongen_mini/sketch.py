@@ -1,7 +1,7 @@
 """A garment as a list of filled shapes and lines, painted back to front.
 
-Shapes are in garment units: x to the right from the centre line, y down from the base of the neck, about 100 to the
-distance from shoulder to waist. Each names the layer of cloth it is made of; `drawing` gives the layers their looks.
+Shapes are in garment units: x to the right from the centre line, y down from the base of the neck, about 90
+from there to the waist. Each names the layer that it is made of; `drawing` gives the layers their looks.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Layer(IntEnum):
     BELT = 11
 
 
-def curve(*points: tuple[float, float], steps: int = 7) -> Points:
+def curve(*points: tuple[float, float] | Points, steps: int = 7) -> Points:
     """A smooth line through the points (Catmull-Rom spline)."""
     p = np.array([points[0], *points, points[-1]], float)
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
@@ -82,10 +82,6 @@ class Sketch:
         self.fill((x, y) + ring * (radius + 0.9), Layer.OUTLINE, outline=False)
         self.fill((x, y) + ring * radius, layer, outline=False)
 
-    def layers(self) -> set[Layer]:
-        """The layers that it is made of."""
-        return {layer for _, layer, _ in self._shapes}
-
     def bounds(self) -> tuple[float, float, float, float]:
         """left, top, right, bottom of all filled shapes."""
         points = np.concatenate([points for points, _, width in self._shapes if width is None])
@@ -94,7 +90,7 @@ class Sketch:
     def paint(self, place: Callable[[Points], Points], side: int, scale: float, thin: float) -> Image.Image:
         """A (side, side) image whose values are layers.
 
-        `place` maps garment units to pixels, `scale` is pixels per unit for widths, `thin` the pixels of a thin line.
+        `place` maps garment units to pixels; widths are `scale` pixels a unit, thin lines `thin` pixels.
         """
         image = Image.new("L", (side, side), Layer.NOTHING)
         draw = ImageDraw.Draw(image)

@@ -77,9 +77,9 @@ def sketch_top(subcategory: str, look: dict[str, str], back: bool) -> Sketch:
         _add_closure(sketch, look.get("closure", "none"), edge[0][1], cut, subcategory)
     if look["trim"] == "pocket" and not back:
         if subcategory in _HIP_POCKETS:
-            add_pockets(sketch, 22, 104, 11, 26)
+            add_pockets(sketch, 23, 102, 13, 30)
         else:
-            add_pockets(sketch, 21, 48, 10.5, 24, both=False)
+            add_pockets(sketch, 21, 48, 12, 27, both=False)
     if look["trim"] == "belt":
         add_belt(sketch, cut.waist + 1, WAIST, back)
     add_neck(sketch, look["neckline"], back, trim, behind=False)
@@ -94,9 +94,9 @@ def _armhole(cut: Cut, bare: bool) -> Points:
 def _body(cut: Cut, edge: Points, bare: bool, tail: bool) -> Points:
     """The outline of the front: neckline, shoulder, armhole, side seam, hem."""
     side = curve((cut.chest, 47), (cut.waist, WAIST), *_below_waist(cut), (cut.hem, cut.bottom))
-    hem = curve((cut.hem, cut.bottom - 14), (cut.hem - 12, cut.bottom - 4), (0, cut.bottom + 4)) if tail else [
-        (cut.hem * 0.6, cut.bottom + 2.5), (0, cut.bottom + 3)
-    ]  # fmt: skip
+    hem = join((cut.hem * 0.6, cut.bottom + 2.5), (0, cut.bottom + 3))
+    if tail:
+        hem = curve((cut.hem, cut.bottom - 14), (cut.hem - 12, cut.bottom - 4), (0, cut.bottom + 4))
     return whole(join(edge, _armhole(cut, bare), side[:-3] if tail else side, hem))
 
 
@@ -118,9 +118,11 @@ def _add_sleeves(sketch: Sketch, cut: Cut, kind: str, knit: bool, trim: Layer) -
     middle = (top + outer) / 2 - across * (7 if knit else 2)
     low = (pit + inner) / 2 + across * (5 if knit else 1)
     shape = join(
-        (cut.shoulder - 14, 4), curve(tuple(top), tuple(middle), tuple(outer)), curve(tuple(inner), tuple(low), tuple(pit)),
+        (cut.shoulder - 14, 4),
+        curve(top, middle, outer),
+        curve(inner, low, pit),
         (cut.shoulder - 14, 46),
-    )  # fmt: skip
+    )
     cuff = join(outer - along * 4, inner - along * 4)
     for turn, layer in ((lambda p: p, Layer.RIGHT), (mirror, Layer.LEFT)):
         sketch.fill(turn(shape), layer)
@@ -128,12 +130,12 @@ def _add_sleeves(sketch: Sketch, cut: Cut, kind: str, knit: bool, trim: Layer) -
             sketch.band(turn(cuff), trim, 10)
         else:
             sketch.line(turn(cuff), Layer.SEAM)
-        crease = curve(tuple(pit + (2, 4)), tuple((pit + outer) / 2), tuple(outer - along * length * 0.35))
+        crease = curve(pit + (2, 4), (pit + outer) / 2, outer - along * length * 0.35)
         sketch.line(turn(crease), Layer.SEAM)
 
 
 def _add_seams(sketch: Sketch, cut: Cut, subcategory: str, bare: bool) -> None:
-    """Folds under the arms, the waist of a dress, the flare of a skirt, darts of a blazer, stitching at the hem."""
+    """Folds under the arms, the waist and flare of a dress, darts of a blazer, stitching at the hem."""
 
     def both(points: Points) -> None:
         sketch.line(points, Layer.SEAM)
@@ -153,9 +155,7 @@ def _add_seams(sketch: Sketch, cut: Cut, subcategory: str, bare: bool) -> None:
     elif subcategory in ("BLAZERS", "COATS"):
         both(curve((cut.chest - 17, 62), (cut.waist - 15, WAIST), (cut.hem - 20, cut.bottom - 12)))
     if subcategory not in ("SHIRTS", *_KNITS):
-        sketch.line(
-            [(-cut.hem, cut.bottom - 4), (0, cut.bottom - 1.5), (cut.hem, cut.bottom - 4)], Layer.SEAM
-        )
+        sketch.line([(-cut.hem, cut.bottom - 4), (0, cut.bottom - 1.5), (cut.hem, cut.bottom - 4)], Layer.SEAM)
     if bare:
         both(_armhole(cut, True) - (2.6, 0))
 

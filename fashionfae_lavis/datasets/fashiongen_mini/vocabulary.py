@@ -1,8 +1,8 @@
 """Builds the vocabulary of the mini model: `python -m fashionfae_lavis.datasets.fashiongen_mini.vocabulary`
 
-It writes `fashionfae_lavis/vocabularies/mini/`: a WordPiece vocabulary in which each word of FashionGen-Mini's
-training texts and of the prompts is one piece. Letters and digits are there as pieces of their own, first and
-following, so that any other text can be encoded too.
+It writes `fashionfae_lavis/vocabularies/mini/`: a WordPiece vocabulary in which each word of
+FashionGen-Mini's training texts and of the prompts is one piece. Letters and digits are there as pieces of
+their own, first and following, so that any other text can be encoded too.
 """
 
 import json
@@ -29,9 +29,7 @@ def build_vocabulary() -> list[str]:
     """The entries in order: special ones, letters and digits, then the words, frequent ones first."""
     fields = map(fields_of, sample_products("train", TRAIN_PRODUCTS))
     texts = [fashion_text(field, "description+attributes").replace("[SEP]", "") for field in fields]
-    prompts = [" ".join(prompt_template(name)) for name in FIELDS] + [
-        expand_season(season) for season in SEASONS
-    ]
+    prompts = [" ".join(prompt_template(name)) for name in FIELDS] + [expand_season(season) for season in SEASONS]
 
     counter = Tokenizer(WordLevel(unk_token="[UNK]"))
     counter.pre_tokenizer = Whitespace()
@@ -39,9 +37,7 @@ def build_vocabulary() -> list[str]:
     words = sorted(counter.get_vocab(), key=counter.token_to_id)
 
     characters = list(string.ascii_lowercase + string.digits)
-    return list(
-        dict.fromkeys([*SPECIAL, *characters, *(f"##{character}" for character in characters), *words])
-    )
+    return list(dict.fromkeys([*SPECIAL, *characters, *(f"##{character}" for character in characters), *words]))
 
 
 def main() -> None:

@@ -1,25 +1,23 @@
 """The words of FashionGen-Mini's shop copy.
 
-`ADJECTIVES` stand before a garment, `NOUNS` are details listed after it, `FILLERS` say nothing that can be seen.
-A value without words ("none", "regular") is never mentioned.
+`ADJECTIVES` stand before a garment, `NOUNS` are details listed after it, `FILLERS` say nothing that can be
+seen. A value without words ("none", "regular") is never mentioned.
 """
 
-# The single words, after normalisation, that give a visible value away. No word serves two attributes, and none
-# of them is used anywhere else in the copy, so a text can be checked against its product, and probed.
+# The single words, after normalisation, that give a visible value away. No word serves two values, and none
+# is used anywhere else in the copy, so a text can be checked against its product, and probed.
 VALUE_WORDS = {
     "colour": {
         "black": "black jet", "white": "white ivory", "grey": "grey slate", "red": "red crimson",
-        "orange": "orange tangerine", "yellow": "yellow lemon", "green": "green emerald", "blue": "blue cobalt",
+        "orange": "orange tangerine", "yellow": "yellow lemon", "green": "green emerald",
+        "blue": "blue cobalt",
         "navy": "navy midnight", "purple": "purple violet", "pink": "pink rose", "brown": "brown chocolate",
     },
     "pattern": {
         "plain": "plain solid", "striped": "striped stripe", "checked": "checked check",
         "dotted": "dotted polka dot", "floral": "floral flower", "colourblock": "colourblock panelled",
     },
-    "fabric": {
-        "cotton": "cotton", "wool": "wool", "denim": "denim", "leather": "leather", "silk": "silk",
-        "linen": "linen", "corduroy": "corduroy",
-    },
+    "fabric": {name: name for name in ("cotton", "wool", "denim", "leather", "silk", "linen", "corduroy")},
     "neckline": {
         "crew": "crew", "v": "v", "scoop": "scoop", "boat": "boat", "square": "square",
         "turtleneck": "turtleneck roll", "pointed": "pointed", "band": "band", "bow": "bow",
@@ -29,9 +27,7 @@ VALUE_WORDS = {
     "length": {
         "regular": "", "cropped": "cropped", "mini": "mini", "knee": "knee", "maxi": "maxi", "full": "full",
     },
-    "shape": {
-        "pencil": "pencil", "flared": "flared", "pleated": "pleated pleats", "slim": "slim", "wide": "wide",
-    },
+    "shape": {name: name for name in ("pencil", "flared", "pleated", "slim", "wide")},
     "closure": {
         "none": "", "buttons": "buttons button buttoned", "zip": "zip zippered", "double": "double breasted",
         "open": "open",
@@ -75,7 +71,8 @@ ADJECTIVES = {
         "double": ["double-breasted"], "open": ["open-front"],
     },
     "trim": {
-        "pocket": ["pocket"], "contrast": ["contrast-trim", "contrast"], "belt": ["belted"], "ruffle": ["ruffled"],
+        "pocket": ["pocket"], "contrast": ["contrast-trim",
+        "contrast"], "belt": ["belted"], "ruffle": ["ruffled"],
     },
 }  # fmt: skip
 
@@ -90,16 +87,12 @@ _SLEEVE_FRAMES = ["{} sleeves", "{} easy sleeves", "comfortable {} sleeves"]
 
 
 def _framed(frames: list[str], values: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {
-        value: [frame.format(word) for frame in frames for word in words] for value, words in values.items()
-    }
+    return {value: [frame.format(word) for frame in frames for word in words] for value, words in values.items()}
 
 
 NOUNS = {
     **{name: _framed(frames, ADJECTIVES[name]) for name, frames in _FRAMES.items()},
-    "shape": _framed(
-        ["{} silhouette", "{} shape", "{} cut"], {value: [value] for value in VALUE_WORDS["shape"]}
-    ),
+    "shape": _framed(["{} silhouette", "{} shape", "{} cut"], {value: [value] for value in VALUE_WORDS["shape"]}),
     "neckline": _framed(
         _NECK_FRAMES,
         {
@@ -158,7 +151,8 @@ CHOICES = {
     "height": ["172", "175", "178", "184", "188"],
     "wash": ["Hand wash", "Machine wash", "Gentle wash"],
     "mood": [
-        "relaxed", "modern", "timeless", "playful", "refined", "casual", "confident", "quiet", "bold", "romantic",
+        "relaxed", "modern", "timeless", "playful", "refined", "casual", "confident", "quiet", "bold",
+        "romantic",
         "sporty", "polished", "nostalgic", "laid-back",
     ],
     "event": [
@@ -167,11 +161,13 @@ CHOICES = {
         "market days", "train journeys", "first dates", "garden parties", "concerts", "meetings",
     ],
     "partner": [
-        "sneakers", "ankle boots", "loafers", "sandals", "heels", "a hat", "sunglasses", "a scarf", "a tote bag",
+        "sneakers", "ankle boots", "loafers", "sandals", "heels", "a hat", "sunglasses", "a scarf",
+        "a tote bag",
         "gold jewellery", "trainers", "a watch", "espadrilles", "tights",
     ],
     "muse": [
-        "old sailing photographs", "desert travels", "modernist architecture", "jazz records", "a seaside town",
+        "old sailing photographs", "desert travels", "modernist architecture", "jazz records",
+        "a seaside town",
         "alpine huts", "silent films", "botanical archives", "ceramic studios", "northern light", "a painter",
         "school uniforms", "racing drivers", "opera costumes",
     ],
@@ -185,16 +181,19 @@ FILLERS = {
     "care": [
         "{wash} only.", "{wash} cold.", "{wash} inside out.", "{wash} with similar shades.",
         "{wash} / do not bleach.", "{wash}, cool iron.", "Dry clean only.", "Spot clean with a damp cloth.",
-        "Do not tumble dry.", "Dry in the shade.", "Store on a padded hanger.", "Steam lightly before wearing.",
+        "Do not tumble dry.", "Dry in the shade.", "Store on a padded hanger.",
+        "Steam lightly before wearing.",
     ],
     "size": [
-        "Runs true to size.", "Runs slightly small.", "Runs large, consider sizing down.", "Order your usual size.",
+        "Runs true to size.", "Runs slightly small.", "Runs large, consider sizing down.",
+        "Order your usual size.",
         "Model wears size {size}.", "Model is {height} cm tall and wears size {size}.", "Unisex sizing.",
         "Sizes XS to XL.", "Between two sizes? Take the larger.",
     ],
     "fit": [
         "Easy fit.", "Relaxed fit.", "Regular fit.", "Roomy fit.", "Comfortable fit with space to move.",
-        "Tailored to follow the body.", "Sits close without pulling.", "Drapes gently.", "Generous proportions.",
+        "Tailored to follow the body.", "Sits close without pulling.", "Drapes gently.",
+        "Generous proportions.",
         "Moves with you.",
     ],
     "occasion": [
@@ -214,27 +213,31 @@ FILLERS = {
         "Logo tag of {brand} at inner seam.", "First shown on the {brand} runway.",
     ],
     "making": [
-        "Fine stitching.", "Reinforced inner seams.", "Fully lined.", "Partly lined.", "Unlined.", "Hidden seams.",
+        "Fine stitching.", "Reinforced inner seams.", "Fully lined.", "Partly lined.", "Unlined.",
+        "Hidden seams.",
         "Finished by hand.", "Garment-washed for softness.", "Pre-shrunk.", "Cut with almost no waste.",
         "Drawn, cut and sewn under one roof.", "Sewn with recycled thread.", "Pressed and inspected twice.",
     ],
     "promise": [
         "Keeps its form after many washes.", "Gets better with age.", "Breathable and kind to skin.",
-        "Warm without weight.", "Hypoallergenic.", "Does not crease easily.", "Responsibly sourced materials.",
+        "Warm without weight.", "Hypoallergenic.", "Does not crease easily.",
+        "Responsibly sourced materials.",
         "Made in small batches.", "Certified low-impact dyeing.", "Guaranteed for five years.",
         "Repairs are free for life.", "Feels like a second skin.",
     ],
     "praise": [
         "An essential for any wardrobe.", "A gift they will keep.", "Our buyers loved it at first sight.",
         "You will reach for it every week.", "Simple, honest and well made.", "Quality you can feel.",
-        "Attention to every detail.", "Easy to love.", "Nothing more to add.", "Customers keep coming back for it.",
+        "Attention to every detail.", "Easy to love.", "Nothing more to add.",
+        "Customers keep coming back for it.",
     ],
     "story": [
         "Inspired by {muse}.", "A tribute to {muse}.", "Recalls {muse}.", "Named after a harbour town.",
         "Based on a vintage find.", "Sketched during a winter abroad.", "Our founder still wears hers.",
     ],
     "shop": [
-        "Limited edition.", "Numbered edition.", "Gift box included.", "Dust bag included.", "Ships tomorrow.",
+        "Limited edition.", "Numbered edition.", "Gift box included.", "Dust bag included.",
+        "Ships tomorrow.",
         "Returns are free within thirty days.", "Exclusive to this store.", "Last pieces available.",
         "Also available for children.", "Spare thread included.",
     ],

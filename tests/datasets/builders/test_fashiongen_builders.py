@@ -15,9 +15,7 @@ def test_load_dataset_from_a_folder(fashiongen_folder):
     splits = load_dataset("fashiongen", vis_path=str(fashiongen_folder))
     assert {name: len(split) for name, split in splits.items()} == {"train": 4, "val": 3}
     assert splits["train"][0]["image"].shape == (3, 224, 224)
-    assert splits["val"][2]["text_input"].startswith(
-        "the image description is shirt 6 shirt number 6 [SEP] the image"
-    )
+    assert splits["val"][2]["text_input"].startswith("the image description is shirt 6 shirt number 6 [SEP] the image")
 
 
 def test_options_of_the_configuration(fashiongen_folder):

@@ -68,9 +68,7 @@ def test_double_view_is_another_view_where_there_is_one(path):
 
 
 def test_views_and_crops_follow_torch_s_generator(path):
-    dataset = FashionGenDataset(
-        path, FashionImageTrainProcessor(8, 16), FashionTextProcessor(), double_view=True
-    )
+    dataset = FashionGenDataset(path, FashionImageTrainProcessor(8, 16), FashionTextProcessor(), double_view=True)
     seeded = Seeded(dataset)
     for index in range(4):
         assert_same(seeded[index], seeded[index])

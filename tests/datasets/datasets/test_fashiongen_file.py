@@ -110,9 +110,7 @@ def test_lacking_columns_are_all_named(tmp_path, write_file):
 
 
 def test_columns_that_nobody_reads_may_be_lacking(tmp_path, write_file):
-    assert (
-        len(FashionGenFile(write_file(tmp_path / "x.h5", input_pose=None, input_brand=None)).product_ids) == 4
-    )
+    assert len(FashionGenFile(write_file(tmp_path / "x.h5", input_pose=None, input_brand=None)).product_ids) == 4
 
 
 @pytest.mark.parametrize(
@@ -126,9 +124,7 @@ def test_columns_that_nobody_reads_may_be_lacking(tmp_path, write_file):
 )
 def test_images_of_another_shape(tmp_path, write_file, images):
     path = write_file(tmp_path / "train.h5", input_image=images)
-    with pytest.raises(
-        UserError, match=r"train.h5: input_image must be uint8 of shape \(N, height, width, 3\)"
-    ):
+    with pytest.raises(UserError, match=r"train.h5: input_image must be uint8 of shape \(N, height, width, 3\)"):
         FashionGenFile(path)
 
 

@@ -1,0 +1,68 @@
+import pytest
+import torch
+from tiny import tiny_model
+from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+
+VIT = ViTConfig(
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=128,
+    image_size=32,
+    patch_size=4,
+)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    torch.manual_seed(1)
+    model = tiny_model()
+    bert = BertModel(BertConfig(**{**model.fusion_encoder.config.to_dict(), "hidden_dropout_prob": 0.1})).eval()
+    vit = ViTModel(VIT).eval()
+    bert.save_pretrained(tmp_path / "bert")
+    vit.save_pretrained(tmp_path / "vit")
+    return model.eval(), bert, vit, tmp_path
+
+
+def test_local_folders_give_the_hidden_states_of_transformers(folders):
+    model, bert, vit, path = folders
+    load_hub_weights(model, str(path / "bert"), str(path / "vit"))
+    images = torch.randn(2, 3, 32, 32)
+    expected = vit(images).last_hidden_state
+    torch.testing.assert_close(model.image_encoder(images), expected, atol=1e-5, rtol=0)
+    ids = torch.randint(5, 100, (2, 7))
+    text = Text(ids, torch.ones_like(ids))
+    expected = bert(ids).last_hidden_state
+    torch.testing.assert_close(model.fusion_encoder.encode_text(text), expected, atol=1e-5, rtol=0)
+
+
+def test_visual_tables_start_as_bert_s_own(folders):
+    model, bert, _, path = folders
+    load_hub_weights(model, str(path / "bert"), str(path / "vit"))
+    visual = model.fusion_encoder.visual_embeddings
+    assert torch.equal(visual.position_embeddings.weight, bert.embeddings.position_embeddings.weight)
+    assert torch.equal(visual.token_type_embeddings.weight, bert.embeddings.token_type_embeddings.weight)
+
+
+def test_weights_of_another_size_are_named(folders):
+    _, _, _, path = folders
+    with pytest.raises(UserError, match="vit is of another architecture"):
+        load_hub_weights(tiny_model(image_encoder__depth=3), str(path / "bert"), str(path / "vit"))
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "/no/such/folder"])
+def test_an_unreachable_hub_or_folder_is_one_sentence_with_the_ways_on(name):
+    with pytest.raises(UserError, match="Cannot read the vocabulary.*local folder.*needs no download") as caught:
+        load_tokenizer(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_shipped_vocabulary_needs_no_hub():
+    tokenizer = load_tokenizer("mini")
+    assert tokenizer.pad_token_id == 0
+    words = ["the", "image", "sub", "category", "is", "shirts"]
+    assert tokenizer.tokenize(" ".join(words)) == words

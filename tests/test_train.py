@@ -1,0 +1,214 @@
+"""The command lines, end to end on a tiny model and a tiny drawn data set."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from fashionfae_lavis.datasets.fashiongen_mini import prepare
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.train import choose_job_id, load_config
+
+TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mini")
+    prepare(folder, train_products=40, validation_products=20, image_size=64)
+    return folder
+
+
+@pytest.fixture
+def write_config(tmp_path, data):
+    """Writes a configuration into the working directory; arguments are dotted keys with __ for a dot."""
+
+    def write(**changes):
+        vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
+        config = OmegaConf.create(
+            {
+                "model": TINY.model,
+                "datasets": {"fashiongen": {"build_info": {"images": {"storage": str(data)}}, "vis_processor": vis}},
+                "run": {
+                    "runner": "fashionfae_runner",
+                    "task": "fashionfae_pretrain",
+                    "output_dir": "output",
+                    "device": "cpu",
+                    "max_iters": 12,
+                    "iters_per_inner_epoch": 4,
+                    "batch_size_train": 8,
+                    "batch_size_eval": 16,
+                    "init_lr": 1e-3,
+                    "lr_sched": "linear_warmup_cosine_iter",
+                    "train_splits": ["train"],
+                    "test_splits": ["val"],
+                    "image_tokenizer": {"max_iters": 6},
+                },
+            }
+        )
+        for key, value in changes.items():
+            OmegaConf.update(config, key.replace("__", "."), value, force_add=True)
+        OmegaConf.save(config, tmp_path / "config.yaml")
+
+    return write
+
+
+def command(*options, program="train"):
+    overrides = ["--options", *options] if options else []
+    return [sys.executable, "-W", "ignore", "-m", f"lavis.{program}", "--cfg-path", "config.yaml", *overrides]
+
+
+def run(folder, *options, program="train"):
+    return subprocess.run(command(*options, program=program), cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def one_line(result) -> str:
+    """The error that a failed command ends with; it must be one line, without a stack trace."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.mark.slow
+def test_main_job_and_evaluation_of_its_checkpoint(tmp_path, write_config):
+    write_config()
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "output").iterdir()
+    for words in (
+        "codes in use",
+        "I2T R@1",
+        "chance, full test",
+        "AETP:",
+        "APIR:",
+        str(folder / "curves.png"),
+    ):
+        assert words in done.stdout
+    for name in (
+        "curves.png",
+        "retrieval.png",
+        "results.json",
+        "checkpoint_last.pth",
+        "metrics.jsonl",
+        "config.yaml",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    recalls = json.loads((folder / "results.json").read_text())["val"]["description"]["full"]
+
+    # The tokenizer of the first stage is the frozen target of the second.
+    stage = torch.load(folder / "image_tokenizer" / "checkpoint_last.pth", weights_only=True)["model"]
+    final = torch.load(folder / "checkpoint_last.pth", weights_only=True)
+    for name, tensor in stage.items():
+        assert torch.equal(final["model"][f"image_tokenizer.{name}"], tensor), name
+
+    write_config(run__task="fashion_retrieval", run__output_dir="again")
+    options = [f"model.pretrained={folder}/checkpoint_last.pth", "model.load_pretrained=true"]
+    again = run(tmp_path, *options, program="evaluate")
+    assert again.returncode == 0, again.stderr
+    (folder,) = (tmp_path / "again").iterdir()
+    assert json.loads((folder / "results.json").read_text())["val"]["description"]["full"] == recalls
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_config):
+    write_config(run__log_freq=1)
+    assert run(tmp_path, "run.output_dir=whole").returncode == 0
+    (whole,) = (tmp_path / "whole").iterdir()
+
+    process = subprocess.Popen(
+        command("run.output_dir=killed"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:  # kill it in the second stage, after its first checkpoint
+        logs = list((tmp_path / "killed").glob("*/metrics.jsonl"))
+        if logs and len(logs[0].read_text().splitlines()) >= 6:
+            break
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (killed,) = (tmp_path / "killed").iterdir()
+    interrupted = torch.load(killed / "checkpoint_last.pth", weights_only=True)
+    assert interrupted["iters"] < 12
+
+    resumed = run(tmp_path, "run.output_dir=killed", "run.resume_ckpt_path=auto")
+    assert resumed.returncode == 0, resumed.stderr
+    assert list((tmp_path / "killed").iterdir()) == [killed]
+    a, b = (torch.load(f / "checkpoint_last.pth", weights_only=True)["model"] for f in (whole, killed))
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+    results = [json.loads((f / "results.json").read_text())["val"]["description"] for f in (whole, killed)]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.arch", "fashonfae", "`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"),
+        (
+            "datasets",
+            {"fashiongen_mimi": {}},
+            "`datasets`: LAVIS knows no 'fashiongen_mimi'; did you mean fashiongen_mini",
+        ),
+        ("run.task", "pretrain", "`run.task`: LAVIS knows no 'pretrain'"),
+        ("run.runner", "runner", "`run.runner`: LAVIS knows no 'runner'"),
+        ("model.model_type", "minni", 'did you mean "mini"'),
+        ("model", None, "lacks the key `model`"),
+        ("run", None, "lacks the key `run`"),
+    ],
+)
+def test_mistakes_in_the_file_are_named_by_key(tmp_path, write_config, key, value, message):
+    write_config()
+    config = OmegaConf.load(tmp_path / "config.yaml")
+    config.datasets = {"fashiongen_mini": {}}
+    OmegaConf.update(config, key, value, merge=False)
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    with pytest.raises(UserError, match=message):
+        load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=None))
+
+
+def test_a_file_that_is_not_yaml_is_named(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: [mini\nrun: }")
+    with pytest.raises(UserError, match="config.yaml is not a yaml configuration") as caught:
+        load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=None))
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
+    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
+    fresh = choose_job_id(run)
+    assert len(fresh) == len("20260101_000000")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "checkpoint_last.pth").touch()
+    assert choose_job_id(run) == "old"
+    run.evaluate = True
+    assert choose_job_id(run) != "old"
+
+
+def test_a_missing_configuration_is_named(tmp_path):
+    assert "There is no configuration file config.yaml" in one_line(run(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen is under licence"),
+        ("run.batch_size_train=1", "run.batch_size_train"),
+        ("run.max_iters", "--options takes KEY=VALUE"),
+    ],
+)
+def test_mistakes_in_options_are_one_sentence(tmp_path, write_config, option, message):
+    write_config(run__image_tokenizer=None)
+    assert message in one_line(run(tmp_path, option))
