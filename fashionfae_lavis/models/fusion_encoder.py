@@ -67,6 +67,25 @@ class FusionEncoder(BertModel):
             if grad_ckpt:
                 self.encoder.layer[index] = checkpoint_wrapper(layer)
 
+        self._initialise_positions()
+
+    @torch.no_grad()
+    def _initialise_positions(self) -> None:
+        """Positions start as sines and cosines, for training from scratch.
+
+        From noise it takes thousands of updates before attention finds a neighbouring place. Text positions are as
+        strong as words; visual ones as strong as projected image tokens, or filled patches would look all alike.
+        """
+        words = self.config.initializer_range
+        visual = self.visual_embeddings
+        for table, size in (
+            (self.embeddings.position_embeddings.weight, words),
+            (visual.position_embeddings.weight, words * visual.projection.in_features**0.5),
+        ):
+            frequencies = 10_000.0 ** -torch.linspace(0, 1, table.shape[1] // 2)
+            angles = torch.arange(len(table))[:, None] * frequencies
+            table.copy_(2**0.5 * size * torch.cat((angles.sin(), angles.cos()), 1))
+
     def run_layers(self, states: Tensor, mask: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """States (B, L, hidden) through layers first..last-1; mask (B, L) is 1 at real places."""
         mask = mask[:, None, None, :].bool()

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.models.configuration import model_config_path
+from fashionfae_lavis.models.configuration import model_config_path, shipped
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -147,23 +147,26 @@ class Decoder(nn.Module):
 
 
 class EmaCodebook(nn.Module):
-    """Codebook whose entries follow the features assigned to them; entries nobody chooses are moved to features.
+    """Codebook whose entries follow the features assigned to them; entries nobody chooses are moved.
+
+    They are moved to features drawn by their squared distance to the nearest entry, as k-means++ seeds its centres:
+    drawn evenly, most would go to the background, which covers half of a product picture and needs few codes.
 
     Args:
         codes: number of entries.
         dim: width of an entry.
         decay: of the moving averages.
-        revive_below: an entry whose average use per batch falls below this is dead and is moved (0: never).
+        revive_below: an entry used less than this share of an even use is dead and is moved (0: never).
     """
 
-    def __init__(self, codes: int, dim: int, decay: float = 0.99, revive_below: float = 0.1):
+    def __init__(self, codes: int, dim: int, decay: float = 0.97, revive_below: float = 0.05):
         super().__init__()
         self.decay = decay
         self.revive_below = revive_below
         self.register_buffer("weight", torch.randn(codes, dim))
-        # Starting at zero use makes every entry dead at the first batch: the codebook begins on real features.
+        # Starting at zero use moves every entry at the first batch: the codebook begins on real features.
         self.register_buffer("cluster_size", torch.zeros(codes))
-        self.register_buffer("embed_avg", self.weight.clone())
+        self.register_buffer("embed_avg", torch.zeros(codes, dim))
 
     def nearest(self, features: Tensor) -> Tensor:
         """Features (N, dim) -> index of the nearest entry by squared distance (N,)."""
@@ -175,19 +178,23 @@ class EmaCodebook(nn.Module):
         """One step of the moving averages from features (N, dim) and their codes (N,), over all ranks."""
         count = torch.bincount(codes, minlength=len(self.weight)).to(features.dtype)
         total = torch.zeros_like(self.weight).index_add_(0, codes, features)
-        candidates = features[torch.randint(len(features), (len(self.weight),), device=features.device)]
+        error = (features - self.weight[codes]).square().sum(1) + 1e-12
+        candidates = features[torch.multinomial(error, len(self.weight), replacement=True)]
         if get_world_size() > 1:
             dist.all_reduce(count)
             dist.all_reduce(total)
             dist.broadcast(candidates, 0)
         self.cluster_size.lerp_(count, 1 - self.decay)
         self.embed_avg.lerp_(total, 1 - self.decay)
-        dead = self.cluster_size < self.revive_below
-        # A revived entry gets the weight of an average one, else it would be dead again at the next batch.
+        # A revived entry gets the weight of an even use, else it would be dead again at the next batch.
         fresh = count.sum() / len(count)
+        dead = self.cluster_size < self.revive_below * fresh
+        # A few at a time: once an entry stands in a place, its distance is small and the next ones go elsewhere.
+        dead[dead.nonzero()[max(1, len(dead) // 10) :]] = False
         self.cluster_size.masked_fill_(dead, fresh)
         self.embed_avg.copy_(torch.where(dead[:, None], candidates * fresh, self.embed_avg))
-        self.weight.copy_(self.embed_avg / self.cluster_size[:, None].clamp_min(1e-5))
+        used = self.cluster_size > 0
+        self.weight[used] = self.embed_avg[used] / self.cluster_size[used, None]
 
 
 class Quantizer(nn.Module):
@@ -238,15 +245,18 @@ class ImageTokenizer(BaseModel):
 
     @classmethod
     def from_config(cls, cfg) -> "ImageTokenizer":
-        """Build from the keys above; `weights` names a checkpoint of an image tokenizer to start from."""
+        """Build from the keys above; `weights` names a checkpoint of an image tokenizer, or of a model that has one."""
         sizes = OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else dict(cfg)
         names = ("channels", "multipliers", "blocks", "codes", "code_dim", "decoder", "commitment")
         model = cls(**{name: sizes[name] for name in names if name in sizes})
         if sizes.get("weights"):
-            state = read_checkpoint(sizes["weights"])["model"]
+            path = shipped("weights", sizes["weights"])
+            state = read_checkpoint(path)["model"]
+            own = {k.removeprefix("image_tokenizer."): v for k, v in state.items() if k.startswith("image_tokenizer.")}
+            state = own or state
             if not sizes.get("decoder", True):
                 state = {k: v for k, v in state.items() if not k.startswith(("decoder.", "post_quant_conv."))}
-            load_weights(model, state, sizes["weights"])
+            load_weights(model, state, path)
         return model
 
     def features(self, images: Tensor) -> Tensor:

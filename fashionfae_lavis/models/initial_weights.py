@@ -1,6 +1,9 @@
 """Initial weights and vocabulary in transformers' format: a hub id or a local folder."""
 
+from pathlib import Path
+
 import torch
+from huggingface_hub import HfApi
 from transformers import AutoTokenizer, BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
 
@@ -12,7 +15,14 @@ from fashionfae_lavis.models.configuration import shipped
 def _from_hub(load, name: str, what: str):
     """Call a transformers loader; a hub or folder that cannot be read becomes one sentence with the ways on."""
     try:
-        return load(str(name))
+        try:
+            return load(name, local_files_only=True)  # a folder, or in the hub's cache
+        except (OSError, ValueError):
+            if Path(name).is_dir():
+                raise
+            # One short question first: without an answer transformers would go on asking for a minute and a half.
+            HfApi().model_info(name, timeout=5)
+            return load(name)
     except (OSError, ValueError) as error:
         raise UserError(
             f"Cannot read the {what} from {name!r} (no such folder, or the model hub cannot be reached): go online and "

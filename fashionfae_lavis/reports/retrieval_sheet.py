@@ -49,6 +49,7 @@ def draw_retrieval_sheet(
                 fontsize=9.5,
                 weight="bold" if right else "normal",
                 va="top",
+                in_layout=False,
                 transform=line[1].transAxes,
             )
             y -= 0.1 + 0.11 * (title.count("\n") + 1)
@@ -61,8 +62,9 @@ def draw_retrieval_sheet(
                 f"image {rank}" + (" ✓" if right else ""),
                 RIGHT if right else WRONG,
             )
-        query = textwrap.shorten(fashion_text(dataset.product_fields(product), "description"), 125)
-        line[2].text(0, 1.16, f"“{query}”", fontsize=9, transform=line[2].transAxes, va="bottom")
+        query = fashion_text(dataset.product_fields(product), "description").removeprefix("the image description is ")
+        query = textwrap.shorten(query, 125, placeholder=" …")
+        line[2].text(0, 1.16, f"“{query}”", fontsize=9, transform=line[2].transAxes, va="bottom", in_layout=False)
     axes[0][0].set_title("query image", fontsize=10, weight="bold")
     figure.savefig(path, dpi=80)
     plt.close(figure)

@@ -40,10 +40,21 @@ def test_dead_entries_are_moved_to_features():
     torch.manual_seed(0)
     codebook = EmaCodebook(8, 2)
     features = torch.tensor([[5.0, 5.0], [-5.0, 5.0], [0.0, -5.0], [5.0, -5.0]])
-    for _ in range(3):
+    for _ in range(20):
         codebook.update(features, codebook.nearest(features))
     distance = torch.cdist(codebook.weight, features).min(1).values
     assert distance.max() < 1e-4
+
+
+def test_a_background_that_fills_half_the_places_gets_few_entries():
+    torch.manual_seed(0)
+    codebook = EmaCodebook(32, 4)
+    for _ in range(100):
+        features = torch.cat((1.0 + 0.01 * torch.randn(200, 4), 3.0 * torch.randn(200, 4)))
+        codebook.update(features, codebook.nearest(features))
+    on_background = (codebook.weight - 1.0).norm(dim=1) < 0.1
+    assert on_background.sum() <= 4
+    assert codebook.nearest(features).unique().numel() >= 28
 
 
 def test_training_reconstructs_and_uses_many_codes():

@@ -56,7 +56,8 @@ def _write_images(file: h5py.File, rows: int, drawn: Iterator[list[bytes]], imag
     )  # fmt: skip
     row = 0
     name = Path(file.filename).name.removesuffix(".tmp")
-    with closing(drawn), tqdm(total=rows, desc=f"drawing {name}", unit="image") as bar:
+    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log file is not a terminal
+    with closing(drawn), tqdm(total=rows, desc=f"drawing {name}", unit="image", mininterval=interval) as bar:
         for views in drawn:
             for view in views:
                 # The workers have compressed the chunks already: they bypass the filter.
