@@ -32,7 +32,7 @@ def draw_retrieval_sheet(
     figure, axes = plt.subplots(
         len(products), 7, figsize=(17, 2.75 * len(products)), squeeze=False, layout="constrained"
     )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.2)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.2, rect=(0, 0, 1, 0.97))
     for line, product in zip(axes, products, strict=True):
         row = first_row[product]
         _show(line[0], dataset.file.image(row), "query image", "black")
