@@ -26,20 +26,10 @@ def save_atomically(obj, path: str | Path) -> None:
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict, path: str | Path) -> None:
-    """Weights and configuration in one safetensors file, written like :func:`save_atomically`.
-
-    A tensor that goes by several names (tied weights) is stored once.
-    """
-    tensors, first_name, aliases = {}, {}, {}
-    for name, tensor in model_state.items():
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-        owner = first_name.setdefault(place, name) if tensor.numel() else name
-        if owner == name:
-            tensors[name] = tensor.detach().cpu().contiguous().clone()
-        else:
-            aliases[name] = owner
+    """Weights and configuration in one safetensors file, written like :func:`save_atomically`."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with _replacing(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata={"config": json.dumps(config), "aliases": json.dumps(aliases)})
+        save_file(tensors, temporary, metadata={"config": json.dumps(config)})
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -101,8 +91,6 @@ def _read_safetensors(path: Path) -> dict:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise UserError(f"{path} is damaged or not a checkpoint.") from error
-    for name, owner in json.loads(metadata.get("aliases", "{}")).items():
-        tensors[name] = tensors[owner]
     content = {"model": tensors}
     if "config" in metadata:
         content["config"] = json.loads(metadata["config"])
