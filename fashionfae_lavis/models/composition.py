@@ -1,0 +1,82 @@
+"""Text-guided retrieval: an image and a text that changes it ask for another image (METHOD 4).
+
+    query  = s * normalise( mean of reference tokens + mean of text states )
+    target = s * normalise( mean of target tokens )
+    L      = CE( <query_i, target_j>, i )                            batch-based classification
+
+The means go over the 50 pooled tokens that enter fusion, not over the 197 of ITC, and s is a scale of its own.
+"""
+
+import torch
+import torch.nn.functional as F
+from lavis.common.registry import registry
+from torch import Tensor, nn
+
+from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.objectives.itc import one_way_loss
+
+
+@registry.register_model("fashionfae_composition")
+class FashionComposition(FashionEncoders):
+    """Encoders with the embeddings of text-guided retrieval; arguments as in FashionEncoders.
+
+    Attributes:
+        scale: learned length of the embeddings. It starts at 4.0 also where the encoders are pre-trained.
+    """
+
+    ARCH = "fashionfae_composition"
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scale = nn.Parameter(torch.tensor([4.0]))
+
+    def target_embedding(self, image_tokens: Tensor) -> Tensor:
+        """Pooled tokens (B, N, D) -> embedding (B, D) of length `scale`."""
+        return F.normalize(self._image_mean(image_tokens), dim=-1) * self.scale
+
+    def query_embedding(self, image_tokens: Tensor, text: Text) -> Tensor:
+        """Pooled tokens (B, N, D) of reference images and B texts -> embedding (B, D) of length `scale`."""
+        states = self.fusion_encoder.encode_text(text)
+        mean = self._image_mean(image_tokens) + self.fusion_encoder.masked_mean(states, text.mask)
+        return F.normalize(mean, dim=-1) * self.scale
+
+    def _image_mean(self, image_tokens: Tensor) -> Tensor:
+        # The mean of projected tokens is the projected mean.
+        return self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
+
+    def forward(self, samples: dict) -> dict[str, Tensor]:
+        """Loss of one batch.
+
+        Args:
+            samples: "image" (B, 3, S, S) reference images, "text_input" (B strings), "target_image" (B, 3, S, S).
+
+        Returns:
+            "loss" over the targets of all ranks, and "acc", the share of queries whose own target scores highest on
+            this rank.
+        """
+        query = self.query_embedding(self.fusion_tokens(samples["image"]), self.tokenize(samples["text_input"]))
+        target = self.target_embedding(self.fusion_tokens(samples["target_image"]))
+        with torch.no_grad():
+            hits = (query @ target.T).argmax(1) == torch.arange(len(query), device=query.device)
+        return {"loss": one_way_loss(query, target), "acc": hits.float().mean()}
+
+    @torch.no_grad()
+    def predict(self, samples: dict) -> dict[str, Tensor]:
+        """Unit-length embeddings: a dot product is the cosine similarity.
+
+        Args:
+            samples: "image" (B, 3, S, S) and "text_input" (B strings) of queries, "target_image" (B, 3, S, S) of the
+                gallery; either may be left out.
+
+        Returns:
+            "query" and/or "target", (B, D) each.
+        """
+        output = {}
+        if "text_input" in samples:
+            tokens = self.fusion_tokens(samples["image"].to(self.device))
+            output["query"] = F.normalize(self.query_embedding(tokens, self.tokenize(samples["text_input"])), dim=-1)
+        if "target_image" in samples:
+            tokens = self.fusion_tokens(samples["target_image"].to(self.device))
+            output["target"] = F.normalize(self.target_embedding(tokens), dim=-1)
+        return output

@@ -1,0 +1,157 @@
+"""What every model of the family has: the image encoder, the fusion encoder, and how they are configured and loaded."""
+
+import logging
+from contextlib import contextmanager
+
+from lavis.common.registry import registry
+from lavis.models.base_model import BaseModel
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from transformers import BertConfig
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.masking.word_pieces import tokenize_texts
+from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
+from fashionfae_lavis.models.configuration import (
+    known_config_path,
+    load_model_config,
+    model_config_path,
+    shipped,
+)
+from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
+from fashionfae_lavis.models.image_encoder import ImageEncoder
+from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+
+
+class FashionEncoders(BaseModel):
+    """Base class: the two encoders (METHOD 2), without a head.
+
+    A subclass sets `ARCH`, the name it is registered under, and `SHARED`, the parts it takes from the checkpoint of
+    another model of the family to start from.
+
+    Args:
+        image_encoder, fusion_encoder: the parts, built by `build`.
+        tokenizer: word-piece tokenizer of transformers.
+        max_length: longest text in word pieces.
+    """
+
+    ARCH: str
+    SHARED: tuple[str, ...] = ("image_encoder", "fusion_encoder")
+    DEFAULT_MODEL_TYPE = "mini"
+    # Sizes, vocabulary and image processing are those of pre-training, so the models share its files.
+    PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
+
+    def __init__(self, image_encoder: ImageEncoder, fusion_encoder: FusionEncoder, tokenizer, max_length: int):
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.fusion_encoder = fusion_encoder
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+
+    @classmethod
+    def config_for(cls, model_type: str | None) -> DictConfig:
+        """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
+        return load_model_config(cls, model_type)
+
+    @classmethod
+    def default_config_path(cls, model_type: str) -> str:
+        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
+        return known_config_path(cls, model_type)
+
+    @classmethod
+    def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":
+        """Model of a type ("mini", "base"), or of a checkpoint's path.
+
+        The architecture comes from the checkpoint: `fashionfae` stands for the whole family and opens any of them.
+
+        Raises:
+            UserError: the checkpoint is of another architecture than the one asked for.
+        """
+        cfg = cls.config_for(model_type).model
+        if not cfg.get("load_finetuned", False):
+            return cls.from_config(cfg)
+        found = registry.get_model_class(cfg.arch)
+        if found is cls or (cls.ARCH == "fashionfae" and found and issubclass(found, FashionEncoders)):
+            return found.from_config(cfg)
+        raise UserError(
+            f"{model_type} is of the model {cfg.arch}, not {cls.ARCH}; to start from its weights, set "
+            "`model.pretrained` (of an image tokenizer: `model.image_tokenizer.weights`) to this file."
+        )
+
+    @classmethod
+    def from_config(cls, cfg) -> "FashionEncoders":
+        """Build from a configuration like configs/models/fashionfae_mini.yaml, then load the weights it names.
+
+        Raises:
+            UserError: the hub or a file it names cannot be read.
+        """
+        cfg = OmegaConf.create(cfg)
+        tokenizer = load_tokenizer(cfg.vocabulary)
+        model = cls.build(cfg, tokenizer, len(tokenizer))
+        if cfg.get("load_finetuned", False):
+            model.load_checkpoint(cfg.finetuned)
+        elif cfg.get("load_pretrained", True):
+            if cfg.get("pretrained"):
+                model.start_from(shipped("weights", cfg.pretrained))
+            else:
+                load_hub_weights(model, cfg.bert, cfg.vit)
+        return model
+
+    @classmethod
+    def build(cls, cfg: DictConfig, tokenizer, vocab_size: int) -> "FashionEncoders":
+        """The model with its random initial weights; it reads texts only with a tokenizer (else None)."""
+        grad_ckpt = cfg.get("grad_ckpt", False)
+        image = ImageEncoder(image_size=cfg.image_size, grad_ckpt=grad_ckpt, **cfg.image_encoder)
+        sizes = OmegaConf.to_container(cfg.fusion_encoder)
+        split = sizes.pop("split")
+        bert_config = BertConfig(vocab_size=vocab_size, **sizes)
+        fusion = FusionEncoder(bert_config, image.embed_dim, split, grad_ckpt)
+        if bert_config.hidden_size != image.embed_dim:
+            raise UserError(
+                f"model.image_encoder.width ({image.embed_dim}) and model.fusion_encoder.hidden_size "
+                f"({bert_config.hidden_size}) must be equal: the promoted token takes the place of image tokens."
+            )
+        return cls(image, fusion, tokenizer=tokenizer, max_length=cfg.max_length, **cls.heads_from_config(cfg))
+
+    @classmethod
+    def heads_from_config(cls, cfg: DictConfig) -> dict:
+        """Further arguments of the constructor, from the configuration."""
+        return {}
+
+    def load_checkpoint(self, url_or_filename: str) -> None:
+        """Load one of our checkpoints (.pth or .safetensors); anything missing or of another shape is an error."""
+        load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
+
+    def start_from(self, path: str) -> None:
+        """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
+
+        Raises:
+            UserError: the file cannot be read, or its weights do not fit.
+        """
+        content = read_checkpoint(path)
+        state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
+        if arch != self.ARCH and self.SHARED:
+            state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in self.SHARED}
+            own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.SHARED}
+            new = ", ".join(dict.fromkeys(name.split(".")[0] for name in own)) or "nothing"
+            logging.info("%s is of the model %s: %s taken, %s new.", path, arch, ", ".join(self.SHARED), new)
+            state |= own
+        load_weights(self, state, path)
+
+    @contextmanager
+    def without_dropout(self):
+        """Evaluation mode for the length of a `with`."""
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
+
+    def fusion_tokens(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) -> the pooled tokens that enter fusion (B, 1 + (grid/pool)^2, D)."""
+        return self.image_encoder.pool_tokens(self.image_encoder(images))
+
+    def tokenize(self, texts: list[str]) -> Text:
+        """Texts -> ids and mask (B, L) on the model's device, padded to the longest of them."""
+        return Text(*(t.to(self.device) for t in tokenize_texts(texts, self.tokenizer, self.max_length)))

@@ -1,0 +1,84 @@
+"""Image-text retrieval: two encoders, their global embeddings, and the contrastive loss alone."""
+
+import torch
+import torch.nn.functional as F
+from lavis.common.registry import registry
+from lavis.models.blip_models.blip_outputs import BlipOutputFeatures
+from torch import Tensor, nn
+
+from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.objectives.itc import itc_loss
+
+
+@registry.register_model("fashionfae_retrieval")
+class FashionRetrieval(FashionEncoders):
+    """Encoders with global embeddings; arguments as in FashionEncoders.
+
+    Attributes:
+        scale: learned length of the global embeddings, so that a similarity logit is scale^2 * cosine (METHOD 2).
+    """
+
+    ARCH = "fashionfae_retrieval"
+    SHARED = ("image_encoder", "fusion_encoder", "scale")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scale = nn.Parameter(torch.tensor([4.0]))
+
+    def scaled(self, embedding: Tensor) -> Tensor:
+        """(B, D) -> unit length times the learned scale."""
+        return F.normalize(embedding, dim=-1) * self.scale
+
+    def image_embedding(self, image_tokens: Tensor) -> Tensor:
+        """All tokens (B, 1 + grid^2, D) -> global embedding (B, D): mean of the projected tokens, scaled."""
+        # The mean of projected tokens is the projected mean.
+        return self.scaled(self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1)))
+
+    def text_embedding(self, text: Text) -> Tensor:
+        """Texts -> global embedding (B, D): mean over real tokens of the last layer, scaled."""
+        states = self.fusion_encoder.encode_text(text)
+        return self.scaled(self.fusion_encoder.masked_mean(states, text.mask))
+
+    def forward(self, samples: dict) -> dict[str, Tensor]:
+        """ITC of one batch (METHOD 4, retrieval).
+
+        Args:
+            samples: "image" (B, 3, S, S), "text_input" (B strings), optionally "image_2" (second views).
+
+        Returns:
+            "loss", the same as "loss_itc", and "acc_itc"; see objectives/itc.py.
+        """
+        tokens, text = self.image_encoder(samples["image"]), self.tokenize(samples["text_input"])
+        output = itc_loss(self, tokens, text, samples.get("image_2"))
+        return {"loss": output["loss_itc"], **output}
+
+    @torch.no_grad()
+    def extract_features(self, samples: dict, mode: str = "multimodal") -> BlipOutputFeatures:
+        """Features as LAVIS's feature extractors give them.
+
+        Args:
+            samples: "image" (B, 3, S, S) and/or "text_input" (B strings).
+            mode: "image", "text" or "multimodal".
+
+        Returns:
+            image_embeds (B, 1 + grid^2, D) and text_embeds (B, L, D): states; image_embeds_proj and text_embeds_proj
+            (B, 1, D): unit-length global embeddings, whose dot product is the cosine similarity;
+            multimodal_embeds (B, L + 1 + pooled, D): fused states.
+        """
+        if mode not in ("image", "text", "multimodal"):
+            raise ValueError(f'mode must be "image", "text" or "multimodal", not {mode!r}')
+        output = BlipOutputFeatures()
+        if mode != "text":
+            output.image_embeds = self.image_encoder(samples["image"].to(self.device))
+            output.image_embeds_proj = F.normalize(self.image_embedding(output.image_embeds), dim=-1)[:, None]
+        if mode != "image":
+            text = self.tokenize(samples["text_input"])
+            if mode == "text":
+                output.text_embeds = self.fusion_encoder.encode_text(text)
+                mean = self.fusion_encoder.masked_mean(output.text_embeds, text.mask)
+                output.text_embeds_proj = F.normalize(mean, dim=-1)[:, None]
+            else:
+                pooled = self.image_encoder.pool_tokens(output.image_embeds)
+                output.multimodal_embeds = self.fusion_encoder.encode_joint(text, pooled)
+        return output
