@@ -41,13 +41,25 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         UserError: the file is missing, damaged, no checkpoint, or one that only pickle could open.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no checkpoint file {path}.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
     return content
+
+
+def read_file(path: str | Path, trust_pickle: bool = False):
+    """Whatever a torch or ``.safetensors`` file holds (the weights of the latter under ``model``), on the CPU.
+
+    Args:
+        trust_pickle: also open files that hold Python objects. Such a file can run any code: the user's own decision.
+
+    Raises:
+        UserError: the file is missing or damaged, or one that only pickle could open.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint file {path}.")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, trust_pickle)
 
 
 def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | Path) -> None:
@@ -70,14 +82,17 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
     model.load_state_dict(state)
 
 
-def _read_torch(path: Path):
+def _read_torch(path: Path, trust_pickle: bool):
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{path} holds objects of the package {error.name}, which is not installed.") from error
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise UserError(
                 f"{path} is not opened, as it holds Python objects and could run code: "
-                "save its weights as plain tensors."
+                "save its weights as plain tensors, or, if you trust who made it, convert it with "
+                "`fashionfae import-checkpoint --trust-pickle`."
             ) from error
         raise UserError(f"{path} is damaged or not a checkpoint.") from error
     except Exception as error:  # torch raises many kinds for a broken file

@@ -61,29 +61,48 @@ def load_hub_weights(model, bert: str, vit: str) -> None:
     load_weights(model.image_encoder, timm_vit_state(vit_state), vit)
 
 
+# Names in timm's VisionTransformer and in transformers' ViTModel.
+VIT_NAMES = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
+    "norm.weight": "layernorm.weight",
+    "norm.bias": "layernorm.bias",
+}
+VIT_BLOCK_NAMES = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+
+
 def timm_vit_state(state: dict) -> dict:
     """State dict of transformers' ViTModel -> timm's VisionTransformer (query, key and value become one matrix)."""
-    renamed = {
-        "cls_token": state["embeddings.cls_token"],
-        "pos_embed": state["embeddings.position_embeddings"],
-        "patch_embed.proj.weight": state["embeddings.patch_embeddings.projection.weight"],
-        "patch_embed.proj.bias": state["embeddings.patch_embeddings.projection.bias"],
-        "norm.weight": state["layernorm.weight"],
-        "norm.bias": state["layernorm.bias"],
-    }
-    parts = {
-        "norm1": "layernorm_before",
-        "norm2": "layernorm_after",
-        "attn.proj": "attention.output.dense",
-        "mlp.fc1": "intermediate.dense",
-        "mlp.fc2": "output.dense",
-    }
+    renamed = {ours: state[theirs] for ours, theirs in VIT_NAMES.items()}
     depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.layer."))
     for index in range(depth):
         source = f"encoder.layer.{index}"
         for kind in ("weight", "bias"):
-            for ours, theirs in parts.items():
+            for ours, theirs in VIT_BLOCK_NAMES.items():
                 renamed[f"blocks.{index}.{ours}.{kind}"] = state[f"{source}.{theirs}.{kind}"]
             attention = [state[f"{source}.attention.attention.{name}.{kind}"] for name in ("query", "key", "value")]
             renamed[f"blocks.{index}.attn.qkv.{kind}"] = torch.cat(attention)
+    return renamed
+
+
+def transformers_vit_state(state: dict) -> dict:
+    """The way back from timm_vit_state; the pooler, which timm's ViT lacks, is not in the result."""
+    renamed = {theirs: state[ours] for ours, theirs in VIT_NAMES.items()}
+    depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
+    for index in range(depth):
+        target = f"encoder.layer.{index}"
+        for kind in ("weight", "bias"):
+            for ours, theirs in VIT_BLOCK_NAMES.items():
+                renamed[f"{target}.{theirs}.{kind}"] = state[f"blocks.{index}.{ours}.{kind}"]
+            parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
+            for name, part in zip(("query", "key", "value"), parts, strict=True):
+                renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()
     return renamed

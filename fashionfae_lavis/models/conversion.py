@@ -1,0 +1,168 @@
+"""Checkpoint files of the authors' code into ours, and back (the layouts themselves: authors_layout.py)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lavis.common.registry import registry
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+from yaml import YAMLError
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE, ImageTokenizer
+from fashionfae_lavis.models.authors_layout import DECODER, KINDS, authors_state, check, kind_of, left_out, our_state
+from fashionfae_lavis.models.checkpoints import (
+    load_weights,
+    read_checkpoint,
+    read_file,
+    save_atomically,
+    save_safetensors,
+)
+from fashionfae_lavis.models.initial_weights import load_tokenizer
+
+# Where an exported file keeps our configuration, so that it comes back as it was. The authors' code ignores it.
+OUR_CONFIG = "fashionfae_config"
+WORDS = "model.bert.embeddings.word_embeddings.weight"
+
+
+@dataclass
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        kind: which of the authors' models, a key of KINDS.
+        used: names of the source that were used.
+        left_out: names of the source that were not, each with its reason.
+        filled: names of the result that the source has no values for, each with what they are.
+    """
+
+    kind: str
+    used: list[str]
+    left_out: dict[str, str]
+    filled: dict[str, str]
+
+    @property
+    def arch(self) -> str:
+        """The name of our model."""
+        return KINDS[self.kind].arch
+
+
+def import_checkpoint(
+    source: str,
+    target: str,
+    config: str | None = None,
+    vocabulary: str | None = None,
+    encoders_only: bool = False,
+    trust_pickle: bool = False,
+) -> Conversion:
+    """Write a checkpoint of the authors' code as one of ours, which `load_model("fashionfae", target)` opens.
+
+    Args:
+        source: a file of MMF, with or without the prefix `module.` of DDP, or a bare state dict.
+        target: .safetensors or .pth.
+        config: `base`, `mini` or a yaml file whose `model` section gives the sizes; default: those that an exported
+            file holds, else `base`, the authors' own.
+        vocabulary: hub id or local folder to put into the configuration in place of `config`'s.
+        encoders_only: leave out heads, known or not, and write the retrieval model.
+        trust_pickle: see read_file.
+
+    Raises:
+        UserError: the file cannot be read, is not of the authors' code, or a tensor is missing, unknown or of another
+            size.
+    """
+    _check_suffix(target, (".safetensors", ".pth"))
+    content = read_file(source, trust_pickle)
+    state = find_state(content, source)
+    kind = "contrastive" if encoders_only else kind_of(state, source)
+    cfg = _configuration(config or content.get(OUR_CONFIG, {}).get("model") or "base")
+    if vocabulary:
+        cfg.vocabulary = vocabulary
+        _check_vocabulary(vocabulary, state)
+    model, cfg = _build(kind, cfg, state)
+    check(state, authors_state(model.state_dict(), kind), kind, source)
+    load_weights(model, our_state(state, kind), source)
+    ours = {"model": OmegaConf.to_container(cfg)}
+    if target.endswith(".safetensors"):
+        save_safetensors(model.state_dict(), ours, target)
+    else:
+        save_atomically({"model": model.state_dict(), "config": ours}, target)
+    dropped = left_out(state, kind)
+    return Conversion(kind, [name for name in state if name not in dropped], dropped, {})
+
+
+def export_checkpoint(source: str, target: str) -> Conversion:
+    """Write a checkpoint of ours in the authors' layout, as `{"model": state dict}`.
+
+    Raises:
+        UserError: the file cannot be read, says not what it is of, or cannot be written.
+    """
+    _check_suffix(target, (".pth", ".ckpt", ".pt"))
+    content = read_checkpoint(source)
+    config = content.get("config", {})
+    arch = config.get("model", {}).get("arch")
+    kind = next((kind for kind, facts in KINDS.items() if facts.arch == arch), None)
+    if kind is None:
+        raise UserError(f"{source} does not say which of our models it is of, so it has no layout of the authors.")
+    state = content["model"]
+    dropped = {name: "the authors' image tokenizer has no decoder" for name in state if name.startswith(DECODER)}
+    filled = {name: f"initial value: {reason}" for name, reason in KINDS[kind].unread.items()}
+    save_atomically({"model": authors_state(state, kind), OUR_CONFIG: {"model": config["model"]}}, target)
+    return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
+
+
+def find_state(content, path: str) -> dict[str, Tensor]:
+    """The state dict in a file's content: itself, or under `model` or `state_dict`; without DDP's `module.`.
+
+    Raises:
+        UserError: there is none.
+    """
+    state = content
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint: it holds no weights, neither bare nor under 'model'.")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return state
+
+
+def _configuration(config):
+    """The `model` section: of a type of ours, of a yaml file, or given as a dict, over that of `base`."""
+    types = FashionFAE.PRETRAINED_MODEL_CONFIG_DICT
+    base = OmegaConf.load(types["base"]).model
+    if isinstance(config, dict):
+        return OmegaConf.merge(base, config)
+    try:
+        return OmegaConf.merge(base, OmegaConf.load(types.get(config, config)).model)
+    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{config} is neither a model type ({', '.join(types)}) nor a yaml with a `model` section."
+        ) from error
+
+
+def _build(kind: str, cfg, state: dict[str, Tensor]):
+    """Our model for this kind with random weights, and the `model` section to write beside its weights."""
+    cfg.arch = KINDS[kind].arch
+    cfg.pretrained = None
+    cfg.image_tokenizer.update(decoder=False, weights=None)
+    if kind == "image_tokenizer":
+        sizes = OmegaConf.merge(cfg.image_tokenizer, {"arch": cfg.arch, "model_type": cfg.model_type})
+        return ImageTokenizer.from_config(sizes), sizes
+    if kind == "classification" and "model.classifier.1.bias" in state:
+        cfg.num_classes = len(state["model.classifier.1.bias"])
+    # Without word embeddings the check will say so.
+    vocab_size = len(state[WORDS]) if WORDS in state else 1
+    return registry.get_model_class(cfg.arch).build(cfg, None, vocab_size), cfg
+
+
+def _check_vocabulary(vocabulary: str, state: dict[str, Tensor]) -> None:
+    size = len(load_tokenizer(vocabulary))
+    if WORDS in state and len(state[WORDS]) != size:
+        raise UserError(f"The vocabulary {vocabulary} has {size} word pieces, the checkpoint {len(state[WORDS])}.")
+
+
+def _check_suffix(path: str, suffixes: tuple[str, ...]) -> None:
+    if Path(path).suffix not in suffixes:
+        raise UserError(f"The name of the file to write, {path}, must end in {' or '.join(suffixes)}.")
