@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from itertools import groupby
 
 from fashionfae_lavis.errors import UserError
@@ -14,6 +15,8 @@ def main(argv: list[str] | None = None) -> None:
     _add_import(commands)
     _add_export(commands)
     args = vars(parser.parse_args(argv))
+    # What the old versions that LAVIS pins say about themselves.
+    warnings.simplefilter("ignore", FutureWarning)
     try:
         args.pop("run")(**args)
     except UserError as error:

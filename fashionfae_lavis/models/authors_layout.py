@@ -132,7 +132,8 @@ def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
             result[facts.scale] = tensor
         elif not name.startswith("image_encoder."):
             result[_renamed(name, ours=1, theirs=0)] = tensor
-    result |= {alias: result[name] for alias, name in ALIASES.items() if name in result}
+    heads = kind == "pretraining"
+    result |= {a: result[name] for a, name in ALIASES.items() if heads or not a.startswith("model.heads.")}
     width = result[f"{VIT}layernorm.weight"].shape[0]
     for name in facts.unread:
         result[name] = torch.full((1,), 4.0) if name == SCALE else _zeros(name, width, result)

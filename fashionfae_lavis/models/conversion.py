@@ -75,7 +75,7 @@ def import_checkpoint(
     content = read_file(source, trust_pickle)
     state = find_state(content, source)
     kind = "contrastive" if encoders_only else kind_of(state, source)
-    cfg = _configuration(config or content.get(OUR_CONFIG, {}).get("model") or "base")
+    cfg = _configuration(config or content.get(OUR_CONFIG, "base"))
     if vocabulary:
         cfg.vocabulary = vocabulary
         _check_vocabulary(vocabulary, state)
@@ -107,7 +107,8 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     state = content["model"]
     dropped = {name: "the authors' image tokenizer has no decoder" for name in state if name.startswith(DECODER)}
     filled = {name: f"initial value: {reason}" for name, reason in KINDS[kind].unread.items()}
-    save_atomically({"model": authors_state(state, kind), OUR_CONFIG: {"model": config["model"]}}, target)
+    kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
+    save_atomically({"model": authors_state(state, kind), OUR_CONFIG: kept}, target)
     return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
 
 

@@ -46,7 +46,7 @@ def read_golden(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
             return dict(file)
-    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not an npz file of golden numbers.") from error
 
 
@@ -65,9 +65,10 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
     Raises:
         UserError: an input is missing, or the manifest cannot be read.
     """
+    # Late, as LAVIS takes seconds to import.
     from fashionfae_lavis.tools.golden_comparison import INPUTS, METRIC_INPUTS, compare, compare_metrics, metric_sets
 
-    ours, skipped = compute(golden, seed, manifest_path)
+    ours, skipped = compute(golden, seed, manifest_path), {}
     rows = compare(golden, ours)
     inputs = {name for name in golden if name in INPUTS or name == "in.seed"}
     for prefix in metric_sets(golden):
@@ -93,22 +94,22 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
     return failures
 
 
-def compute(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None):
-    """Our entries, and those that cannot be computed with the reason.
+def compute(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None) -> dict[str, np.ndarray]:
+    """Our entries; none for a file with retrieval metrics alone, which needs no model.
 
-    A file with retrieval metrics alone needs no model.
+    Raises:
+        UserError: the texts are missing, or the manifest cannot be read.
     """
     if not any(name.startswith("in.") for name in golden):
-        return {}, {}
-    from fashionfae_lavis.tools.golden_comparison import INPUTS
+        return {}
+    missing = [name for name in ("in.input_ids", "in.input_mask") if name not in golden]
+    if missing:
+        raise UserError(f"The file lacks the inputs {', '.join(missing)}.")
     from fashionfae_lavis.tools.golden_entries import GoldenModels, GoldenRun
     from fashionfae_lavis.tools.golden_weights import MANIFEST, read_manifest
 
-    missing = sorted(INPUTS - {"seed"} - set(golden))
-    if missing:
-        raise UserError(f"The file lacks the inputs {', '.join(missing)}.")
     manifest = read_manifest(manifest_path or MANIFEST)
-    return GoldenRun(golden, GoldenModels(manifest, seed), manifest, seed).run(), {}
+    return GoldenRun(golden, GoldenModels(manifest, seed), manifest, seed).run()
 
 
 if __name__ == "__main__":

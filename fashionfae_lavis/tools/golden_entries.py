@@ -76,8 +76,19 @@ def recording(model: FashionFAE):
             handle.remove()
 
 
+# What each method of GoldenRun reads beside the texts and the images.
+FAMILIES = {
+    "contrastive": (),
+    "matching": ("itm.targets",),
+    "matching_hard_texts": ("itm.hard_replaced", "itm.hard_text_index"),
+    "words": ("in.input_ids_masked", "in.lm_label_ids"),
+    "patches": ("in.image_masks",),
+    "downstream": (),
+}
+
+
 class GoldenRun:
-    """One pass over all families; `entries` (name -> array) are ours.
+    """One pass over all families whose inputs are there; `entries` (name -> array) are ours.
 
     Args:
         golden: name -> array, of which the inputs are read, and the top-5 indices: where to look up our logits.
@@ -90,7 +101,8 @@ class GoldenRun:
         self.grad_keys = manifest["grad_keys"]
         self.entries: dict[str, np.ndarray] = {}
         self.batch, self.length = golden["in.input_ids"].shape
-        self.text = Text(*(self.tensor(f"in.{name}").long() for name in ("input_ids", "input_mask", "segment_ids")))
+        segments = self.tensor("in.segment_ids") if "in.segment_ids" in golden else None
+        self.text = Text(self.tensor("in.input_ids"), self.tensor("in.input_mask"), segments)
         self.images = self.make_images("images")
         self.second = self.make_images("images_dv")
 
@@ -102,12 +114,9 @@ class GoldenRun:
         self.add_sequence("enc.image_itc", self.tokens, torch.ones(self.tokens.shape[:2]))
         for name, value in (("y", self.pooled), ("image_itc", self.tokens)):
             self.add(f"enc.{name}_mean_std", _mean_std(value))
-        self.contrastive()
-        self.matching()
-        self.words()
-        self.patches()
-        with torch.no_grad():
-            self.downstream()
+        for family, needed in FAMILIES.items():
+            if all(name in self.golden for name in needed):
+                getattr(self, family)()
         return self.entries
 
     def contrastive(self) -> None:
@@ -124,24 +133,24 @@ class GoldenRun:
         loss = contrastive_loss(image, text)
         self.add("itc.loss", loss)
         self.add_gradients("itc", loss)
-        similarity = (image @ text.T).detach()
-        self.hardest, _ = hardest_text(similarity, torch.arange(self.batch))
-        self.add("itm.hard_text_index", self.hardest)
+        hardest, _ = hardest_text((image @ text.T).detach(), torch.arange(self.batch))
+        self.add("itm.hard_text_index", hardest)
 
     def matching(self) -> None:
         with torch.no_grad(), recording(self.model) as seen:
-            loss, logits = itm_loss(self.model, self.pooled, self.text, self.tensor("itm.targets").long())
+            loss, logits = itm_loss(self.model, self.pooled, self.text, self.tensor("itm.targets"))
         joint = seen["last"][0][1][0]
         self.add("joint.text_slice", joint[:, :5, :16])
         self.add("joint.visual_slice", joint[:, self.length : self.length + 5, :16])
         self.add("itm.pooled", seen["pooler"][0][1])
         self.add("itm.logits", logits)
         self.add("itm.ce", loss)
+
+    def matching_hard_texts(self) -> None:
         replaced = self.tensor("itm.hard_replaced").bool()
         match = (~replaced).long()
         # Their texts, not ours: should the mining differ, its own entry says so and this one still compares.
-        hardest = self.tensor("itm.hard_text_index").long()
-        rows = torch.where(replaced, hardest, torch.arange(self.batch))
+        rows = torch.where(replaced, self.tensor("itm.hard_text_index"), torch.arange(self.batch))
         loss, logits = itm_loss(self.model, self.pooled, self.text.rows(rows), match)
         self.add("itm.hard_targets", match)
         self.add("itm.hard_logits", logits)
@@ -149,8 +158,8 @@ class GoldenRun:
         self.add_gradients("itm", loss)
 
     def words(self) -> None:
-        labels = self.tensor("in.lm_label_ids").long()
-        masked = self.text._replace(input_ids=self.tensor("in.input_ids_masked").long())
+        labels = self.tensor("in.lm_label_ids")
+        masked = self.text._replace(input_ids=self.tensor("in.input_ids_masked"))
         with recording(self.model) as seen:
             # As if all labels were of the description: the golden cross-entropy is over both parts together.
             no_prompt = torch.zeros_like(labels, dtype=torch.bool)
@@ -207,6 +216,7 @@ class GoldenRun:
         self.add("apir.vq_second", nearest.indices[..., 1])
         return codes
 
+    @torch.no_grad()
     def downstream(self) -> None:
         pooled_dv = self.model.image_encoder.pool_tokens(self.second_tokens)
         query = self.models.composition.query_embedding(self.pooled, self.text)
@@ -218,7 +228,8 @@ class GoldenRun:
         self.add("con.loss", itc_loss(self.models.contrastive, self.tokens, self.text)["loss_itc"])
 
     def tensor(self, name: str) -> Tensor:
-        return torch.from_numpy(self.golden[name])
+        """An input; all are whole numbers."""
+        return torch.from_numpy(self.golden[name]).long()
 
     def make_images(self, tag: str) -> Tensor:
         images = golden_images(tag, self.batch, self.seed)
@@ -240,7 +251,7 @@ class GoldenRun:
         self.add(f"{name}.top5_val", logits.topk(5).values)
         if f"{name}.top5_idx" in self.golden:
             # Our logits where theirs are the highest: an order of near-equal ones says nothing.
-            self.add(f"{name}.top5_idx", logits.gather(1, self.tensor(f"{name}.top5_idx").long()))
+            self.add(f"{name}.top5_idx", logits.gather(1, self.tensor(f"{name}.top5_idx")))
         self.add(f"{name}.label_logit", logits.gather(1, labels[:, None])[:, 0])
         self.add(f"{name}.logsumexp", logits.logsumexp(1))
         self.add(f"{name}.logits_slice", logits[:, :16])
