@@ -62,6 +62,23 @@ def read_file(path: str | Path, trust_pickle: bool = False):
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, trust_pickle)
 
 
+def find_state(content, path: str | Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file's content: itself, or under `model` or `state_dict`; without DDP's `module.`.
+
+    Raises:
+        UserError: there is none.
+    """
+    state = content
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint: it holds no weights, neither bare nor under 'model'.")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return state
+
+
 def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | Path) -> None:
     """Load every weight and buffer of ``model``; ``path`` is only named in the error.
 

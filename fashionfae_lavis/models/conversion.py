@@ -13,6 +13,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, ImageTokenizer
 from fashionfae_lavis.models.authors_layout import DECODER, KINDS, authors_state, check, kind_of, left_out, our_state
 from fashionfae_lavis.models.checkpoints import (
+    find_state,
     load_weights,
     read_checkpoint,
     read_file,
@@ -110,23 +111,6 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
     save_atomically({"model": authors_state(state, kind), OUR_CONFIG: kept}, target)
     return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
-
-
-def find_state(content, path: str) -> dict[str, Tensor]:
-    """The state dict in a file's content: itself, or under `model` or `state_dict`; without DDP's `module.`.
-
-    Raises:
-        UserError: there is none.
-    """
-    state = content
-    for key in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path} is not a checkpoint: it holds no weights, neither bare nor under 'model'.")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return state
 
 
 def _configuration(config):

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import load_weights
+from fashionfae_lavis.models.checkpoints import find_state, load_weights, read_file
 from fashionfae_lavis.models.configuration import shipped
 
 
@@ -40,7 +40,10 @@ def load_hub_weights(model, bert: str, vit: str) -> None:
     """Start from a BERT and a ViT (METHOD 2); visual token types and positions start as copies of BERT's.
 
     Args:
-        bert, vit: hub ids or local folders, as in `model.bert` and `model.vit`.
+        model: a FashionEncoders.
+        bert, vit: hub ids or local folders in transformers' format (safetensors or bin), as in `model.bert` and
+            `model.vit`; `vit` may also be a file of timm's VisionTransformer (.pth or .safetensors), whose
+            LayerNorms then get our epsilon of 1e-12.
 
     Raises:
         UserError: one of them cannot be read or is of another size.
@@ -49,7 +52,10 @@ def load_hub_weights(model, bert: str, vit: str) -> None:
     transformers_logging.set_verbosity_error()  # it would list the heads we leave out on purpose
     try:
         bert_state = _from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
-        vit_state = _from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict()
+        if Path(vit).is_file():
+            vit_state = _without_head(find_state(read_file(vit), vit))
+        else:
+            vit_state = timm_vit_state(_from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict())
     finally:
         transformers_logging.set_verbosity(verbosity)
     visual = {
@@ -58,7 +64,12 @@ def load_hub_weights(model, bert: str, vit: str) -> None:
     for table in ("token_type_embeddings", "position_embeddings"):
         visual[f"visual_embeddings.{table}.weight"] = bert_state[f"embeddings.{table}.weight"]
     load_weights(model.fusion_encoder, bert_state | visual, bert)
-    load_weights(model.image_encoder, timm_vit_state(vit_state), vit)
+    load_weights(model.image_encoder, vit_state, vit)
+
+
+def _without_head(state: dict) -> dict:
+    """State dict of timm's VisionTransformer without what follows its tokens."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith(("head.", "pre_logits.", "fc_norm."))}
 
 
 # Names in timm's VisionTransformer and in transformers' ViTModel.

@@ -1,0 +1,48 @@
+"""The released recipe at the paper's size, as far as it shows without its data."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from tiny import tiny_model
+
+from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.objectives.sampling import StepSampler
+from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
+
+RECIPE = OmegaConf.load(Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml")
+
+
+def test_learning_rates_of_the_groups():
+    model = tiny_model()
+    optimizer = build_optimizer(model, RECIPE.run)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    fast = ("image_encoder.", "fusion_encoder.visual_embeddings.projection.", "itm_head.", "mlm_head.", "apir_head.")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            expected = 2e-4 if name.startswith((*fast, "promotion.")) else 1e-5
+            assert rates[id(parameter)] == pytest.approx(expected), name
+            assert decays[id(parameter)] == (1e-4 if parameter.ndim > 1 else 0), name
+
+
+@pytest.mark.parametrize(
+    ("iteration", "factor"),
+    [(0, 0.25), (5_000, 0.625), (10_000, 1), (34_999, 1), (35_000, 0.1), (69_999, 0.1), (70_000, 0.01)],
+)
+def test_the_schedule(iteration, factor):
+    optimizer = build_optimizer(tiny_model(), RECIPE.run)
+    schedule = build_schedule(optimizer, RECIPE.run, RECIPE.run.max_iters)
+    assert schedule.step(iteration) == pytest.approx(1e-5 * factor)
+    assert max(group["lr"] for group in optimizer.param_groups) == pytest.approx(2e-4 * factor)
+
+
+def test_sizes_and_ratios():
+    config = OmegaConf.merge(OmegaConf.load(FashionFAE.default_config_path(RECIPE.model.model_type)), RECIPE)
+    assert config.model.max_length == 120
+    assert (config.run.batch_size_train, config.run.max_iters) == (128, 79_500)
+    sampler = StepSampler(OmegaConf.to_container(RECIPE.run.steps), 0)
+    assert dict(zip(sampler.kinds, sampler.probabilities, strict=True)) == pytest.approx(
+        {("itc",): 0.31, ("itm",): 0.23, ("mlm", "aetp"): 0.23, ("apir",): 0.23}
+    )
+    assert config.model.vit == "google/vit-base-patch16-224-in21k" and config.model.bert == "bert-base-uncased"
