@@ -71,7 +71,7 @@ def export_checkpoint(source: str, target: str) -> None:
     print(f"  used: {len(done.used)}")
     _print_reasons("left out", done.left_out)
     print(f"{target}: written in the layout of the authors' {done.kind} model")
-    _print_reasons("without values of ours", done.filled)
+    _print_reasons("filled in", done.filled)
 
 
 def _print_reasons(what: str, reasons: dict[str, str]) -> None:

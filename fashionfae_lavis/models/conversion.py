@@ -11,7 +11,16 @@ from yaml import YAMLError
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, ImageTokenizer
-from fashionfae_lavis.models.authors_layout import DECODER, KINDS, authors_state, check, kind_of, left_out, our_state
+from fashionfae_lavis.models.authors_layout import (
+    DECODER,
+    KINDS,
+    SCALE,
+    authors_state,
+    check,
+    kind_of,
+    left_out,
+    our_state,
+)
 from fashionfae_lavis.models.checkpoints import (
     find_state,
     load_weights,
@@ -107,7 +116,10 @@ def export_checkpoint(source: str, target: str) -> Conversion:
         raise UserError(f"{source} does not say which of our models it is of, so it has no layout of the authors.")
     state = content["model"]
     dropped = {name: "the authors' image tokenizer has no decoder" for name in state if name.startswith(DECODER)}
-    filled = {name: f"initial value: {reason}" for name, reason in KINDS[kind].unread.items()}
+    filled = {
+        name: f"{'4.0' if name == SCALE else 'zeros'}, as ours has none: {reason}"
+        for name, reason in KINDS[kind].unread.items()
+    }
     kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
     save_atomically({"model": authors_state(state, kind), OUR_CONFIG: kept}, target)
     return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
