@@ -126,11 +126,13 @@ class FashionEncoders(BaseModel):
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
         Raises:
-            UserError: the file cannot be read, or its weights do not fit.
+            UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
-        if arch != self.ARCH and self.SHARED:
+        if arch != self.ARCH:
+            if not self.SHARED:
+                raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
             state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in self.SHARED}
             own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.SHARED}
             new = ", ".join(dict.fromkeys(name.split(".")[0] for name in own)) or "nothing"

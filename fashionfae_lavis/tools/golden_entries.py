@@ -213,7 +213,13 @@ class GoldenRun:
         distance = torch.cdist(features.double(), codebook.weight.double()).square()
         nearest = distance.topk(2, largest=False)
         self.add("apir.vq_margin", nearest.values[..., 1] - nearest.values[..., 0])
-        self.add("apir.vq_second", nearest.indices[..., 1])
+        second = nearest.indices[..., 1]
+        if "apir.vq_second" in self.golden:
+            # Two runners-up that are as near as rounding tells: either is right.
+            theirs = self.tensor("apir.vq_second")
+            farther = distance.gather(2, theirs[..., None])[..., 0] - nearest.values[..., 1]
+            second = torch.where(farther.abs() < 5e-5, theirs, second)
+        self.add("apir.vq_second", second)
         return codes
 
     @torch.no_grad()

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from authors import tiny_of
 from tiny import tiny_model, tiny_samples
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionRetrieval
 from fashionfae_lavis.models.checkpoints import save_safetensors
 
@@ -27,3 +29,10 @@ def test_a_step_trains_every_parameter_but_those_of_fusion():
     idle = {name.split(".")[1] for name, p in model.named_parameters() if p.grad is None}
     assert idle == {"pooler", "visual_embeddings"}  # of the latter the projection is trained
     assert model.fusion_encoder.visual_embeddings.projection.weight.grad.any() and model.scale.grad.any()
+
+
+def test_pre_training_does_not_start_from_half_a_model(tmp_path):
+    path = str(tmp_path / "a.safetensors")
+    save_safetensors(tiny_of(FashionRetrieval).state_dict(), {"model": {"arch": "fashionfae_retrieval"}}, path)
+    with pytest.raises(UserError, match="is of the model fashionfae_retrieval, not fashionfae: set `model.arch`"):
+        tiny_model(load_pretrained=True, pretrained=path)

@@ -67,7 +67,8 @@ dist.destroy_process_group()
 def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
     script, out = tmp_path / "rank.py", tmp_path / "out.pt"
     script.write_text(RANK)
-    tests = str(Path(__file__).parents[1])
+    # The package under test must be the same in the processes.
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     subprocess.run(
         [
             sys.executable,
@@ -79,7 +80,7 @@ def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
             "--master-port=0",
         ]
         + ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", str(script), str(out)],
-        env={**os.environ, "PYTHONPATH": tests},
+        env={**os.environ, "PYTHONPATH": path},
         check=True,
         timeout=120,
         capture_output=True,
