@@ -69,7 +69,7 @@ def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
     script.write_text(RANK)
     # The package under test must be the same in the processes.
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    subprocess.run(
+    done = subprocess.run(
         [
             sys.executable,
             "-W",
@@ -81,10 +81,11 @@ def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
         ]
         + ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", str(script), str(out)],
         env={**os.environ, "PYTHONPATH": path},
-        check=True,
         timeout=120,
         capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
     two = torch.load(out, weights_only=True)
     model = tiny_model().eval()
     loss = model({**tiny_samples(8), "objectives": ["itc"]})["loss_itc"]
