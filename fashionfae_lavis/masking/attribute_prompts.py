@@ -108,23 +108,23 @@ def mask_text(
 
 
 def mask_words(
-    fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, words: Iterable[str], max_length: int
+    fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, words: Iterable[str], asked: str, max_length: int
 ) -> MaskedText:
     """The text of `mask_text` in fixed prompt order, with every occurrence of these whole words hidden.
 
-    They are hidden in the description too, but only their places in the prompts have labels: what is left
-    to answer from is the image. `words` are single normalised words.
+    They are hidden everywhere, but only their places in the prompt of the field `asked` ("title" or one of the
+    ATTRIBUTES) have labels: what is left to answer from is the image. `words` are single normalised words.
     """
     words = frozenset(words)
-    title, attributes = field_words(fields, "title"), attribute_words(fields)
-    hidden = {
-        name: [i for i, word in enumerate(value) if word in words]
-        for name, value in {"title": title, **attributes}.items()
-    }
-    asked = _encode(_prompts(title, attributes, attributes, hidden), tokenizer)
+    ids, labels = [], []
+    for name, value in {"title": field_words(fields, "title"), **attribute_words(fields)}.items():
+        flagged = [(word, word in words) for word in value]
+        prompt_ids, prompt_labels = _encode(_shown(prompt_template(name)) + flagged, tokenizer) if value else ([], [])
+        ids += prompt_ids
+        labels += prompt_labels if name == asked else [NO_LABEL] * len(prompt_ids)
     sentence = [(word, word in words) for word in description_words(fields)]
-    ids, _ = _encode(_shown(prompt_template("description")) + sentence, tokenizer)
-    return _assemble((ids, [NO_LABEL] * len(ids)), asked, tokenizer, max_length)
+    description, _ = _encode(_shown(prompt_template("description")) + sentence, tokenizer)
+    return _assemble((description, [NO_LABEL] * len(description)), (ids, labels), tokenizer, max_length)
 
 
 def pad_masked(

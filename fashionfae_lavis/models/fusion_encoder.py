@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
+from fashionfae_lavis.models.attention_init import mimetic_attention_
+
 
 class Text(NamedTuple):
     """Tokenised texts: ids and mask (1 = real place), both (B, L), and BERT's segment ids (None: all 0)."""
@@ -63,7 +65,10 @@ class FusionEncoder(BertModel):
         self.visual_embeddings.apply(self._init_weights)
         for index, layer in enumerate(self.encoder.layer):
             # Same parameters in the same order: only the computation changes.
-            layer.attention.self.__class__ = SdpaSelfAttention
+            attention = layer.attention.self
+            attention.__class__ = SdpaSelfAttention
+            output = layer.attention.output.dense
+            mimetic_attention_(*(part.weight for part in (attention.query, attention.key, attention.value, output)))
             if grad_ckpt:
                 self.encoder.layer[index] = checkpoint_wrapper(layer)
 

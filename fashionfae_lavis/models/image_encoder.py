@@ -8,6 +8,8 @@ from fairscale.nn.checkpoint.checkpoint_activations import checkpoint_wrapper
 from timm.models.vision_transformer import Attention, VisionTransformer
 from torch import Tensor, nn
 
+from fashionfae_lavis.models.attention_init import mimetic_attention_
+
 
 class SdpaAttention(Attention):
     """timm's attention with the same weights, computed without storing the attention map."""
@@ -78,6 +80,8 @@ class ImageEncoder(VisionTransformer):
             for name, parameter in self.blocks.named_parameters():
                 if parameter.ndim == 2 and name.endswith("weight"):
                     nn.init.trunc_normal_(parameter, std=0.02 * (768 / self.embed_dim) ** 0.5)
+            for block in self.blocks:
+                mimetic_attention_(*block.attn.qkv.weight.chunk(3), block.attn.proj.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) -> tokens (B, 1 + grid*grid, width), CLS first, after the final LayerNorm."""

@@ -18,7 +18,8 @@ from fashionfae_lavis.models.configuration import model_config_path, shipped
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(32, channels), channels, eps=1e-6)
+    """32 groups, as in VQGAN, of four channels or more: alone, a channel would lose its mean, an image its colour."""
+    return nn.GroupNorm(max(1, min(32, channels // 4)), channels, eps=1e-6)
 
 
 class ResnetBlock(nn.Module):
@@ -278,6 +279,10 @@ class ImageTokenizer(BaseModel):
     def forward(self, samples: dict) -> dict[str, Tensor]:
         """Training step on samples["image"] (B, 3, S, S).
 
+        Where samples["quantize"] is False the decoder sees the features as they are, while the codebook follows them.
+        Begun so, the codes tell colours apart: quantised from the first update on, features differ in brightness
+        only, as that is what the first entries let through, and what is not let through is never learned.
+
         Returns:
             loss, loss_reconstruction (mean squared error of pixels), loss_commitment, and codes_used: the share of
             the codebook chosen at least once in this batch.
@@ -291,11 +296,13 @@ class ImageTokenizer(BaseModel):
             codebook.update(flat, codes)
         quantized = codebook.weight[codes].view(features.shape)
         commitment = F.mse_loss(features.float(), quantized)
-        # Straight-through: the decoder sees the entries, the encoder gets the decoder's gradient.
-        quantized = features + (quantized - features).detach()
-        reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(quantized.permute(0, 3, 1, 2))), images)
+        seen, loss = features, 0.0
+        if samples.get("quantize", True):
+            # Straight-through: the decoder sees the entries, the encoder gets the decoder's gradient.
+            seen, loss = features + (quantized - features).detach(), self.commitment * commitment
+        reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(seen.permute(0, 3, 1, 2))), images)
         return {
-            "loss": reconstruction + self.commitment * commitment,
+            "loss": loss + reconstruction,
             "loss_reconstruction": reconstruction,
             "loss_commitment": commitment,
             "codes_used": torch.tensor(codes.unique().numel() / self.num_codes),

@@ -31,8 +31,8 @@ def product_batches(dataset, limit: int = 512):
 def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
     """Accuracy on the masked words of each attribute, in percent, with the right image and with another product's.
 
-    What the text would give away is hidden: for an attribute with a prompt, title and description (and category and
-    sub category from each other); for the words that the data set lists in `attribute_words`, every mention of them.
+    Asked are the prompts of the attributes, and in the title the words that the data set lists in `attribute_words`
+    (colour, neckline, ...). Every other word that would give the answer away is hidden too: see `_question`.
 
     Returns:
         {attribute: {"right", "shuffled", "places"}}.
@@ -61,12 +61,16 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
 
 
 def _question(fields: dict, name: str, named: dict, model):
-    """This product's text with the attribute masked, and nothing left that names it."""
+    """This product's text with the attribute masked, and nothing left that names it.
+
+    Where the data set lists the attribute's words (fabrics, kinds of garment), all of these are hidden, so that what
+    the text says beside cannot be matched; else the words of the product's own value.
+    """
     if name in named:
-        return mask_words(fields, model.tokenizer, set(named[name]), model.max_length)
-    silent = {"title", "description"} | ({"category", "sub category"} - {name} if "category" in name else set())
-    fields = {key: "" if key in silent else value for key, value in fields.items()}
-    return mask_words(fields, model.tokenizer, set(attribute_words(fields).get(name, ())), model.max_length)
+        return mask_words(fields, model.tokenizer, named[name], "title", model.max_length)
+    value = set(attribute_words(fields).get(name, ()))
+    listed = [words for words in named.values() if value & set(words)]
+    return mask_words(fields, model.tokenizer, set().union(*listed) or value, name, model.max_length)
 
 
 @torch.no_grad()

@@ -8,14 +8,21 @@ from torch import Tensor
 
 @registry.register_task("fashionfae_image_tokenizer")
 class ImageTokenizerTask(BaseTask):
-    """Trains a VQ-VAE on images alone; evaluates by reconstruction error and the share of codes in use."""
+    """Trains a VQ-VAE on images alone; evaluates by reconstruction error and the share of codes in use.
+
+    The first `run.quantize_after` updates (default 0) train it as a plain autoencoder, see ImageTokenizer.forward.
+    """
+
+    def __init__(self, quantize_after: int):
+        super().__init__()
+        self.quantize_after = quantize_after
 
     @classmethod
     def setup_task(cls, cfg):
-        return cls()
+        return cls(int(cfg.run_cfg.get("quantize_after", 0)))
 
     def train_step(self, model, samples: dict) -> dict[str, Tensor]:
-        return model(samples)
+        return model({**samples, "quantize": samples["iters"] >= self.quantize_after})
 
     @torch.no_grad()
     def evaluation(self, model, data_loader, cuda_enabled: bool = False) -> dict[str, float]:

@@ -188,16 +188,19 @@ def test_a_short_description_has_one_hidden_piece(tokenizer):
     assert masked.input_ids.count(tokenizer.mask_token_id) == 1
 
 
-def test_mask_words_hides_every_occurrence_and_asks_in_the_prompts(tokenizer, fields):
-    masked = mask_words(fields, tokenizer, {"wool", "dress", "is", "sleeveless"}, LONG)
+def test_mask_words_hides_every_occurrence_and_asks_in_one_prompt(tokenizer, fields):
+    masked = mask_words(fields, tokenizer, {"wool", "dress", "is", "sleeveless"}, "title", LONG)
     assert tokenizer.decode(masked.input_ids) == (
         "[CLS] the image description is long [MASK] [MASK] [MASK] [MASK] maxi [MASK] in red [MASK] crew neck"
         " with belt and zip pocket [SEP] the image title is long [MASK] [MASK] the image category is dresses"
         " the image sub category is maxi dresses the image gender is women"
         " the image season is fall winter 2016 the image composition is 100 [MASK] [SEP]"
     )
-    assert asked(masked, tokenizer, prompts=True) == ["wool", "dress", "wool"]
+    assert asked(masked, tokenizer, prompts=True) == ["wool", "dress"]
     assert asked(masked, tokenizer, prompts=False) == []
+    other = mask_words(fields, tokenizer, {"wool", "dress", "is", "sleeveless"}, "composition", LONG)
+    assert other.input_ids == masked.input_ids
+    assert asked(other, tokenizer, prompts=True) == ["wool"]
 
 
 def test_pad_masked(tokenizer, fields):

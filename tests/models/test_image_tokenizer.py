@@ -73,6 +73,28 @@ def test_training_reconstructs_and_uses_many_codes():
     assert output["codes_used"] > 0.5
 
 
+def test_a_plain_autoencoder_while_not_quantised():
+    torch.manual_seed(0)
+    model = ImageTokenizer(**SIZES).train()
+    images = torch.randn(2, 3, 32, 32)
+    before = model.quantize.embedding.weight.clone()
+    output = model({"image": images, "quantize": False})
+    features = model.features(images)
+    plain = model.decoder(model.post_quant_conv(features.permute(0, 3, 1, 2)))
+    torch.testing.assert_close(output["loss"], torch.nn.functional.mse_loss(plain, images))
+    assert not torch.equal(model.quantize.embedding.weight, before)  # the codebook follows the features
+
+
+def test_an_image_of_one_colour_keeps_its_colour():
+    """Groups of one channel would take the mean of every channel away."""
+    torch.manual_seed(0)
+    encoder = ImageTokenizer(**SIZES).encoder.eval()
+    red, blue = (torch.tensor(colour)[None, :, None, None].expand(1, 3, 32, 32) for colour in ((1.0, 0, 0), (0, 0, 1.0)))
+    with torch.no_grad():
+        inside = (encoder(red) - encoder(blue))[..., 1:-1, 1:-1]
+    assert inside.abs().mean() > 0.05
+
+
 def test_without_a_decoder_it_still_encodes_alike():
     model = ImageTokenizer(**SIZES).eval()
     encoder = ImageTokenizer(**SIZES, decoder=False).eval()

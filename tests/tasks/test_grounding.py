@@ -11,7 +11,10 @@ class Products:
 
     product_ids = np.arange(6)
     row_product = np.repeat(np.arange(6), 2)[::-1].copy()
-    attribute_words = {"colour": ("red", "blue", "green", "black", "white", "yellow")}
+    attribute_words = {
+        "colour": ("red", "blue", "green", "black", "white", "yellow"),
+        "garment": ("tops", "shirts", "shirt", "dresses", "dress", "skirts", "skirt", "pants", "trousers"),
+    }
 
     def __getitem__(self, row):
         return {"image": torch.full((3, 32, 32), float(self.row_product[row]))}
@@ -48,7 +51,7 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "hidden"),
-    [("category", ("shirts", "shirt")), ("sub category", ("tops", "shirt")), ("colour", ("red",))],
+    [("category", ("shirts", "shirt")), ("sub category", ("tops", "shirt")), ("colour", ("red",)), ("gender", ())],
 )
 def test_the_text_does_not_give_the_answer_away(name, hidden):
     model = tiny_model()
@@ -56,7 +59,7 @@ def test_the_text_does_not_give_the_answer_away(name, hidden):
     text = model.tokenizer.decode(masked.input_ids).split()
     assert not set(hidden) & set(text)
     asked = [label for label in masked.labels if label >= 0]
-    expected = {"category": "tops", "sub category": "shirts", "colour": "red"}[name]
+    expected = {"category": "tops", "sub category": "shirts", "colour": "red", "gender": "men"}[name]
     assert model.tokenizer.convert_ids_to_tokens(asked) == [expected]
 
 

@@ -5,6 +5,7 @@ Products differ in attributes that can be seen and that their texts name: see `a
 """
 
 import fcntl
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,21 +13,25 @@ from pathlib import Path
 
 import h5py
 
-from fashionfae_lavis.datasets.fashiongen_mini.attributes import VISIBLE, sample_products
-from fashionfae_lavis.datasets.fashiongen_mini.wording import VALUE_WORDS
+from fashionfae_lavis.datasets.fashiongen_mini.attributes import GARMENTS, VISIBLE, sample_products
+from fashionfae_lavis.datasets.fashiongen_mini.wording import GARMENT_NAMES, VALUE_WORDS
 from fashionfae_lavis.datasets.fashiongen_mini.writing import write_split
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.masking.product_text import normalise
 
 __all__ = ["ATTRIBUTE_WORDS", "FILE_NAMES", "prepare"]
 
 # Counts every change of what is drawn or written: files of another version are made anew.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 FILE_NAMES = {
     "train": "fashiongen_256_256_train.h5",
     "validation": "fashiongen_256_256_validation.h5",
 }
 # Visible attribute -> the single words, after normalisation, that name its values in titles and descriptions.
 ATTRIBUTE_WORDS = {name: tuple(" ".join(VALUE_WORDS[name].values()).split()) for name in VISIBLE}
+# The same for the kind of garment, in the prompts of category and sub category too.
+_KINDS = (*GARMENTS, *(garment.category for garment in GARMENTS.values()), *itertools.chain(*GARMENT_NAMES.values()))
+ATTRIBUTE_WORDS["garment"] = tuple(dict.fromkeys(normalise(" ".join(_KINDS)).split()))
 
 
 def prepare(

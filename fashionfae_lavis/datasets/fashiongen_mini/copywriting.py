@@ -1,6 +1,8 @@
 """Titles and descriptions in the style of a shop, varied enough that a text is not a key to its product.
 
-Every statement is true of the product, but each visible attribute is left out now and then.
+Every statement is true of the product, but each visible attribute is left out now and then, and seldom said twice.
+Some products have but a name (`The Meridian`): what kind of garment it is, only the picture and the prompts say. So a
+masked word can often be read off the image only, as in life.
 """
 
 import numpy as np
@@ -12,10 +14,12 @@ from fashionfae_lavis.datasets.fashiongen_mini.wording import (
     FILLERS,
     GARMENT_NAMES,
     NOUNS,
+    PRODUCT_NAMES,
 )
 
-MENTIONED = 0.72
-MIN_WORDS, MAX_WORDS = 12, 30
+NAMED = 0.3  # products whose text does not say what kind of garment they are
+MENTIONED, REPEATED = 0.8, 0.25  # in the description: attributes that the title leaves out, and that it names
+MIN_WORDS, MAX_WORDS = 8, 22
 # Where an adjective stands before the garment: "cropped red striped cotton crew-neck tee".
 _ORDER = ("length", "colour", "pattern", "sleeves", "shape", "fabric", "trim", "closure", "neckline")
 _IN_TITLE = {"colour": 4.0, "pattern": 2.5, "fabric": 2.0, "neckline": 1.5, "shape": 1.5, "length": 1.2}
@@ -25,17 +29,17 @@ _SMALL_WORDS = ("and", "in", "of", "the", "with")
 def write_texts(product: Product) -> dict[str, str]:
     """The product's "title" and "description", always the same for the same product."""
     rng = product.generator(1)
-    title = _title(product, rng)
-    return {"title": title, "description": _description(product, rng)}
+    if rng.random() < NAMED:
+        title, in_title, garments = f"The {rng.choice(PRODUCT_NAMES)}", [], ["piece"]
+    else:
+        garments = GARMENT_NAMES[product.subcategory]
+        title, in_title = _title(product, _pick(garments, rng), rng)
+    return {"title": title, "description": _description(product, in_title, _pick(garments, rng), rng)}
 
 
 def _pick(options: list[str], rng: np.random.Generator) -> str:
     """One of the options; the first is the usual one."""
     return options[0] if rng.random() < 0.6 else options[int(rng.integers(len(options)))]
-
-
-def _garment(product: Product, rng: np.random.Generator) -> str:
-    return _pick(GARMENT_NAMES[product.subcategory], rng)
 
 
 def _adjectives(look: dict[str, str], names: list[str], rng: np.random.Generator) -> str:
@@ -49,34 +53,32 @@ def _mentionable(look: dict[str, str]) -> list[str]:
     return [name for name, value in look.items() if ADJECTIVES[name].get(value)]
 
 
-def _title(product: Product, rng: np.random.Generator) -> str:
-    """Two or three attributes, colour more often than others, and the garment: `Red Striped Cardigan`."""
+def _title(product: Product, garment: str, rng: np.random.Generator) -> tuple[str, list[str]]:
+    """Two or three attributes, colour more often than others, and the garment: `Red Striped Cardigan`, and which."""
     look = product.look()
     names = _mentionable(look)
     weights = np.array([_IN_TITLE.get(name, 1.0) for name in names])
     count = min(len(names), int(rng.integers(2, 4)))
     chosen = [str(name) for name in rng.choice(names, count, replace=False, p=weights / weights.sum())]
-    garment = _garment(product, rng)
+    before = chosen
     if "colour" in chosen and rng.random() < 0.2:
-        chosen.remove("colour")
-        colour = _pick(ADJECTIVES["colour"][look["colour"]], rng)
-        text = f"{_adjectives(look, chosen, rng)} {garment} in {colour}"
-    else:
-        text = f"{_adjectives(look, chosen, rng)} {garment}"
-    return " ".join(_capitalised(word) for word in text.split())
+        before = [name for name in chosen if name != "colour"]
+        garment += f" in {_pick(ADJECTIVES['colour'][look['colour']], rng)}"
+    text = f"{_adjectives(look, before, rng)} {garment}"
+    return " ".join(_capitalised(word) for word in text.split()), chosen
 
 
 def _capitalised(word: str) -> str:
     return word if word in _SMALL_WORDS else "-".join(part.capitalize() for part in word.split("-"))
 
 
-def _description(product: Product, rng: np.random.Generator) -> str:
-    """A lead, the details it leaves over, and fillers: 12-30 words, now and then with a `<br>`."""
+def _description(product: Product, in_title: list[str], garment: str, rng: np.random.Generator) -> str:
+    """A lead, the details it leaves over, and fillers: 8-22 words, now and then with a `<br>`."""
     look = product.look()
-    names = [name for name in _mentionable(look) if rng.random() < MENTIONED]
+    names = [name for name in _mentionable(look) if rng.random() < (REPEATED if name in in_title else MENTIONED)]
     names = [names[i] for i in rng.permutation(len(names))]
     in_lead = int(rng.integers(1, 4))
-    sentences = [_lead(product, look, names[:in_lead], rng), *_details(look, names[in_lead:], rng)]
+    sentences = [_lead(look, names[:in_lead], garment, rng), *_details(look, names[in_lead:], rng)]
     wanted = int(rng.integers(MIN_WORDS, MAX_WORDS - 3))
     for topic in rng.permutation(list(FILLERS)):
         if _count(sentences) >= wanted:
@@ -98,8 +100,7 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _lead(product: Product, look: dict[str, str], names: list[str], rng: np.random.Generator) -> str:
-    garment = _garment(product, rng)
+def _lead(look: dict[str, str], names: list[str], garment: str, rng: np.random.Generator) -> str:
     inline = [name for name in names if name != "colour"]
     before = f"{_adjectives(look, inline, rng)} {garment}".strip()
     if "colour" not in names:

@@ -160,7 +160,7 @@ def _light(garment: Image.Image, layers: Image.Image, size: int, rng: np.random.
     bend = folds(size, int(rng.integers(_FOLDS)))
     lit = _add(garment, ImageChops.add(bend, soft.point(_ROUNDED), 1, -128 + int(rng.integers(-6, 9))))
 
-    shade = int(rng.integers(228, 247))
+    shade = int(rng.integers(234, 243))
     ground = Image.new("RGB", (size, size), (shade, shade, shade - 2))
     ground.paste((120, 118, 120), (size // 64, size // 42), soft.point(_SHADOW))
     ground.paste(lit, mask=inside)

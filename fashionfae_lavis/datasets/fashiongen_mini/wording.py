@@ -140,6 +140,12 @@ GARMENT_NAMES = {
     "TROUSERS": ["trousers", "pants"],
 }
 
+# Of products whose title says nothing else.
+PRODUCT_NAMES = [
+    "Meridian", "Harbour", "Juniper", "Solstice", "Canyon", "Willow", "Atlas", "Lantern", "Compass", "Orchard",
+    "Tundra", "Cascade", "Almanac", "Beacon", "Prairie", "Sonata",
+]  # fmt: skip
+
 # Sentences that are true of anything, by topic: a description has at most one of each topic, so that none
 # contradicts another. "{brand}" is the product's; any other name in braces is a random one of CHOICES.
 CHOICES = {
