@@ -105,7 +105,7 @@ def _read_torch(path: Path, trust_pickle: bool):
     except ModuleNotFoundError as error:
         raise UserError(f"{path} holds objects of the package {error.name}, which is not installed.") from error
     except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path):
+        if zipfile.is_zipfile(path) or _is_old_torch_file(path):
             raise UserError(
                 f"{path} is not opened, as it holds Python objects and could run code: "
                 "save its weights as plain tensors, or, if you trust who made it, convert it with "
@@ -114,6 +114,13 @@ def _read_torch(path: Path, trust_pickle: bool):
         raise UserError(f"{path} is damaged or not a checkpoint.") from error
     except Exception as error:  # torch raises many kinds for a broken file
         raise UserError(f"{path} is damaged or not a checkpoint.") from error
+
+
+def _is_old_torch_file(path: Path) -> bool:
+    """Written by torch before 1.6: no zip archive, but a pickle that opens with torch's magic number."""
+    opening = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+    with open(path, "rb") as file:
+        return file.read(len(opening)) == opening
 
 
 def _read_safetensors(path: Path) -> dict:
