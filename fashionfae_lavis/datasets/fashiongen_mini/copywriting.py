@@ -86,7 +86,7 @@ def _description(product: Product, in_title: list[str], garment: str, rng: np.ra
         filler = _filler(topic, product, rng)
         if _count([*sentences, filler]) <= MAX_WORDS:
             sentences.insert(int(rng.integers(1, len(sentences) + 1)), filler)
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 and len(sentences) > 1:
         place = int(rng.integers(1, len(sentences)))
         return " ".join(sentences[:place]) + "<br>" + " ".join(sentences[place:])
     return " ".join(sentences)

@@ -117,3 +117,9 @@ def test_every_value_that_is_drawn_has_an_entry():
             for value in options:
                 assert bool(VALUE_WORDS[attribute][value]) == (value in ADJECTIVES[attribute])
                 assert (value in NOUNS[attribute]) == (value in ADJECTIVES[attribute])
+
+
+def test_a_description_of_one_sentence_stays_whole():
+    # Rare: all that the title leaves over fits into the lead, and the lead is long enough to need no filler.
+    product = sample_products("train", 4987, seed=1)[4986]
+    assert write_texts(product)["description"] == "Checked notched lapel blazer cut from brown cloth."
