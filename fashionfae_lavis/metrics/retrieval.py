@@ -1,8 +1,8 @@
 """Recall of image-text retrieval on fashion data: the full test, and the sub-test of Kaleido-BERT.
 
 Both rank by dot product. Of equal scores (up to float32's rounding) the wrong candidates count first, so that
-embeddings which are all the same are never taken for good ones. Results are in percent: `i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text),
-`t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
+embeddings which are all the same are never taken for good ones. Results are in percent: `i2t_r1`, `i2t_r5`,
+`i2t_r10` (image -> text), `t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
 TOP = (1, 5, 10)
-# Of unit vectors: above the rounding of their product in float32 (about 1e-7), below any difference that means something.
+# Of unit vectors: above the rounding of their product in float32, about 1e-7.
 ROUNDING = 1e-6
 
 
