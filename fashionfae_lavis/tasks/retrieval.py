@@ -51,13 +51,15 @@ class RetrievalEvaluation(BaseTask):
 
     Of the run's settings it takes `run.candidates`, a file of the sub-test's lists (see candidates_file.py; null draws
     them anew, to the same result), and `run.k_test`, as in LAVIS: how many candidates of the full test the ITM head
-    re-ranks (default 0, none).
+    re-ranks (default 0, none). Raises UserError for a `run.k_test` that is no such number.
     """
 
     def __init__(self, run_cfg):
         super().__init__()
         self.run_cfg = run_cfg
-        self.k_test = int(run_cfg.get("k_test") or 0)
+        self.k_test = run_cfg.get("k_test") or 0
+        if not isinstance(self.k_test, int) or self.k_test < 0:
+            raise UserError(f"run.k_test is {self.k_test}, but must be a number of candidates, or 0 for no re-ranking.")
         self.evaluated = None  # data set and embeddings of the last evaluation
 
     @classmethod

@@ -74,3 +74,6 @@ def test_reranking_needs_the_itm_head(checkpoint):
     assert model.itm_head is not None
     with pytest.raises(UserError, match="run.k_test: the model fashionfae_retrieval has no ITM head"):
         build({"pretrained": checkpoint}, k_test=4)
+    for wrong in (-1, "many", 1.5):
+        with pytest.raises(UserError, match=f"run.k_test is {wrong}, but must be a number of candidates"):
+            build({"pretrained": checkpoint, "arch": "fashionfae"}, k_test=wrong)
