@@ -10,7 +10,7 @@ from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 
 @registry.register_processor("fashionfae_text")
 class FashionTextProcessor(BaseProcessor):
-    """`mode` is one of TEXT_MODES; the attribute prompts stand in a fixed order.
+    """`mode` is one of those of `fashion_text`; the attribute prompts stand in a fixed order.
 
     A plain string is taken for a description. Raises UserError for another mode.
     """
