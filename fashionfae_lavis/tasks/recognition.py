@@ -23,22 +23,18 @@ from fashionfae_lavis.metrics.recognition import (
 )
 from fashionfae_lavis.reports.confusion import draw_confusion
 from fashionfae_lavis.reports.tables import recognition_table
-from fashionfae_lavis.runners.distributed import gather_objects
+from fashionfae_lavis.runners.data_order import share_of_loader
+from fashionfae_lavis.runners.distributed import gather_in_order
 
 
 @torch.no_grad()
 def predict_classes(model, data_loader) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted class numbers (N,) of a data loader's samples, on every process those of all processes.
-
-    A sample that several of them have seen counts once.
-    """
-    found = {}
-    for samples in data_loader:
+    """True and predicted class numbers (N,) of a data loader's samples, in its order; the processes share the work."""
+    batches = []
+    for samples in share_of_loader(data_loader):
         output = model.predict(apply_to_sample(lambda x: x.to(model.device), samples))
-        pairs = zip(output["targets"].tolist(), predicted_classes(output["predictions"]).tolist(), strict=True)
-        found.update(zip(samples["instance_id"], pairs, strict=True))
-    everywhere = {instance: pair for part in gather_objects(found) for instance, pair in part.items()}
-    truth, predicted = np.array(list(everywhere.values())).T
+        batches.append(np.stack((output["targets"].cpu().numpy(), predicted_classes(output["predictions"])), axis=1))
+    truth, predicted = gather_in_order(batches).T
     return truth, predicted
 
 

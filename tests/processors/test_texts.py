@@ -19,9 +19,12 @@ def test_mode_from_the_configuration():
         OmegaConf.create({"name": "fashionfae_text", "mode": "description"})
     )
     assert processor(FIELDS) == "the image description is wool coat long sleeved"
+    assert FashionTextProcessor("recognition")({**FIELDS, "category": "COATS"}).endswith(
+        "[SEP] the image title is wool coat the image season is spring summer 2017"
+    )
 
 
-@pytest.mark.parametrize("mode", ["description", "description+attributes"])
+@pytest.mark.parametrize("mode", ["description", "description+attributes", "recognition"])
 def test_plain_text_is_a_description(mode):
     assert FashionTextProcessor(mode)("Red, V-neck dress!") == "the image description is red v neck dress"
 
