@@ -32,6 +32,9 @@ class FashionRecognition(FashionEncoders):
             `fashion_recognition` takes both from the data.
         use_text: False (`model.use_text`) reads the image alone: the text is empty, [CLS] [SEP], and the head sits on
             the same pooled [CLS].
+
+    Attributes:
+        head_is_new: whether no checkpoint of such a model has been loaded.
     """
 
     ARCH = "fashionfae_recognition"
@@ -47,6 +50,7 @@ class FashionRecognition(FashionEncoders):
         super().__init__(*args, **kwargs)
         self.classes = None if classes is None else list(classes)
         self.use_text = use_text
+        self.head_is_new = True
         config = self.fusion_encoder.config
         self.classifier = nn.Sequential(BertPredictionHeadTransform(config), nn.Linear(config.hidden_size, num_classes))
         self.classifier.apply(self.fusion_encoder._init_weights)
@@ -59,29 +63,40 @@ class FashionRecognition(FashionEncoders):
             "use_text": cfg.get("use_text", True),
         }
 
+    @classmethod
+    def config_for(cls, model_type: str | None) -> DictConfig:
+        cfg = super().config_for(model_type)
+        for processor in cfg.preprocess.text_processor.values():
+            processor.mode = "recognition"
+        return cfg
+
     def load_checkpoint(self, url_or_filename: str) -> None:
-        self.check_classes(url_or_filename)
+        self.check_same_question(url_or_filename)
         super().load_checkpoint(url_or_filename)
 
     def start_from(self, path: str) -> None:
-        self.check_classes(path)
+        self.check_same_question(path)
         super().start_from(path)
 
-    def check_classes(self, path: str) -> None:
-        """UserError if the checkpoint at `path` tells other classes apart than this model.
+    def check_same_question(self, path: str) -> None:
+        """UserError if the checkpoint at `path` tells other classes apart than this model, or reads other input.
 
         A model of another kind has none, and an imported one has no names: it is taken to have them in our order.
         """
-        config = read_checkpoint(path).get("config", {}).get("model", {})
-        if self.classes is None or config.get("arch") != self.ARCH:
+        theirs = read_checkpoint(path).get("config", {}).get("model", {})
+        if theirs.get("arch", self.ARCH) != self.ARCH:
             return
-        if not config.get("classes"):
+        self.head_is_new = False
+        use_text, classes = theirs.get("use_text", True), theirs.get("classes")
+        if use_text != self.use_text:
+            raise UserError(f"{path} was trained with model.use_text={use_text}: set it to the same.")
+        if self.classes and not classes:
             logging.warning("%s does not name its classes: they are taken to be in alphabetical order.", path)
-        elif config["classes"] != self.classes:
-            differ = sorted(set(config["classes"]) ^ set(self.classes))
+        elif self.classes and classes != self.classes:
+            differ = sorted(set(classes) ^ set(self.classes))
             shown = ", ".join(differ[:3]) + (", ..." if len(differ) > 3 else "")
             raise UserError(
-                f"{path} tells {len(config['classes'])} classes apart, the data set has {len(self.classes)}, and "
+                f"{path} tells {len(classes)} classes apart, the data set has {len(self.classes)}, and "
                 f"{len(differ)} are not in both ({shown}): use its own data set and `label`, or start from a "
                 "pre-trained checkpoint."
             )

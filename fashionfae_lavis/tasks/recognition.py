@@ -66,6 +66,15 @@ class FashionRecognitionTask(BaseTask):
             cfg.model_cfg.classes, cfg.model_cfg.num_classes = train.classnames, len(train.classnames)
         return datasets
 
+    def build_model(self, cfg):
+        model = super().build_model(cfg)
+        if cfg.run_cfg.get("evaluate") and getattr(model, "head_is_new", False):
+            raise UserError(
+                "There is no trained classifier to evaluate: set `model.pretrained` to a checkpoint of a "
+                "fashion_recognition run."
+            )
+        return model
+
     def train_step(self, model, samples: dict) -> dict[str, Tensor]:
         output = model(samples)  # of LAVIS's models also features
         return {name: output[name] for name in ("loss", "acc") if name in output}

@@ -110,3 +110,10 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path, key):
 def test_a_checkpoint_without_names_is_taken_at_its_word(tmp_path, caplog):
     tiny_of(FashionRecognition, num_classes=5, classes=NAMES, load_pretrained=True, pretrained=saved(tmp_path))
     assert "does not name its classes" in caplog.text
+
+
+def test_a_checkpoint_that_reads_other_input_is_refused(tmp_path):
+    path = saved(tmp_path, classes=NAMES, use_text=False)
+    with pytest.raises(UserError, match=f"{path} was trained with model.use_text=False: set it to the same."):
+        tiny_of(FashionRecognition, num_classes=5, classes=NAMES, load_pretrained=True, pretrained=path)
+    assert tiny_of(FashionRecognition, num_classes=5, use_text=False, load_pretrained=True, pretrained=path)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from authors import tiny_of
 from lavis.common.registry import registry
+from lavis.models import load_model_and_preprocess
 from lavis.models.albef_models.albef_classification import AlbefClassification
 from lavis.models.clip_models.model import CLIP
 from lavis.models.med import XBertEncoder
@@ -218,6 +219,9 @@ def test_a_run_its_checkpoint_and_what_is_refused(configuration, capsys, tmp_pat
     assert read_checkpoint(checkpoint)["config"]["model"]["classes"] == CATEGORIES
     model = FashionRecognition.from_pretrained(checkpoint)
     assert model.classes == CATEGORIES and model.classifier[1].out_features == 6
+    _, _, text_processors = load_model_and_preprocess("fashionfae", checkpoint)
+    fields = {"title": "Coat", "category": "JACKETS & COATS", "season": "SS2017"}
+    assert "jackets" not in text_processors["eval"](fields) and "spring summer" in text_processors["eval"](fields)
 
     # evaluated again it gives the same figures; with other classes it is refused
     options = (f"model.pretrained={checkpoint}", "run.output_dir=again")
@@ -230,6 +234,12 @@ def test_a_model_trained_on_images_alone_comes_back_as_one(configuration, tmp_pa
     run_config(configuration("model.use_text=False", "run.max_iters=2"))
     (run,) = (tmp_path / "output").iterdir()
     assert not FashionRecognition.from_pretrained(str(run / "checkpoint_last.pth")).use_text
+
+
+@pytest.mark.parametrize("option", ["model.load_pretrained=True", "model.load_pretrained=False"])
+def test_evaluation_of_a_classifier_that_is_not_trained_is_an_error(configuration, option):
+    with pytest.raises(UserError, match="no trained classifier to evaluate: set `model.pretrained`"):
+        run_config(configuration(option), evaluate=True)
 
 
 def test_data_without_labels_is_an_error(configuration):
