@@ -21,7 +21,7 @@ RECIPES = {"fashiongen_mini": PROJECT / "recognition.yaml", "fashiongen": PROJEC
 @pytest.mark.parametrize(
     ("option", "label", "use_text"),
     [
-        ("model.load_pretrained=False", "sub category", True),
+        ("run.from_scratch=True", "sub category", True),
         ("datasets.{}.label=category", "category", True),
         ("model.use_text=False", "sub category", False),
     ],
@@ -36,7 +36,8 @@ def test_one_option_makes_each_variant(dataset, option, label, use_text):
         assert not set(LABELS) & set(PROMPTS[data.text_processor[split].mode])
         assert "title" in PROMPTS[data.text_processor[split].mode]
     assert FashionRecognition.heads_from_config(config.model_cfg)["use_text"] is use_text
-    assert config.model_cfg.load_pretrained is (option != "model.load_pretrained=False")
+    assert config.run_cfg.get("from_scratch", False) is (option == "run.from_scratch=True")
+    assert config.model_cfg.load_pretrained and config.model_cfg.pretrained
     # what a run writes to its checkpoint can be told which the data has
     assert config.model_cfg.get("num_classes") is None and config.model_cfg.get("classes") is None
 

@@ -71,17 +71,18 @@ class FashionRecognition(FashionEncoders):
         return cfg
 
     def load_checkpoint(self, url_or_filename: str) -> None:
-        self.check_same_question(url_or_filename)
+        self.check_same_question(url_or_filename, "model.finetuned")
         super().load_checkpoint(url_or_filename)
 
     def start_from(self, path: str) -> None:
-        self.check_same_question(path)
+        self.check_same_question(path, "model.pretrained")
         super().start_from(path)
 
-    def check_same_question(self, path: str) -> None:
+    def check_same_question(self, path: str, key: str) -> None:
         """UserError if the checkpoint at `path` tells other classes apart than this model, or reads other input.
 
-        A model of another kind has none, and an imported one has no names: it is taken to have them in our order.
+        `key` names it in the error. A model of another kind has no classes, and an imported one no names for them: it
+        is taken to have them in our order.
         """
         theirs = read_checkpoint(path).get("config", {}).get("model", {})
         if theirs.get("arch", self.ARCH) != self.ARCH:
@@ -89,14 +90,17 @@ class FashionRecognition(FashionEncoders):
         self.head_is_new = False
         use_text, classes = theirs.get("use_text", True), theirs.get("classes")
         if use_text != self.use_text:
-            raise UserError(f"{path} was trained with model.use_text={use_text}: set it to the same.")
+            raise UserError(
+                f"`{key}` was trained with model.use_text={use_text}: set model.use_text to it, or start from a "
+                "pre-trained checkpoint."
+            )
         if self.classes and not classes:
             logging.warning("%s does not name its classes: they are taken to be in alphabetical order.", path)
         elif self.classes and classes != self.classes:
             differ = sorted(set(classes) ^ set(self.classes))
             shown = ", ".join(differ[:3]) + (", ..." if len(differ) > 3 else "")
             raise UserError(
-                f"{path} tells {len(classes)} classes apart, the data set has {len(self.classes)}, and "
+                f"`{key}` tells {len(classes)} classes apart, the data set has {len(self.classes)}, and "
                 f"{len(differ)} are not in both ({shown}): use its own data set and `label`, or start from a "
                 "pre-trained checkpoint."
             )

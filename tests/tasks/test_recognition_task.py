@@ -236,10 +236,29 @@ def test_a_model_trained_on_images_alone_comes_back_as_one(configuration, tmp_pa
     assert not FashionRecognition.from_pretrained(str(run / "checkpoint_last.pth")).use_text
 
 
-@pytest.mark.parametrize("option", ["model.load_pretrained=True", "model.load_pretrained=False"])
+@pytest.mark.parametrize("option", ["run.from_scratch=False", "run.from_scratch=True"])
 def test_evaluation_of_a_classifier_that_is_not_trained_is_an_error(configuration, option):
     with pytest.raises(UserError, match="no trained classifier to evaluate: set `model.pretrained`"):
         run_config(configuration(option), evaluate=True)
+
+
+def test_fine_tuning_needs_a_checkpoint_unless_it_is_to_be_from_scratch(configuration, tmp_path):
+    with pytest.raises(UserError, match="starts from a pre-trained checkpoint: set model.pretrained to one"):
+        run_config(configuration("model.pretrained=null"))
+    run_config(configuration("model.pretrained=null", "run.from_scratch=True", "run.max_iters=2"))
+
+
+def test_from_scratch_is_one_option(configuration):
+    """The encoders of the checkpoint are those of `tiny_model`, and from scratch they are others."""
+    pretrained = tiny_model().image_encoder.state_dict()
+    same = []
+    for option in ("run.from_scratch=False", "run.from_scratch=True"):
+        config, task = configuration(option), FashionRecognitionTask()
+        task.build_datasets(config)
+        torch.manual_seed(1)
+        built = task.build_model(config).image_encoder.state_dict()
+        same.append(all(torch.equal(built[name], tensor) for name, tensor in pretrained.items()))
+    assert same == [True, False]
 
 
 def test_data_without_labels_is_an_error(configuration):
