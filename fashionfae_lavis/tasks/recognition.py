@@ -25,7 +25,7 @@ from fashionfae_lavis.reports.confusion import draw_confusion
 from fashionfae_lavis.reports.tables import recognition_table
 from fashionfae_lavis.runners.data_order import share_of_loader
 from fashionfae_lavis.runners.distributed import gather_in_order
-from fashionfae_lavis.tasks.starting_point import build_fine_tuned
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ class FashionRecognitionTask(BaseTask):
         Raises:
             UserError: there is only to be evaluation, and the classifier is not trained.
         """
-        model = build_fine_tuned(cfg, super().build_model)
+        model = build_from_checkpoint(cfg, super().build_model)
         if cfg.run_cfg.get("evaluate") and getattr(model, "head_is_new", False):
             raise UserError(
                 "There is no trained classifier to evaluate: set `model.pretrained` to a checkpoint of a "

@@ -17,7 +17,7 @@ from fashionfae_lavis.runners.data_order import share_of_loader
 from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 from fashionfae_lavis.tasks.candidates_file import candidate_lists
 from fashionfae_lavis.tasks.reranking import rerank
-from fashionfae_lavis.tasks.starting_point import build_fine_tuned
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 BATCH = 64
 
@@ -126,7 +126,7 @@ class FashionRetrievalTask(RetrievalEvaluation):
 
     def build_model(self, cfg):
         """From the checkpoint in `model.pretrained`; see starting_point.py, also for the errors."""
-        return build_fine_tuned(cfg, super().build_model)
+        return build_from_checkpoint(cfg, super().build_model)
 
     def train_step(self, model, samples: dict) -> dict[str, torch.Tensor]:
         """ITC of one batch, also of the pre-training model, which has other objectives too."""

@@ -24,7 +24,7 @@ def test_recalls_stand_beside_chance_and_short_queries_are_counted():
     assert lines[2].split() == ["description,", "full", "test", *recalls, "5.33"]
     assert lines[3].split() == ["description,", "sub-test", "of", "101", *recalls, "5.33"]
     assert lines[4].split() == ["standard", "deviation", "of", "the", "draws", *["0.25"] * 7]
-    assert lines[6].split() == [*"description+attributes, top 16 re-ranked by ITM".split(), *recalls, "6.00"]
+    assert lines[6].split() == [*["description+attributes,", "top", "16", "re-ranked", "by", "ITM"], *recalls, "6.00"]
     assert lines[9].split() == ["chance,", "full", "test", *["0.50", "2.50", "5.00"] * 2, "2.67"]
     assert lines[10] == "3 of 10000 queries of the sub-test had fewer than 100 negatives."
     sub["short_queries"] = 0
