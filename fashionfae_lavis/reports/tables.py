@@ -57,3 +57,22 @@ def grounding_table(report: dict) -> str:
         header = ["APIR: masked codes right, %", "own text", "other text", "most frequent code"]
         parts.append(text_table(header, [["all", *cells]]))
     return "\n\n".join(parts)
+
+
+def recognition_table(results: dict) -> str:
+    """Tables of the figures of each class and of all of them, in percent, and what the training split lacks."""
+    rows = [
+        [name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1")), str(row["support"])]
+        for name, row in results["per_class"].items()
+    ]
+    per_class = text_table(["class", "precision", "recall", "F1", "images"], rows)
+    title = f"{results['classes']} classes, {results['images']} images"
+    rows = [
+        [name, f"{row['accuracy']:.2f}", f"{row['macro_f1']:.2f}"]
+        for name, row in (("model", results), ("always the most frequent class", results["chance"]))
+    ]
+    table = f"{per_class}\n\n{text_table([title, 'accuracy', 'macro-F1'], rows)}"
+    if results["unseen"]:
+        listed = ", ".join(f"{name} ({images})" for name, images in results["unseen"].items())
+        table += f"\nErrors by necessity, as the training split lacks their classes: images of {listed}."
+    return table

@@ -2,6 +2,14 @@
 
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
+from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
 
-__all__ = ["AETPTask", "APIRTask", "FashionFAEPretrainTask", "FashionRetrievalTask", "ImageTokenizerTask"]
+__all__ = [
+    "AETPTask",
+    "APIRTask",
+    "FashionFAEPretrainTask",
+    "FashionRecognitionTask",
+    "FashionRetrievalTask",
+    "ImageTokenizerTask",
+]

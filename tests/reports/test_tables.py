@@ -1,4 +1,4 @@
-from fashionfae_lavis.reports.tables import grounding_table, retrieval_table, text_table
+from fashionfae_lavis.reports.tables import grounding_table, recognition_table, retrieval_table, text_table
 
 PROTOCOL = {f"{way}_r{k}": float(k) for way in ("i2t", "t2i") for k in (1, 5, 10)} | {"mean": 5.33}
 
@@ -35,3 +35,25 @@ def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():
     table = grounding_table({"aetp": {"colour": {"right": 90.0, "shuffled": 12.5, "places": 8}}})
     assert table.splitlines()[2].split() == ["colour", "90.0", "12.5", "+77.5"]
     assert grounding_table({}) == ""
+
+
+def test_figures_of_classes_stand_above_those_of_all_and_of_chance():
+    results = {
+        "per_class": {
+            "JEANS": {"precision": 50.0, "recall": 100.0, "f1": 66.666, "support": 12},
+            "POLOS": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 3},
+        },
+        "accuracy": 80.0,
+        "macro_f1": 33.333,
+        "chance": {"accuracy": 70.0, "macro_f1": 41.176},
+        "images": 15,
+        "classes": 1,
+        "unseen": {"POLOS": 3},
+    }
+    lines = [line.split() for line in recognition_table(results).splitlines()]
+    assert lines[2] == ["JEANS", "50.0", "100.0", "66.7", "12"]
+    assert lines[5] == ["1", "classes,", "15", "images", "accuracy", "macro-F1"]
+    assert lines[7] == ["model", "80.00", "33.33"]
+    assert lines[8][-2:] == ["70.00", "41.18"]
+    assert lines[9][-2:] == ["POLOS", "(3)."]
+    assert "Errors by necessity" not in recognition_table({**results, "unseen": {}})
