@@ -1,4 +1,4 @@
-"""What data sets that we draw on this machine have in common: one process draws, with several workers, and only once."""
+"""What data sets that we draw on this machine have in common: one process draws, with workers, and only once."""
 
 import fcntl
 import multiprocessing
