@@ -11,28 +11,34 @@ from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 from fashionfae_lavis.metrics.retrieval import full_test, sub_test
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
+from fashionfae_lavis.runners.data_order import share_of_loader
+from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 
 BATCH = 64
 
 
 @torch.no_grad()
 def embed_images(model, data_loader) -> np.ndarray:
-    """Unit-length global embeddings (N, D) of a data loader's images, in its order."""
-    batches = (model.extract_features({"image": samples["image"]}, mode="image") for samples in data_loader)
-    return np.concatenate([output.image_embeds_proj[:, 0].float().cpu().numpy() for output in batches])
+    """Unit-length global embeddings (N, D) of a data loader's images, in its order; the processes share the work."""
+    batches = []
+    for samples in share_of_loader(data_loader):
+        output = model.extract_features({"image": samples["image"]}, mode="image")
+        batches.append(output.image_embeds_proj[:, 0].float().cpu().numpy())
+    return gather_in_order(batches)
 
 
 @torch.no_grad()
 def embed_texts(model, texts: list[str]) -> np.ndarray:
-    """Unit-length global embeddings (M, D) of texts."""
+    """Unit-length global embeddings (M, D) of texts; the processes share the work."""
     # Texts of similar length share a batch, so that little is padded.
     order = np.argsort([len(text) for text in texts], kind="stable")
-    rows = []
-    for start in range(0, len(order), BATCH):
-        batch = [texts[i] for i in order[start : start + BATCH]]
+    share = own_share(order)
+    batches = []
+    for start in range(0, len(share), BATCH):
+        batch = [texts[i] for i in share[start : start + BATCH]]
         output = model.extract_features({"text_input": batch}, mode="text")
-        rows.append(output.text_embeds_proj[:, 0].float().cpu().numpy())
-    return np.concatenate(rows)[np.argsort(order)]
+        batches.append(output.text_embeds_proj[:, 0].float().cpu().numpy())
+    return gather_in_order(batches)[np.argsort(order)]
 
 
 @registry.register_task("fashion_retrieval")
