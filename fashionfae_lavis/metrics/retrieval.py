@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.metrics.ranks import best_ranks, finite, per_row
 
 TOP = (1, 5, 10)
 NO_CANDIDATE = -1
@@ -33,10 +33,10 @@ def full_test(
     >>> full_test([[1, 0], [0, 1]], [[1, 0], [0, 1]], [7, 8], [7, 8])["i2t_r1"]
     100.0
     """
-    images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
-    image_ids, text_ids = _per_row(image_product, images), _per_row(text_product, texts)
-    i2t = _ranks(images, texts, image_ids, text_ids, chunk)
-    t2i = _ranks(texts, images, text_ids, image_ids, chunk)
+    images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
+    image_ids, text_ids = per_row(image_product, images), per_row(text_product, texts)
+    i2t = best_ranks(images, texts, image_ids, text_ids, chunk)
+    t2i = best_ranks(texts, images, text_ids, image_ids, chunk)
     return _with_mean({**_recalls("i2t", i2t), **_recalls("t2i", t2i)})
 
 
@@ -106,7 +106,7 @@ def sub_test(
     `short_queries`: of all queries of all draws in both directions, how many had fewer negatives than
     `negatives`. Errors as in `full_test`.
     """
-    images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
+    images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
     image_side = np.asarray(image_product), np.asarray(image_subcategory)
     text_side = np.asarray(text_product), np.asarray(text_subcategory)
     rng = np.random.default_rng(seed)
@@ -137,43 +137,9 @@ def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, 
     return torch.cat(ranks).numpy() if ranks else np.zeros(0, dtype=np.int64)
 
 
-def _ranks(
-    query: torch.Tensor,
-    candidate: torch.Tensor,
-    query_id: torch.Tensor,
-    candidate_id: torch.Tensor,
-    chunk: int,
-) -> np.ndarray:
-    """Rank of each query's best candidate with its id: 1 + how many others score at least as much."""
-    ranks = []
-    for part, part_id in zip(query.split(chunk), query_id.split(chunk), strict=True):
-        scores = part @ candidate.T
-        right = part_id[:, None] == candidate_id
-        best = scores.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-        rank = 1 + ((scores >= best) & ~right).sum(1)
-        ranks.append(torch.where(right.any(1), rank, torch.iinfo(rank.dtype).max).cpu())
-    return torch.cat(ranks).numpy()
-
-
 def _recalls(direction: str, ranks: np.ndarray) -> dict[str, float]:
     return {f"{direction}_r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
 
 
 def _with_mean(recalls: dict[str, float]) -> dict[str, float]:
     return recalls | {"mean": sum(recalls.values()) / len(recalls)}
-
-
-def _finite(embeds: ArrayLike, name: str) -> torch.Tensor:
-    embeds = torch.as_tensor(embeds).float()
-    if embeds.ndim != 2 or len(embeds) == 0:
-        raise ValueError(f"{name} embeddings must be of shape (N, D) with N > 0, not {tuple(embeds.shape)}")
-    if not torch.isfinite(embeds).all():
-        raise UserError(f"{name} embeddings are not finite: the model has diverged, use an earlier checkpoint")
-    return embeds
-
-
-def _per_row(ids: ArrayLike, embeds: torch.Tensor) -> torch.Tensor:
-    ids = torch.as_tensor(ids, device=embeds.device)
-    if ids.shape != embeds.shape[:1]:
-        raise ValueError(f"{len(embeds)} embeddings with ids of shape {tuple(ids.shape)}")
-    return ids
