@@ -1,11 +1,11 @@
-"""A product's fields -> the text that the model reads."""
+"""A product's fields, or a caption -> the text that the model reads."""
 
 from collections.abc import Mapping
 
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
 
-from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
+from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text, normalise
 
 
 @registry.register_processor("fashionfae_text")
@@ -26,3 +26,15 @@ class FashionTextProcessor(BaseProcessor):
     @classmethod
     def from_config(cls, cfg=None):
         return cls(mode=(cfg or {}).get("mode", TEXT_MODES[1]))
+
+
+@registry.register_processor("fashionfae_caption")
+class FashionCaptionProcessor(BaseProcessor):
+    """A caption as it is, without a prompt: its words in lower case, without punctuation."""
+
+    def __call__(self, caption: str) -> str:
+        return normalise(caption)
+
+    @classmethod
+    def from_config(cls, cfg=None):
+        return cls()
