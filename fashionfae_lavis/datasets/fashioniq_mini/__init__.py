@@ -1,6 +1,6 @@
 """FashionIQ-Mini: drawn garments and requests to change them, in FashionIQ's file layout, made here when needed.
 
-The garments are those of FashionGen-Mini, seen from the front: see `families` for which are shown and asked for,
+The garments are those of FashionGen-Mini, seen from the front: see `requests` for which are shown and asked for,
 `captions` for the words.
 """
 
@@ -20,7 +20,7 @@ from fashionfae_lavis.datasets.drawn_data import drawing_bar, drawing_into, in_w
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import Product
 from fashionfae_lavis.datasets.fashiongen_mini.drawing import draw_front
 from fashionfae_lavis.datasets.fashioniq_mini.captions import write_captions
-from fashionfae_lavis.datasets.fashioniq_mini.families import Request, image_id, sample_families
+from fashionfae_lavis.datasets.fashioniq_mini.requests import Request, image_id, sample_split
 from fashionfae_lavis.errors import UserError
 
 __all__ = ["prepare"]
@@ -34,11 +34,12 @@ BYTES_PER_IMAGE = 22_000  # of 256 x 256 pixels, with a margin
 
 
 def prepare(
-    folder: Path, train_families: int = 200, validation_families: int = 67, image_size: int = 256, seed: int = 0
+    folder: Path, train_pool: int = 200, validation_pool: int = 200, image_size: int = 256, seed: int = 0
 ) -> None:
     """Draws the data set into `folder` unless it is there already.
 
-    A family has 5 images: 2,400 requests to train on, 603 to validate on, in galleries of 335 images for each class.
+    2,400 requests to train on, 603 to validate on, in galleries of 600 images a class; the garments of a pool, of which
+    a class has four in training and three in validation, can be fewer.
     Of processes that call this at the same time one draws and the others wait. Raises UserError when the folder cannot
     be written, has too little room, or holds other files.
     """
@@ -46,7 +47,7 @@ def prepare(
     recipe = {
         "data set": "FashionIQ-Mini",
         "versions": [GENERATOR_VERSION, fashiongen_mini.GENERATOR_VERSION],
-        "families": {"train": train_families, "val": validation_families},
+        "pools": {"train": train_pool, "val": validation_pool},
         "image_size": image_size,
         "seed": seed,
     }
@@ -86,8 +87,8 @@ def _write(folder: Path, recipe: dict) -> None:
         for name in FOLDERS:
             (new / name).mkdir(parents=True)
         garments = []
-        for split, families in recipe["families"].items():
-            for name, (shown, requests) in sample_families(split, families, recipe["seed"]).items():
+        for split, size in recipe["pools"].items():
+            for name, (shown, requests) in sample_split(split, size, recipe["seed"]).items():
                 garments += shown
                 _write_json(new / "image_splits" / f"split.{name}.{split}.json", [image_id(p) for p in shown])
                 captions = [_entry(request) for request in requests]

@@ -8,7 +8,7 @@ import numpy as np
 
 from fashionfae_lavis.datasets.fashiongen_mini.copywriting import pick
 from fashionfae_lavis.datasets.fashiongen_mini.wording import ADJECTIVES, NOUNS
-from fashionfae_lavis.datasets.fashioniq_mini.families import Request
+from fashionfae_lavis.datasets.fashioniq_mini.requests import Request
 
 # Attributes named by an adjective, and those (_DETAILS) named by something that the garment has.
 _BY_ADJECTIVE = {
