@@ -12,10 +12,9 @@ code that goes back to TIRG, figures are a little higher. Of equal scores the wr
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
-from fashionfae_lavis.metrics.ranks import best_ranks, finite, per_row
+from fashionfae_lavis.metrics.retrieval import finite, full_ranks
 
 TOP = (10, 50)
 GALLERIES = ("split", "queried")
@@ -27,7 +26,6 @@ def composed_recall(
     reference: ArrayLike,
     target: ArrayLike,
     gallery_class: ArrayLike,
-    chunk: int = 1024,
 ) -> dict[str, dict]:
     """Every query against the images of its class, in both galleries.
 
@@ -47,19 +45,17 @@ def composed_recall(
     >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]["dress"]["r10"]
     100.0
     """
-    queries, images = finite(query_embeds, "query"), finite(gallery_embeds, "gallery")
-    reference, target = per_row(reference, queries), per_row(target, queries)
-    classes = np.asarray(gallery_class)
-    if classes.shape != (len(images),):
-        raise ValueError(f"{len(images)} gallery embeddings with classes of shape {classes.shape}")
-    rows = torch.arange(len(images))
+    queries, images = finite(query_embeds, "query").numpy(), finite(gallery_embeds, "gallery").numpy()
+    reference, target, classes = (np.asarray(index) for index in (reference, target, gallery_class))
+    for index, embeds in ((reference, queries), (target, queries), (classes, images)):
+        if index.shape != embeds.shape[:1]:
+            raise ValueError(f"{len(embeds)} embeddings with rows or classes of shape {index.shape}")
+    rows = np.arange(len(images))
     results: dict[str, dict] = {}
-    for name, gallery, asked, members in _galleries(reference.numpy(), target.numpy(), classes):
-        asked, members = torch.from_numpy(asked), torch.from_numpy(members)
-        ranks = best_ranks(queries[asked], images[members], target[asked], rows[members], chunk)
-        results.setdefault(gallery, {})[name] = _with_mean(
-            {f"r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
-        )
+    for name, gallery, asked, members in _galleries(reference, target, classes):
+        ranks, _ = full_ranks(queries[asked], images[members], target[asked], rows[members])
+        recalls = {f"r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
+        results.setdefault(gallery, {})[name] = _with_mean(recalls)
     return {gallery: _with_average(result) for gallery, result in results.items()}
 
 

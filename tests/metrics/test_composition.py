@@ -55,11 +55,6 @@ def test_the_galleries_differ():
     assert result["queried"]["mean"]["r10"] > result["split"]["mean"]["r10"] > 0
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 96, 97, 1000])
-def test_the_chunk_size_does_not_matter(chunk):
-    assert composed_recall(*toy(), chunk=chunk) == composed_recall(*toy())
-
-
 def test_only_images_of_the_class_compete():
     gallery = np.concatenate([np.full((60, 1), 2.0), np.full((1, 1), 1.0)])
     classes = ["shirt"] * 60 + ["dress"]
@@ -112,7 +107,7 @@ def test_embeddings_that_are_not_finite_are_an_error():
 
 def test_lengths_that_do_not_agree_are_an_error():
     query, gallery, reference, target, classes = toy()
-    with pytest.raises(ValueError, match="97 embeddings with ids of shape"):
+    with pytest.raises(ValueError, match="97 embeddings with rows or classes"):
         composed_recall(query, gallery, reference[:-1], target, classes)
-    with pytest.raises(ValueError, match="301 gallery embeddings with classes"):
+    with pytest.raises(ValueError, match="301 embeddings with rows or classes"):
         composed_recall(query, gallery, reference, target, classes[:-1])
