@@ -1,5 +1,6 @@
 """The released recipe at the paper's size, as far as it shows without its data."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from tiny import tiny_model
 from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.objectives.sampling import StepSampler
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
+from fashionfae_lavis.train import load_config
 
-RECIPE = OmegaConf.load(Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml")
+FOLDER = Path(__file__).parents[1] / "projects" / "fashionfae"
+RECIPE = OmegaConf.load(FOLDER / "fashiongen" / "pretrain.yaml")
+FASHIONIQ = OmegaConf.load(FOLDER / "fashioniq" / "composition.yaml")
+RETRIEVAL = OmegaConf.load(FOLDER / "fashiongen" / "retrieval.yaml")
 
 
 def test_learning_rates_of_the_groups():
@@ -46,3 +51,46 @@ def test_sizes_and_ratios():
         {("itc",): 0.31, ("itm",): 0.23, ("mlm", "aetp"): 0.23, ("apir",): 0.23}
     )
     assert config.model.vit == "google/vit-base-patch16-224-in21k" and config.model.bert == "bert-base-uncased"
+
+
+@pytest.mark.parametrize(
+    ("iteration", "factor"),
+    [(0, 0.25), (4_695, 0.625), (9_390, 1), (28_169, 1), (28_170, 0.1), (56_339, 0.1), (56_340, 0.01)],
+)
+def test_fine_tuning_of_retrieval(iteration, factor):
+    optimizer = build_optimizer(tiny_model(), RETRIEVAL.run)
+    schedule = build_schedule(optimizer, RETRIEVAL.run, RETRIEVAL.run.max_iters)
+    assert schedule.step(iteration) == pytest.approx(1e-5 * factor)
+    assert {group["lr"] for group in optimizer.param_groups} == {schedule.step(iteration)}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0, 1e-4}
+    assert (RETRIEVAL.run.batch_size_train, RETRIEVAL.run.max_iters, RETRIEVAL.model.max_length) == (128, 75_120, 180)
+
+
+@pytest.mark.parametrize("name", ["retrieval", "retrieval_eval", "fashiongen/retrieval", "fashiongen/retrieval_eval"])
+def test_retrieval_configurations_are_known_to_lavis(name):
+    config = load_config(argparse.Namespace(cfg_path=FOLDER / f"{name}.yaml", options=None))
+    model, (data,) = config.model_cfg, config.datasets_cfg.values()
+    assert model.arch == "fashionfae_retrieval" and config.run_cfg.candidates is None
+    assert (model.max_length, model.pretrained) == ((180, None) if "/" in name else (120, "mini.safetensors"))
+    assert data.text_processor.eval.mode == data.text_processor.train.mode == "description+attributes"
+    assert data.text_processor.train.get("shuffle", False) == (name == "fashiongen/retrieval")
+    assert not data.text_processor.eval.get("shuffle", False)
+
+
+@pytest.mark.parametrize(("iteration", "factor"), [(0, 0.25), (1_260, 0.625), (2_520, 1), (22_260, 0.5), (42_000, 0)])
+def test_fine_tuning_of_text_guided_retrieval(iteration, factor):
+    optimizer = build_optimizer(tiny_model(), FASHIONIQ.run)
+    schedule = build_schedule(optimizer, FASHIONIQ.run, FASHIONIQ.run.max_iters)
+    assert schedule.step(iteration) == pytest.approx(1e-5 * factor)
+    assert {group["lr"] for group in optimizer.param_groups} == {schedule.step(iteration)}
+    assert (FASHIONIQ.run.batch_size_train, FASHIONIQ.run.max_iters) == (40, 42_000)
+
+
+@pytest.mark.parametrize("name", ["composition", "fashioniq/composition"])
+def test_composition_configurations_are_known_to_lavis(name):
+    config = load_config(argparse.Namespace(cfg_path=FOLDER / f"{name}.yaml", options=None))
+    assert (config.model_cfg.arch, config.run_cfg.task) == ("fashionfae_composition", "fashion_composition")
+    assert config.model_cfg.pretrained == (None if "/" in name else "mini.safetensors")
+    (data,) = config.datasets_cfg.values()
+    assert data.text_processor.train.name == data.text_processor.eval.name == "fashionfae_caption"
+    assert data.vis_processor.eval.image_size == config.model_cfg.image_size

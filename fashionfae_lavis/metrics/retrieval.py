@@ -52,6 +52,7 @@ def full_ranks(
         torch.from_numpy(index).to(images.device)
         for index in _same_product(_ids(image_product, images), _ids(text_product, texts))
     )
+    # First the right pairs, which are few: what each query has to reach.
     right = torch.cat(
         [(images[r] * texts[c]).sum(1) for r, c in zip(rows.split(tile), columns.split(tile), strict=True)]
     )
@@ -60,6 +61,7 @@ def full_ranks(
         images.new_full((len(side),), -torch.inf).scatter_reduce(0, index, right, "amax") - _rounding(images, texts)
         for side, index in ((images, rows), (texts, columns))
     ]
+    # Then all pairs: who reaches it.
     for top in range(0, len(images), tile):
         here = slice(*torch.searchsorted(rows, torch.tensor([top, top + tile], device=rows.device)).tolist())
         for left in range(0, len(texts), tile):
@@ -98,7 +100,11 @@ def reranked(ranks: np.ndarray, right: np.ndarray, scores: np.ndarray) -> np.nda
     Returns:
         (Q,): where a right one is among the k, 1 + how many wrong ones of them score at least as much as the best
         right one; else the rank as before.
+
+    Raises UserError for scores that are not finite.
     """
+    if not np.isfinite(scores).all():
+        raise UserError("the scores of ITM are not finite: the model has diverged, use an earlier checkpoint")
     best = np.where(right, scores, -np.inf).max(1, keepdims=True)
     return np.where(right.any(1), 1 + ((scores >= best) & ~right).sum(1), ranks)
 

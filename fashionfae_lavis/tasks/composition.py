@@ -11,7 +11,7 @@ from fashionfae_lavis.metrics.composition import chance_recall, composed_recall
 from fashionfae_lavis.reports.composition_sheet import draw_composition_sheet
 from fashionfae_lavis.reports.tables import composition_table
 from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
-from fashionfae_lavis.tasks.starting_point import build_fine_tuned
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 
 @registry.register_task("fashion_composition")
@@ -32,7 +32,7 @@ class FashionCompositionTask(BaseTask):
 
     def build_model(self, cfg):
         """From the checkpoint in `model.pretrained`; see starting_point.py, also for the errors."""
-        return build_fine_tuned(cfg, super().build_model)
+        return build_from_checkpoint(cfg, super().build_model)
 
     def train_step(self, model, samples: dict) -> dict[str, Tensor]:
         return model(samples)

@@ -16,7 +16,7 @@ from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 from fashionfae_lavis.tasks.candidates_file import candidate_lists
 from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
 from fashionfae_lavis.tasks.reranking import rerank
-from fashionfae_lavis.tasks.starting_point import build_fine_tuned
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 
 def embed_images(model, data_loader) -> np.ndarray:
@@ -42,13 +42,15 @@ class RetrievalEvaluation(BaseTask):
 
     Of the run's settings it takes `run.candidates`, a file of the sub-test's lists (see candidates_file.py; null draws
     them anew, to the same result), and `run.k_test`, as in LAVIS: how many candidates of the full test the ITM head
-    re-ranks (default 0, none).
+    re-ranks (default 0, none). Raises UserError for a `run.k_test` that is no such number.
     """
 
     def __init__(self, run_cfg):
         super().__init__()
         self.run_cfg = run_cfg
-        self.k_test = int(run_cfg.get("k_test") or 0)
+        self.k_test = run_cfg.get("k_test") or 0
+        if not isinstance(self.k_test, int) or self.k_test < 0:
+            raise UserError(f"run.k_test is {self.k_test}, but must be a number of candidates, or 0 for no re-ranking.")
         self.evaluated = None  # data set and embeddings of the last evaluation
 
     @classmethod
@@ -117,7 +119,7 @@ class FashionRetrievalTask(RetrievalEvaluation):
 
     def build_model(self, cfg):
         """From the checkpoint in `model.pretrained`; see starting_point.py, also for the errors."""
-        return build_fine_tuned(cfg, super().build_model)
+        return build_from_checkpoint(cfg, super().build_model)
 
     def train_step(self, model, samples: dict) -> dict[str, torch.Tensor]:
         """ITC of one batch, also of the pre-training model, which has other objectives too."""

@@ -266,6 +266,11 @@ def test_reranking_moves_within_the_first_candidates_only():
     assert reranked(ranks, right, scores).tolist() == [1, 3, 7, 2]
 
 
+def test_reranking_by_scores_that_are_not_finite_is_an_error():
+    with pytest.raises(UserError, match="scores of ITM are not finite"):
+        reranked(np.array([2]), np.array([[False, True]]), np.array([[0.1, np.nan]]))
+
+
 def test_reranking_by_the_similarity_itself_changes_nothing():
     image, text, image_id, text_id = toy()
     i2t, t2i = full_ranks(image, text, image_id, text_id)
