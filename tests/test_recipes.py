@@ -14,6 +14,7 @@ from fashionfae_lavis.train import load_config
 
 FOLDER = Path(__file__).parents[1] / "projects" / "fashionfae"
 RECIPE = OmegaConf.load(FOLDER / "fashiongen" / "pretrain.yaml")
+FASHIONIQ = OmegaConf.load(FOLDER / "fashioniq" / "composition.yaml")
 RETRIEVAL = OmegaConf.load(FOLDER / "fashiongen" / "retrieval.yaml")
 
 
@@ -74,3 +75,22 @@ def test_retrieval_configurations_are_known_to_lavis(name):
     assert data.text_processor.eval.mode == data.text_processor.train.mode == "description+attributes"
     assert data.text_processor.train.get("shuffle", False) == (name == "fashiongen/retrieval")
     assert not data.text_processor.eval.get("shuffle", False)
+
+
+@pytest.mark.parametrize(("iteration", "factor"), [(0, 0.25), (1_260, 0.625), (2_520, 1), (22_260, 0.5), (42_000, 0)])
+def test_fine_tuning_of_text_guided_retrieval(iteration, factor):
+    optimizer = build_optimizer(tiny_model(), FASHIONIQ.run)
+    schedule = build_schedule(optimizer, FASHIONIQ.run, FASHIONIQ.run.max_iters)
+    assert schedule.step(iteration) == pytest.approx(1e-5 * factor)
+    assert {group["lr"] for group in optimizer.param_groups} == {schedule.step(iteration)}
+    assert (FASHIONIQ.run.batch_size_train, FASHIONIQ.run.max_iters) == (40, 42_000)
+
+
+@pytest.mark.parametrize("name", ["composition", "fashioniq/composition"])
+def test_composition_configurations_are_known_to_lavis(name):
+    config = load_config(argparse.Namespace(cfg_path=FOLDER / f"{name}.yaml", options=None))
+    assert (config.model_cfg.arch, config.run_cfg.task) == ("fashionfae_composition", "fashion_composition")
+    assert config.model_cfg.pretrained == (None if "/" in name else "mini.safetensors")
+    (data,) = config.datasets_cfg.values()
+    assert data.text_processor.train.name == data.text_processor.eval.name == "fashionfae_caption"
+    assert data.vis_processor.eval.image_size == config.model_cfg.image_size

@@ -13,6 +13,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fashionfae_lavis.datasets import fashioniq_mini
 from fashionfae_lavis.datasets.fashiongen_mini import prepare
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
@@ -189,6 +190,38 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_con
         assert torch.equal(a[name], b[name]), name
     results = [json.loads((f / "results.json").read_text())["val"]["description"] for f in (whole, killed)]
     assert results[0] == results[1]
+
+
+@pytest.mark.slow
+def test_text_guided_retrieval_and_evaluation_of_its_checkpoint(tmp_path, write_config):
+    fashioniq_mini.prepare(tmp_path / "fashioniq", train_pool=25, validation_pool=25, image_size=64)
+    vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
+    write_config(
+        model__arch="fashionfae_composition", run__task="fashion_composition", run__image_tokenizer=None, datasets=None
+    )
+    config = OmegaConf.load(tmp_path / "config.yaml")
+    images = {"storage": str(tmp_path / "fashioniq")}
+    config.datasets = {"fashioniq": {"build_info": {"images": images}, "vis_processor": vis}}
+    OmegaConf.save(config, tmp_path / "config.yaml")
+
+    assert "set model.pretrained" in one_line(run(tmp_path))
+    done = run(tmp_path, "run.from_scratch=true")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "output").glob("*/checkpoint_last.pth")
+    folder = folder.parent
+    assert "image + text, queried images" in done.stdout and str(folder / "retrieval.png") in done.stdout
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"loss", "acc"} <= lines[0].keys()
+
+    options = [f"model.pretrained={folder}/checkpoint_last.pth", "model.load_pretrained=true", "run.output_dir=again"]
+    again = run(tmp_path, *options, program="evaluate")
+    assert again.returncode == 0, again.stderr
+    (evaluated,) = (tmp_path / "again").iterdir()
+    results = [json.loads((path / "results.json").read_text())["val"] for path in (folder, evaluated)]
+    assert results[0]["image + text"] == results[1]["image + text"]
+
+    (tmp_path / "fashioniq" / "captions" / "cap.shirt.val.json").unlink()
+    assert "cap.shirt.val.json is missing" in one_line(run(tmp_path, "run.from_scratch=true"))
 
 
 @pytest.mark.parametrize(

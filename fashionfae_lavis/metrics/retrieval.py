@@ -47,7 +47,7 @@ def full_ranks(
     computed once for both directions, in tiles: memory beside the embeddings is O(tile^2). A query without a right
     candidate gets the largest integer. Errors as in `full_test`.
     """
-    images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
+    images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
     rows, columns = (
         torch.from_numpy(index).to(images.device)
         for index in _same_product(_ids(image_product, images), _ids(text_product, texts))
@@ -123,8 +123,8 @@ def sub_test(
     The protocol of Kaleido-BERT (arXiv 2103.16110), with seeded draws; `drawing` are the keywords of `draw_lists`.
     Returns and errors as in `sub_test_of`.
     """
-    _ids(image_product, _finite(image_embeds, "image"))
-    _ids(text_product, _finite(text_embeds, "text"))
+    _ids(image_product, finite(image_embeds, "image"))
+    _ids(text_product, finite(text_embeds, "text"))
     draws = draw_lists(image_product, text_product, image_subcategory, text_subcategory, **drawing)
     return sub_test_of(image_embeds, text_embeds, draws)
 
@@ -136,7 +136,7 @@ def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence
     draws in both directions) and `short_queries`: how many of these had too few negatives. Raises UserError for NaN
     or infinite embeddings.
     """
-    images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
+    images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
     results = [recalls(list_ranks(images, texts, draw.i2t), list_ranks(texts, images, draw.t2i)) for draw in draws]
     values = {key: np.array([result[key] for result in results]) for key in results[0]}
     return {
@@ -185,7 +185,8 @@ def _rounding(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
     return ROUNDING * images.norm(dim=1).max() * texts.norm(dim=1).max()
 
 
-def _finite(embeds: ArrayLike, name: str) -> torch.Tensor:
+def finite(embeds: ArrayLike, name: str) -> torch.Tensor:
+    """The embeddings (N, D) as float32. Raises UserError if one is NaN or infinite, ValueError for another shape."""
     embeds = torch.as_tensor(embeds).float()
     if embeds.ndim != 2 or len(embeds) == 0:
         raise ValueError(f"{name} embeddings must be of shape (N, D) with N > 0, not {tuple(embeds.shape)}")

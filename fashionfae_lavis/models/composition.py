@@ -33,17 +33,20 @@ class FashionComposition(FashionEncoders):
 
     def target_embedding(self, image_tokens: Tensor) -> Tensor:
         """Pooled tokens (B, N, D) -> embedding (B, D) of length `scale`."""
-        return F.normalize(self._image_mean(image_tokens), dim=-1) * self.scale
+        return F.normalize(self.image_mean(image_tokens), dim=-1) * self.scale
 
     def query_embedding(self, image_tokens: Tensor, text: Text) -> Tensor:
         """Pooled tokens (B, N, D) of reference images and B texts -> embedding (B, D) of length `scale`."""
-        states = self.fusion_encoder.encode_text(text)
-        mean = self._image_mean(image_tokens) + self.fusion_encoder.masked_mean(states, text.mask)
-        return F.normalize(mean, dim=-1) * self.scale
+        return F.normalize(self.image_mean(image_tokens) + self.text_mean(text), dim=-1) * self.scale
 
-    def _image_mean(self, image_tokens: Tensor) -> Tensor:
+    def image_mean(self, image_tokens: Tensor) -> Tensor:
+        """Pooled tokens (B, N, D) -> the image's part of a query (B, D), of any length."""
         # The mean of projected tokens is the projected mean.
         return self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
+
+    def text_mean(self, text: Text) -> Tensor:
+        """B texts -> the text's part of a query (B, D), of any length."""
+        return self.fusion_encoder.masked_mean(self.fusion_encoder.encode_text(text), text.mask)
 
     def forward(self, samples: dict) -> dict[str, Tensor]:
         """Loss of one batch.

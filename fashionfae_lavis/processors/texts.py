@@ -1,4 +1,4 @@
-"""A product's fields -> the text that the model reads."""
+"""A product's fields, or a caption -> the text that the model reads."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
 
-from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
+from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text, normalise
 
 
 @registry.register_processor("fashionfae_text")
@@ -30,3 +30,15 @@ class FashionTextProcessor(BaseProcessor):
     def from_config(cls, cfg=None):
         cfg = cfg or {}
         return cls(cfg.get("mode", TEXT_MODES[1]), cfg.get("shuffle", False))
+
+
+@registry.register_processor("fashionfae_caption")
+class FashionCaptionProcessor(BaseProcessor):
+    """A caption as it is, without a prompt: its words in lower case, without punctuation."""
+
+    def __call__(self, caption: str) -> str:
+        return normalise(caption)
+
+    @classmethod
+    def from_config(cls, cfg=None):
+        return cls()

@@ -42,6 +42,19 @@ def _cells(figures: dict, suffix: str = "") -> list[str]:
     return [f"{figures[name + suffix]:.2f}" for name in names]
 
 
+def composition_table(results: dict) -> str:
+    """Table of text-guided retrieval in percent: a row for each kind of query and gallery, columns by garment class."""
+    galleries = {"split": "all images", "queried": "queried images"}
+    classes = list(results["chance"]["split"])  # with the mean over them
+    header = ["query, gallery"] + [f"{name} R@{k}" for name in classes for k in (10, 50)] + ["mean"]
+    rows = []
+    for query, recalls in results.items():
+        for key, title in galleries.items() if isinstance(recalls, dict) else ():
+            cells = [recalls[key][name][k] for name in classes for k in ("r10", "r50")]
+            rows.append([f"{query}, {title}", *(f"{cell:.2f}" for cell in [*cells, recalls[key]["mean"]["mean"]])])
+    return text_table(header, rows)
+
+
 def grounding_table(report: dict) -> str:
     """Tables of what AETP and APIR read from the other modality; empty where neither was measured."""
     parts = []

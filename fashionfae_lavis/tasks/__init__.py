@@ -1,5 +1,6 @@
 """Tasks; importing this package registers them with LAVIS."""
 
+from fashionfae_lavis.tasks.composition import FashionCompositionTask
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
 from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
@@ -9,6 +10,7 @@ __all__ = [
     "AETPTask",
     "APIRTask",
     "FashionFAEPretrainTask",
+    "FashionCompositionTask",
     "FashionRecognitionTask",
     "FashionRetrievalTask",
     "ImageTokenizerTask",

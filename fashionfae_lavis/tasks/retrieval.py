@@ -13,37 +13,28 @@ from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
-from fashionfae_lavis.runners.data_order import share_of_loader
-from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 from fashionfae_lavis.tasks.candidates_file import candidate_lists
+from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
 from fashionfae_lavis.tasks.reranking import rerank
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
-BATCH = 64
 
-
-@torch.no_grad()
 def embed_images(model, data_loader) -> np.ndarray:
     """Unit-length global embeddings (N, D) of a data loader's images, in its order; the processes share the work."""
-    batches = []
-    for samples in share_of_loader(data_loader):
-        output = model.extract_features({"image": samples["image"]}, mode="image")
-        batches.append(output.image_embeds_proj[:, 0].float().cpu().numpy())
-    return gather_in_order(batches)
+
+    def embed(samples: dict) -> torch.Tensor:
+        return model.extract_features({"image": samples["image"]}, mode="image").image_embeds_proj[:, 0]
+
+    return embed_batches(data_loader, embed)
 
 
-@torch.no_grad()
 def embed_texts(model, texts: list[str]) -> np.ndarray:
     """Unit-length global embeddings (M, D) of texts; the processes share the work."""
-    # Texts of similar length share a batch, so that little is padded.
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    share = own_share(order)
-    batches = []
-    for start in range(0, len(share), BATCH):
-        batch = [texts[i] for i in share[start : start + BATCH]]
-        output = model.extract_features({"text_input": batch}, mode="text")
-        batches.append(output.text_embeds_proj[:, 0].float().cpu().numpy())
-    return gather_in_order(batches)[np.argsort(order)]
+
+    def embed(batch: list[str]) -> torch.Tensor:
+        return model.extract_features({"text_input": batch}, mode="text").text_embeds_proj[:, 0]
+
+    return embed_text_list(texts, embed)
 
 
 class RetrievalEvaluation(BaseTask):

@@ -4,7 +4,7 @@ from lavis.common.registry import registry
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.processors.texts import FashionTextProcessor
+from fashionfae_lavis.processors.texts import FashionCaptionProcessor, FashionTextProcessor
 
 FIELDS = {"title": "Wool Coat", "description": "Long-sleeved.", "season": "SS2017"}
 
@@ -49,3 +49,9 @@ def test_unknown_mode_is_an_error_at_once():
         FashionTextProcessor("title")
     with pytest.raises(UserError, match="unknown text mode 'title'"):
         FashionTextProcessor.from_config(OmegaConf.create({"mode": "title"}))
+
+
+def test_a_caption_has_no_prompt():
+    processor = registry.get_processor_class("fashionfae_caption").from_config(OmegaConf.create({}))
+    assert isinstance(processor, FashionCaptionProcessor)
+    assert processor("Is RED, not blue, and has a V-neck.") == "is red not blue and has a v neck"

@@ -1,4 +1,10 @@
-from fashionfae_lavis.reports.tables import grounding_table, recognition_table, retrieval_table, text_table
+from fashionfae_lavis.reports.tables import (
+    composition_table,
+    grounding_table,
+    recognition_table,
+    retrieval_table,
+    text_table,
+)
 
 PROTOCOL = {f"{way}_r{k}": float(k) for way in ("i2t", "t2i") for k in (1, 5, 10)} | {"mean": 5.33}
 
@@ -57,3 +63,18 @@ def test_figures_of_classes_stand_above_those_of_all_and_of_chance():
     assert lines[8][-2:] == ["70.00", "41.18"]
     assert lines[9][-2:] == ["POLOS", "(3)."]
     assert "Errors by necessity" not in recognition_table({**results, "unseen": {}})
+
+
+def test_text_guided_retrieval_has_a_row_for_each_query_and_gallery():
+    def recalls(value):
+        figures = {"r10": value, "r50": value + 1, "mean": value + 0.5}
+        return {"split": {"dress": figures, "mean": figures}, "queried": {"dress": figures, "mean": figures}}
+
+    table = composition_table({"image + text": recalls(40.0), "chance": recalls(2.0), "agg_metrics": 40.5, "x": "y"})
+    assert table.splitlines()[0].split("  ")[0] == "query, gallery"
+    assert [line.split() for line in table.splitlines()[2:]] == [
+        ["image", "+", "text,", "all", "images", "40.00", "41.00", "40.00", "41.00", "40.50"],
+        ["image", "+", "text,", "queried", "images", "40.00", "41.00", "40.00", "41.00", "40.50"],
+        ["chance,", "all", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
+        ["chance,", "queried", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
+    ]

@@ -1,5 +1,6 @@
 """Data set builders, registered with LAVIS when this package is imported."""
 
 from fashionfae_lavis.datasets.builders.fashiongen import FashionGenBuilder, FashionGenMiniBuilder
+from fashionfae_lavis.datasets.builders.fashioniq import FashionIQBuilder, FashionIQMiniBuilder
 
-__all__ = ["FashionGenBuilder", "FashionGenMiniBuilder"]
+__all__ = ["FashionGenBuilder", "FashionGenMiniBuilder", "FashionIQBuilder", "FashionIQMiniBuilder"]

@@ -1,9 +1,11 @@
-"""The folder for data that we make ourselves."""
+"""Where data sets lie, and their configurations."""
 
 import os
 from pathlib import Path
 
 from lavis.common.registry import registry
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "datasets"
 
 
 def cache_folder() -> Path:
@@ -17,3 +19,8 @@ def cache_folder() -> Path:
     if lavis_cache.is_dir():
         return lavis_cache
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fashionfae-lavis"
+
+
+def data_folder(storage: str | None, default: str) -> Path:
+    """The folder that `storage` names, below the cache folder unless it is absolute or begins with `~`."""
+    return cache_folder() / Path(storage or default).expanduser()

@@ -5,12 +5,11 @@ from pathlib import Path
 from lavis.common.registry import registry
 from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 
-from fashionfae_lavis.datasets.builders.cache import cache_folder
+from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.product_text import PROMPTS
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "datasets"
 TRAIN_FILE = "fashiongen_256_256_train.h5"
 VALIDATION_FILE = "fashiongen_256_256_validation.h5"
 LABELS = ("category", "sub category")  # FashionGen's files: 48 and 121 classes
@@ -32,8 +31,7 @@ class FashionGenBuilder(BaseDatasetBuilder):
 
     def folder(self) -> Path:
         """Where the two files are. An absolute `storage`, or one with `~`, is taken as it is."""
-        storage = self.config.build_info.get(self.data_type).storage
-        return cache_folder() / Path(storage or "fashiongen").expanduser()
+        return data_folder(self.config.build_info.get(self.data_type).storage, "fashiongen")
 
     def _download_data(self):
         """FashionGen cannot be downloaded: a missing file is reported when it is opened."""

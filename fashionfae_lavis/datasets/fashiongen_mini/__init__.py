@@ -4,19 +4,16 @@ Products differ in attributes that can be seen and that their texts name: see `a
 `copywriting`.
 """
 
-import fcntl
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 
+from fashionfae_lavis.datasets.drawn_data import drawing_into
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import GARMENTS, VISIBLE, sample_products
 from fashionfae_lavis.datasets.fashiongen_mini.wording import GARMENT_NAMES, VALUE_WORDS
 from fashionfae_lavis.datasets.fashiongen_mini.writing import write_split
-from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.product_text import normalise
 
 __all__ = ["ATTRIBUTE_WORDS", "FILE_NAMES", "prepare"]
@@ -59,17 +56,9 @@ def prepare(
     }
     if all(_is_whole(path, marks) for path, marks in wanted.items()):
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / ".lock"):
-            for path, marks in wanted.items():
-                _write_once(path, marks)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise UserError(
-            f"cannot draw FashionGen-Mini into {folder} ({reason}): "
-            "make room there or set FASHIONFAE_CACHE to another folder"
-        ) from error
+    with drawing_into(folder, "FashionGen-Mini"):
+        for path, marks in wanted.items():
+            _write_once(path, marks)
 
 
 def _write_once(path: Path, marks: dict) -> None:
@@ -79,7 +68,7 @@ def _write_once(path: Path, marks: dict) -> None:
         return
     products = sample_products(marks["split"], marks["products"], marks["seed"])
     try:
-        write_split(temporary, products, marks["image_size"], marks, processes=min(8, os.cpu_count() or 1))
+        write_split(temporary, products, marks["image_size"], marks)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -92,11 +81,3 @@ def _is_whole(path: Path, marks: dict) -> bool:
             return {name: file.attrs.get(name) for name in marks} == marks
     except OSError:
         return False
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Waits until no other process holds the lock, which is free again when its holder is killed."""
-    with open(path, "w") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-        yield

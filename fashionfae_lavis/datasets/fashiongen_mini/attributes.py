@@ -140,36 +140,39 @@ def sample_products(split: str, count: int, seed: int = 0) -> list[Product]:
         paired = validation and turn % 6 in (1, 3)
         for attempt in itertools.count():
             if paired and attempt < 200:  # once in thousands no free sibling exists: then a fresh look
-                visible = _change_one(subcategory, products[index - len(GARMENTS)].visible, rng)
+                visible = change_one(subcategory, products[index - len(GARMENTS)].visible, rng)
             else:
-                visible = _sample_look(subcategory, rng)
+                visible = sample_look(subcategory, rng)
             if held_out(subcategory, visible) == validation and (subcategory, visible) not in taken:
                 break
         taken.add((subcategory, visible))
-        products.append(_complete(subcategory, visible, stream, rng))
+        products.append(complete(subcategory, visible, stream, rng))
     return products
 
 
-def _sample_look(subcategory: str, rng: np.random.Generator) -> tuple[tuple[str, str], ...]:
+def sample_look(subcategory: str, rng: np.random.Generator) -> tuple[tuple[str, str], ...]:
+    """A value for each visible attribute of the garment."""
     options = GARMENTS[subcategory].options
     return tuple((name, str(rng.choice(options[name]))) for name in VISIBLE if name in options)
 
 
-def _change_one(
+def change_one(
     subcategory: str, visible: tuple[tuple[str, str], ...], rng: np.random.Generator
 ) -> tuple[tuple[str, str], ...]:
+    """The look with another value of one attribute."""
     place = int(rng.integers(len(visible)))
     name, old = visible[place]
     others = [value for value in GARMENTS[subcategory].options[name] if value != old]
     return (*visible[:place], (name, str(rng.choice(others))), *visible[place + 1 :])
 
 
-def _complete(
+def complete(
     subcategory: str,
     visible: tuple[tuple[str, str], ...],
     stream: tuple[int, int, int],
     rng: np.random.Generator,
 ) -> Product:
+    """The product of this look, with what cannot be seen drawn at random; its id tells the stream."""
     women = 0.9 if subcategory in ("DRESSES", "SKIRTS") else 0.5
     fabric = dict(visible)["fabric"]
     return Product(

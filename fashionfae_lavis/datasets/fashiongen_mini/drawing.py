@@ -43,6 +43,12 @@ def draw_views(product: Product, image_size: int) -> list[np.ndarray]:
     ]
 
 
+def draw_front(product: Product, image_size: int) -> np.ndarray:
+    """The first of `draw_views` alone."""
+    look = product.look()
+    return _draw_view(_sketch(product.subcategory, look, False), look, "front", image_size, product.generator(3))
+
+
 def _sketch(subcategory: str, look: dict[str, str], back: bool) -> Sketch:
     if subcategory == "SKIRTS":
         return sketch_skirt(look, back)

@@ -4,19 +4,16 @@ Worker processes draw and compress; the calling process only stores, so that mem
 has random streams of its own: the file does not depend on the number of workers.
 """
 
-import multiprocessing
-import shutil
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm import tqdm
 
+from fashionfae_lavis.datasets.drawn_data import drawing_bar, in_workers, require_room
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import Product
 from fashionfae_lavis.datasets.fashiongen_mini.copywriting import write_texts
 from fashionfae_lavis.datasets.fashiongen_mini.drawing import choose_poses, draw_views
@@ -25,27 +22,22 @@ COMPRESSION_LEVEL = 3
 BYTES_PER_IMAGE = 36_000  # of 256 x 256 pixels, with a margin; about 27 kB on average
 
 
-def write_split(path: Path, products: list[Product], image_size: int, marks: dict, processes: int = 2) -> None:
+def write_split(
+    path: Path, products: list[Product], image_size: int, marks: dict, processes: int | None = None
+) -> None:
     """Draws the products into `path`; `marks` become attributes of the file. Raises OSError."""
     poses = [choose_poses(product) for product in products]
     rows = sum(map(len, poses))
-    _require_room(path.parent, rows * round(BYTES_PER_IMAGE * (image_size / 256) ** 2))
+    # HDF5 may crash on a full disk, so it is not let go near one.
+    require_room(path.parent, rows * round(BYTES_PER_IMAGE * (image_size / 256) ** 2))
     try:
         with h5py.File(path, "w") as file:
             file.attrs.update(marks)
             for name, column in _columns(products, poses).items():
                 file.create_dataset(name, data=column if name == "index_2" else column[:, None])
             _write_images(file, rows, _drawn(products, image_size, processes), image_size)
-    except (EOFError, RuntimeError) as error:
-        # A worker that was killed, or h5py's report of a file that could not be closed.
+    except RuntimeError as error:  # h5py's report of a file that could not be closed
         raise OSError("drawing was stopped") from error
-
-
-def _require_room(folder: Path, wanted: int) -> None:
-    """HDF5 may crash on a full disk, so it is not let go near one."""
-    free = shutil.disk_usage(folder).free
-    if free < wanted:
-        raise OSError(f"it takes {wanted >> 20} MB and {free >> 20} MB are free")
 
 
 def _write_images(file: h5py.File, rows: int, drawn: Iterator[list[bytes]], image_size: int) -> None:
@@ -56,8 +48,7 @@ def _write_images(file: h5py.File, rows: int, drawn: Iterator[list[bytes]], imag
     )  # fmt: skip
     row = 0
     name = Path(file.filename).name.removesuffix(".tmp")
-    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log file is not a terminal
-    with closing(drawn), tqdm(total=rows, desc=f"drawing {name}", unit="image", mininterval=interval) as bar:
+    with closing(drawn), drawing_bar(rows, name) as bar:
         for views in drawn:
             for view in views:
                 # The workers have compressed the chunks already: they bypass the filter.
@@ -106,37 +97,10 @@ def _columns(products: list[Product], poses: list[list[str]]) -> dict[str, np.nd
     }
 
 
-def _drawn(products: list[Product], image_size: int, processes: int) -> Iterator[list[bytes]]:
-    """The compressed views of each product, in order; worker i draws every `processes`-th one from the i-th.
-
-    One pipe for each worker rather than a pool: a full pipe makes a worker wait, and a worker whose reader
-    was killed ends with it.
-    """
-    # Workers use neither threads nor torch, so a fork is safe, and it spares them the imports of the caller.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    workers, receivers = [], []
-    try:
-        for i in range(processes):
-            receiver, sender = context.Pipe(duplex=False)
-            receivers.append(receiver)
-            arguments = (products[i::processes], image_size, sender, receivers)
-            workers.append(context.Process(target=_draw, args=arguments, daemon=True))
-            workers[-1].start()
-            sender.close()
-        for index in range(len(products)):
-            yield receivers[index % processes].recv()
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
+def _drawn(products: list[Product], image_size: int, processes: int | None) -> Iterator[list[bytes]]:
+    """The compressed views of each product, in order."""
+    return in_workers(partial(_compressed_views, image_size=image_size), products, processes)
 
 
-def _draw(products: list[Product], image_size: int, sender: Connection, receivers: list[Connection]) -> None:
-    for receiver in receivers:  # a copy that stayed open here would hide that the reader is gone
-        receiver.close()
-    try:
-        for product in products:
-            views = draw_views(product, image_size)
-            sender.send([zlib.compress(view, COMPRESSION_LEVEL) for view in views])
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass  # nobody wants the drawings any more
+def _compressed_views(product: Product, image_size: int) -> list[bytes]:
+    return [zlib.compress(view, COMPRESSION_LEVEL) for view in draw_views(product, image_size)]

@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3 << 20}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3 << 20}))
     with pytest.raises(UserError, match=r"3 MB are free.*FASHIONFAE_CACHE") as caught:
         prepare(tmp_path, 300, 100, 256)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,158 @@
+"""FashionIQ as LAVIS data sets: requests to train on, images and requests about them to evaluate on.
+
+A request is a reference image and a text that asks for a target image. The text is both captions, joined by "and", as
+most work on FashionIQ does: in the file's order in evaluation, in random order in training.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from lavis.datasets.datasets.base_dataset import BaseDataset
+from PIL import Image
+
+from fashionfae_lavis.datasets.datasets.fashioniq_files import (
+    CLASSES,
+    Request,
+    find_images,
+    read_image_list,
+    read_requests,
+)
+from fashionfae_lavis.errors import UserError
+
+ImageKey = tuple[str, str]  # class, id
+
+
+def join_captions(captions: Iterable[str]) -> str:
+    """`is red.`, `has long sleeves` -> `is red and has long sleeves`."""
+    return " and ".join(caption.strip(" .,?!") for caption in captions)
+
+
+class _FashionIQBase(BaseDataset):
+    """What both have: `requests`, those of all classes whose two images are there; `left_out`, how many are not.
+
+    Args:
+        folder: holds captions, image_splits and images; see fashioniq_files.
+        split: "train" or "val".
+        allow_missing: leave requests out whose images are missing, and missing images of the gallery.
+
+    Raises:
+        UserError: a file is missing, damaged or of another shape; an image is missing, unless that is allowed; none
+            is left of a class.
+    """
+
+    def __init__(self, folder: str | Path, split: str, vis_processor, text_processor, allow_missing: bool = False):
+        super().__init__(vis_processor, text_processor, vis_root=str(folder))
+        folder = Path(folder)
+        requests = {garment: read_requests(folder, garment, split) for garment in CLASSES}
+        self.paths: dict[ImageKey, Path] = {}
+        missing: list[str] = []
+        for garment in CLASSES:
+            at_hand = find_images(folder, garment)
+            for image in self._needed(requests[garment], folder, garment, split):
+                if image in at_hand:
+                    self.paths[garment, image] = at_hand[image]
+                else:
+                    missing.append(image)
+        self.requests = [request for garment in CLASSES for request in requests[garment] if self._has(request)]
+        self.left_out = sum(map(len, requests.values())) - len(self.requests)
+        self.missing_images = len(missing)
+        if missing:
+            self._report(missing, folder, split, allow_missing)
+
+    @staticmethod
+    def _needed(requests: list[Request], folder: Path, garment: str, split: str) -> list[str]:
+        """The ids of the images of one class, each once."""
+        return list(dict.fromkeys(image for request in requests for image in (request.reference, request.target)))
+
+    def _has(self, request: Request) -> bool:
+        return {(request.garment, request.reference), (request.garment, request.target)} <= self.paths.keys()
+
+    def _report(self, missing: list[str], folder: Path, split: str, allow_missing: bool) -> None:
+        names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        said = f"{len(missing)} of {len(missing) + len(self.paths)} images of FashionIQ's {split} split"
+        if not allow_missing:
+            raise UserError(
+                f"{said} are not in {folder / 'images'} ({names}): put them there, or set "
+                "datasets.fashioniq.allow_missing to True, which leaves them and what asks for them out"
+            )
+        bare = [garment for garment in CLASSES if all(request.garment != garment for request in self.requests)]
+        if bare:
+            raise UserError(f"{said} are not in {folder / 'images'} ({names}): nothing is left of {', '.join(bare)}")
+        logging.warning("%s are missing (%s) and %d requests with them", said, names, self.left_out)
+
+    def photograph(self, key: ImageKey) -> Image.Image:
+        """The image of this class and id, RGB. Raises UserError when its file is damaged."""
+        path = self.paths[key]
+        try:
+            with Image.open(path) as image:
+                return image.convert("RGB")
+        except OSError as error:
+            raise UserError(f"{path} is damaged or no image: download it again, or delete it") from error
+
+    def image(self, garment: str, image_id: str) -> torch.Tensor:
+        """The processed image, (3, S, S)."""
+        return self.vis_processor(self.photograph((garment, image_id)))
+
+    def collater(self, samples: list[dict]) -> dict:
+        """A batch: images (B, 3, S, S), all else lists of B."""
+        batch = {key: [sample[key] for sample in samples] for key in samples[0]}
+        for key in batch.keys() & {"image", "target_image"}:
+            batch[key] = torch.stack(batch[key])
+        return batch
+
+
+class FashionIQDataset(_FashionIQBase):
+    """One item per request: "image" (the reference), "target_image", "text_input"."""
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, index: int) -> dict:
+        request = self.requests[index]
+        order = torch.randperm(2).tolist()
+        return {
+            "image": self.image(request.garment, request.reference),
+            "target_image": self.image(request.garment, request.target),
+            "text_input": self.text_processor(join_captions(request.captions[i] for i in order)),
+            "instance_id": str(index),
+        }
+
+
+class FashionIQEvalDataset(_FashionIQBase):
+    """One item per image of the gallery, and beside them the requests.
+
+    Attributes: `keys`, class and id of each of the N images; `row_class` (N,) str; of the Q requests, `reference` and
+    `target` (Q,) int64 rows of the gallery, and `texts`, Q strings. Further errors as above:
+
+    Raises:
+        UserError: a request names an image that the list of the split lacks.
+    """
+
+    def __init__(self, folder: str | Path, split: str, vis_processor, text_processor, allow_missing: bool = False):
+        super().__init__(folder, split, vis_processor, text_processor, allow_missing)
+        self.keys = list(self.paths)
+        row = {key: number for number, key in enumerate(self.keys)}
+        self.row_class = np.array([garment for garment, _ in self.keys])
+        self.reference = np.array([row[request.garment, request.reference] for request in self.requests])
+        self.target = np.array([row[request.garment, request.target] for request in self.requests])
+        self.texts = [self.text_processor(join_captions(request.captions)) for request in self.requests]
+
+    @staticmethod
+    def _needed(requests: list[Request], folder: Path, garment: str, split: str) -> list[str]:
+        listed = read_image_list(folder, garment, split)
+        strangers = {image for request in requests for image in (request.reference, request.target)} - set(listed)
+        if strangers:
+            raise UserError(
+                f"{folder}: captions/cap.{garment}.{split}.json names {min(strangers)}, which "
+                f"image_splits/split.{garment}.{split}.json lacks: the two are not of the same release"
+            )
+        return listed
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> dict:
+        return {"image": self.image(*self.keys[index]), "instance_id": str(index)}

@@ -1,0 +1,91 @@
+"""Recall of text-guided retrieval by FashionIQ's protocol: R@10 and R@50 of each garment class, then averaged.
+
+Two galleries are in use, and their figures are not comparable:
+
+- `split`: all images of the class in the split, as in FashionIQ's own evaluation;
+- `queried`: only those that are the reference or the target of a query (VAL, CVPR 2020): fewer, so figures are higher.
+
+The reference image of a query stays in the gallery, as in most work on FashionIQ; where it is taken out, as in
+code that goes back to TIRG, figures are a little higher. Of equal scores the wrong images count first.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fashionfae_lavis.metrics.retrieval import finite, full_ranks
+
+TOP = (10, 50)
+GALLERIES = ("split", "queried")
+
+
+def composed_recall(
+    query_embeds: ArrayLike,
+    gallery_embeds: ArrayLike,
+    reference: ArrayLike,
+    target: ArrayLike,
+    gallery_class: ArrayLike,
+) -> dict[str, dict]:
+    """Every query against the images of its class, in both galleries.
+
+    Args:
+        query_embeds, gallery_embeds: (Q, D) and (N, D), compared by dot product.
+        reference, target: (Q,) rows of the gallery; a query's class is its target's.
+        gallery_class: (N,) names.
+
+    Returns:
+        for each of GALLERIES: {class: {"r10", "r50", "mean"}, ..., "mean": the same, averaged over classes}, in
+        percent. A class without queries is left out.
+
+    Raises:
+        UserError: embeddings are NaN or infinite.
+        ValueError: shapes that do not agree.
+
+    >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]["dress"]["r10"]
+    100.0
+    """
+    queries, images = finite(query_embeds, "query").numpy(), finite(gallery_embeds, "gallery").numpy()
+    reference, target, classes = (np.asarray(index) for index in (reference, target, gallery_class))
+    for index, embeds in ((reference, queries), (target, queries), (classes, images)):
+        if index.shape != embeds.shape[:1]:
+            raise ValueError(f"{len(embeds)} embeddings with rows or classes of shape {index.shape}")
+    rows = np.arange(len(images))
+    results: dict[str, dict] = {}
+    for name, gallery, asked, members in _galleries(reference, target, classes):
+        ranks, _ = full_ranks(queries[asked], images[members], target[asked], rows[members])
+        recalls = {f"r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
+        results.setdefault(gallery, {})[name] = _with_mean(recalls)
+    return {gallery: _with_average(result) for gallery, result in results.items()}
+
+
+def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayLike) -> dict[str, dict]:
+    """What guessing is expected to give, k of a gallery's N images; arguments and results as in `composed_recall`."""
+    results: dict[str, dict] = {}
+    for name, gallery, _, members in _galleries(*map(np.asarray, (reference, target, gallery_class))):
+        size = int(members.sum())
+        results.setdefault(gallery, {})[name] = _with_mean({f"r{top}": min(100.0, 100 * top / size) for top in TOP})
+    return {gallery: _with_average(result) for gallery, result in results.items()}
+
+
+def _galleries(
+    reference: np.ndarray, target: np.ndarray, classes: np.ndarray
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Class, gallery's name, which queries (Q,) it is for, and which images (N,) are in it."""
+    query_class = classes[target]
+    for name in np.unique(query_class).tolist():
+        asked, split = query_class == name, classes == name
+        queried = np.isin(np.arange(len(classes)), [reference[asked], target[asked]])
+        yield from (
+            (name, gallery, asked, members)
+            for gallery, members in zip(GALLERIES, (split, split & queried), strict=True)
+        )
+
+
+def _with_mean(recalls: dict[str, float]) -> dict[str, float]:
+    return {**recalls, "mean": sum(recalls.values()) / len(recalls)}
+
+
+def _with_average(classes: dict[str, dict]) -> dict[str, dict]:
+    keys = next(iter(classes.values()))
+    return {**classes, "mean": {key: float(np.mean([figures[key] for figures in classes.values()])) for key in keys}}
