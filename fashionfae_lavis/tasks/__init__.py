@@ -1,7 +1,15 @@
 """Tasks; importing this package registers them with LAVIS."""
 
+from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
 
-__all__ = ["AETPTask", "APIRTask", "FashionFAEPretrainTask", "FashionRetrievalTask", "ImageTokenizerTask"]
+__all__ = [
+    "AETPTask",
+    "APIRTask",
+    "AttributeProbeTask",
+    "FashionFAEPretrainTask",
+    "FashionRetrievalTask",
+    "ImageTokenizerTask",
+]

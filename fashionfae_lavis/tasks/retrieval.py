@@ -9,20 +9,18 @@ from lavis.tasks.base_task import BaseTask
 
 from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 from fashionfae_lavis.metrics.retrieval import full_test, sub_test
+from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 
 BATCH = 64
 
 
-@torch.no_grad()
 def embed_images(model, data_loader) -> np.ndarray:
     """Unit-length global embeddings (N, D) of a data loader's images, in its order."""
-    batches = (model.extract_features({"image": samples["image"]}, mode="image") for samples in data_loader)
-    return np.concatenate([output.image_embeds_proj[:, 0].float().cpu().numpy() for output in batches])
+    return np.concatenate([global_embeddings(model, image=samples["image"]).cpu().numpy() for samples in data_loader])
 
 
-@torch.no_grad()
 def embed_texts(model, texts: list[str]) -> np.ndarray:
     """Unit-length global embeddings (M, D) of texts."""
     # Texts of similar length share a batch, so that little is padded.
@@ -30,8 +28,7 @@ def embed_texts(model, texts: list[str]) -> np.ndarray:
     rows = []
     for start in range(0, len(order), BATCH):
         batch = [texts[i] for i in order[start : start + BATCH]]
-        output = model.extract_features({"text_input": batch}, mode="text")
-        rows.append(output.text_embeds_proj[:, 0].float().cpu().numpy())
+        rows.append(global_embeddings(model, text_input=batch).cpu().numpy())
     return np.concatenate(rows)[np.argsort(order)]
 
 

@@ -33,11 +33,11 @@ def write_texts(product: Product) -> dict[str, str]:
         title, in_title, garments = f"The {rng.choice(PRODUCT_NAMES)}", [], ["piece"]
     else:
         garments = GARMENT_NAMES[product.subcategory]
-        title, in_title = _title(product, _pick(garments, rng), rng)
-    return {"title": title, "description": _description(product, in_title, _pick(garments, rng), rng)}
+        title, in_title = _title(product, pick(garments, rng), rng)
+    return {"title": title, "description": _description(product, in_title, pick(garments, rng), rng)}
 
 
-def _pick(options: list[str], rng: np.random.Generator) -> str:
+def pick(options: list[str], rng: np.random.Generator) -> str:
     """One of the options; the first is the usual one."""
     return options[0] if rng.random() < 0.6 else options[int(rng.integers(len(options)))]
 
@@ -46,7 +46,7 @@ def _adjectives(look: dict[str, str], names: list[str], rng: np.random.Generator
     ordered = sorted(names, key=_ORDER.index)
     if rng.random() < 0.25:
         ordered = [ordered[i] for i in rng.permutation(len(ordered))]
-    return " ".join(_pick(ADJECTIVES[name][look[name]], rng) for name in ordered)
+    return " ".join(pick(ADJECTIVES[name][look[name]], rng) for name in ordered)
 
 
 def _mentionable(look: dict[str, str]) -> list[str]:
@@ -63,7 +63,7 @@ def _title(product: Product, garment: str, rng: np.random.Generator) -> tuple[st
     before = chosen
     if "colour" in chosen and rng.random() < 0.2:
         before = [name for name in chosen if name != "colour"]
-        garment += f" in {_pick(ADJECTIVES['colour'][look['colour']], rng)}"
+        garment += f" in {pick(ADJECTIVES['colour'][look['colour']], rng)}"
     text = f"{_adjectives(look, before, rng)} {garment}"
     return " ".join(_capitalised(word) for word in text.split()), chosen
 
@@ -105,7 +105,7 @@ def _lead(look: dict[str, str], names: list[str], garment: str, rng: np.random.G
     before = f"{_adjectives(look, inline, rng)} {garment}".strip()
     if "colour" not in names:
         return _sentence(before)
-    colour = _pick(ADJECTIVES["colour"][look["colour"]], rng)
+    colour = pick(ADJECTIVES["colour"][look["colour"]], rng)
     form = rng.integers(4)
     if form == 0:
         return _sentence(f"{colour} {before}")
@@ -116,7 +116,7 @@ def _lead(look: dict[str, str], names: list[str], garment: str, rng: np.random.G
 
 def _details(look: dict[str, str], names: list[str], rng: np.random.Generator) -> list[str]:
     """Sentences of one to three details each."""
-    details = [_pick(NOUNS[name][look[name]], rng) for name in names]
+    details = [pick(NOUNS[name][look[name]], rng) for name in names]
     sentences = []
     while details:
         size = int(rng.integers(1, 4))
