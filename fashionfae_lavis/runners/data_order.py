@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from lavis.common.dist_utils import get_world_size
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, Subset
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.distributed import own_share
 from fashionfae_lavis.runners.random_state import seeded
 
 
@@ -66,6 +68,17 @@ def training_loader(dataset: Dataset, batches: EndlessBatches, seed: int, worker
 def evaluation_loader(dataset: Dataset, batch_size: int, workers: int, pin: bool) -> DataLoader:
     """Loader over the whole data set, in its own order."""
     return _loader(dataset, dataset, workers, pin, batch_size=batch_size)
+
+
+def share_of_loader(loader: DataLoader) -> DataLoader:
+    """An evaluation loader over this process's share of its data set alone; itself in a run of one process.
+
+    Put what was computed for the shares together with `distributed.gather_in_order`.
+    """
+    if get_world_size() == 1:
+        return loader
+    share = Subset(loader.dataset, own_share(range(len(loader.dataset))))
+    return _loader(share, loader.dataset, loader.num_workers, loader.pin_memory, batch_size=loader.batch_size)
 
 
 def _loader(items: Dataset, dataset: Dataset, workers: int, pin: bool, **batching) -> DataLoader:

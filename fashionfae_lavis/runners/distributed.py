@@ -1,8 +1,10 @@
 """Several processes (torchrun) or one, on GPUs or on the CPU."""
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from lavis.common.dist_utils import get_rank, get_world_size, is_dist_avail_and_initialized
@@ -59,6 +61,29 @@ def gather_objects(value) -> list:
     values = [None] * get_world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def own_share(items: Sequence) -> Sequence:
+    """This process's part of a sequence: every world-size-th item, beginning with the one at its rank."""
+    return items[get_rank() :: get_world_size()]
+
+
+def gather_in_order(batches: list[np.ndarray]) -> np.ndarray:
+    """Rows that the processes computed for their shares (see `own_share`) -> all rows, in the order of the whole.
+
+    Args:
+        batches: arrays (B, ...) that together are this process's share, in its order; none where the share is empty.
+
+    Returns:
+        (N, ...), the same on every process.
+    """
+    shares = gather_objects(np.concatenate(batches) if batches else None)
+    first = shares[0]
+    rows = np.empty((sum(len(share) for share in shares if share is not None), *first.shape[1:]), first.dtype)
+    for rank, share in enumerate(shares):
+        if share is not None:
+            rows[rank :: len(shares)] = share
+    return rows
 
 
 def true_anywhere(flag: bool, device: torch.device) -> bool:

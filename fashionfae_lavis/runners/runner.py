@@ -273,7 +273,13 @@ class FashionRunner(RunnerIter):
 
     @torch.no_grad()
     def eval_epoch(self, split_name: str, cur_epoch) -> dict | None:
-        """Evaluate one split; in a distributed run every process evaluates all of it."""
+        """Evaluate one split.
+
+        The task gets a loader over the whole split on every process, so that any task of LAVIS is right in a
+        distributed run. One that can share the work runs its model over ``data_order.share_of_loader(loader)`` (of a
+        list: ``distributed.own_share``) and puts the rows together with ``distributed.gather_in_order``, after which
+        every process has the rows of the whole split and computes the same figures.
+        """
         dataset = self._dataset(split_name)
         if split_name not in self._eval_loaders:
             batch_size = int(self.config.run_cfg.batch_size_eval)

@@ -21,19 +21,23 @@ import torch
 from lavis.common.registry import registry
 from lavis.tasks.base_task import BaseTask
 from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.attribute_prompts import mask_value, pad_masked
 from fashionfae_lavis.masking.word_pieces import text_pieces
 from fashionfae_lavis.metrics.attribute_probe import pair_hits, piece_scores, share, value_ranks, value_shares
 from fashionfae_lavis.models.fashionfae import FashionFAE
+from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.text_prediction import predict_words
 from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
+from fashionfae_lavis.runners.data_order import evaluation_loader
+from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 from fashionfae_lavis.tasks.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
-from fashionfae_lavis.tasks.grounding import product_batches, spread_products
-from fashionfae_lavis.tasks.retrieval import embed_images, embed_texts
+from fashionfae_lavis.tasks.grounding import spread_products
+from fashionfae_lavis.tasks.retrieval import embed_texts
 
 BATCH = 32  # joint passes at once
 
@@ -72,9 +76,59 @@ def score_values(model, tokens: Tensor, fields: list[dict], hidden: list[set], n
     return scores
 
 
+def choose_attributes(
+    values: dict[str, list[str]], products: np.ndarray
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The attributes that can be asked of these products, and why each of the others cannot (a reason in words)."""
+    left_out = {}
+    for name, own in values.items():
+        if not any(own[product] for product in products):
+            left_out[name] = "no product has it"
+        elif len(set(own) - {""}) < 2:
+            left_out[name] = "it has one value only"
+    if len(left_out) == len(values):
+        reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise UserError(f"attribute_probe needs an attribute with two values or more; of this data set's, {reasons}.")
+    return {name: own for name, own in values.items() if name not in left_out}, left_out
+
+
+@torch.no_grad()
+def read_images(model, data_loader: DataLoader, products: np.ndarray) -> tuple[np.ndarray, Tensor]:
+    """Global embeddings (N, D) of the first image of each product and, of a model with AETP, the pooled tokens
+    (n, T, W) of this process's share of them."""
+    dataset = data_loader.dataset
+    rows = np.unique(dataset.row_product, return_index=True)[1][own_share(products)]
+    first = Subset(dataset, rows.tolist())
+    first.collater = dataset.collater
+    embeddings, tokens = [], []
+    for batch in evaluation_loader(first, data_loader.batch_size, data_loader.num_workers, data_loader.pin_memory):
+        embeddings.append(global_embeddings(model, image=batch["image"]).cpu().numpy())
+        if isinstance(model, FashionFAE):
+            tokens.append(model.fusion_tokens(batch["image"].to(model.device)))
+    return gather_in_order(embeddings), torch.cat(tokens or [torch.empty(0)])
+
+
+def word_scores(model, dataset, tokens: Tensor, products, name: str, values: list[str], known: list[str]) -> dict:
+    """AETP's scores (N, V) of all `known` values for each product, with the rest of its text and without.
+
+    Rows of products that do not have the attribute are -inf.
+    """
+    own = own_share(products)
+    rows = [row for row, product in enumerate(own) if values[product]]
+    fields = [dataset.product_fields(product) for product in own[rows]]
+    hidden = [hidden_words(dataset, text, name, [values[p]]) for text, p in zip(fields, own[rows], strict=True)]
+    texts = {"aetp": (fields, hidden), "aetp_prompt_only": ([{}] * len(rows), [set()] * len(rows))}
+    scores = {}
+    for key, (shown, words) in texts.items():
+        table = np.full((len(own), len(known)), -np.inf, dtype=np.float32)
+        table[rows] = score_values(model, tokens[rows], shown, words, name, known)
+        scores[key] = gather_in_order([table])
+    return scores
+
+
 @registry.register_task("attribute_probe")
 class AttributeProbeTask(BaseTask):
-    """Asks about up to `run.probe_products` products (default 500), spread over the split; `run.seed` draws the pairs."""
+    """Asks about up to `run.probe_products` products (default 500) of the split; `run.seed` draws the pairs."""
 
     def __init__(self, products: int, seed: int):
         super().__init__()
@@ -85,9 +139,8 @@ class AttributeProbeTask(BaseTask):
     def setup_task(cls, cfg):
         return cls(int(cfg.run_cfg.get("probe_products", 500)), int(cfg.run_cfg.get("seed", 42)))
 
-    @torch.no_grad()
     def evaluation(self, model, data_loader, cuda_enabled: bool = False) -> dict:
-        """Accuracies in percent; see metrics/attribute_probe.py for ties and intervals.
+        """Accuracies in percent; the processes share the work. For ties and intervals see metrics/attribute_probe.py.
 
         Returns:
             "attributes": for each, `seen` (whether a picture shows it), `values`, `products`, `chance`, `majority`,
@@ -96,66 +149,40 @@ class AttributeProbeTask(BaseTask):
             ITC's where there are none.
 
         Raises:
-            UserError: no attribute has two values.
+            UserError: no attribute has two values, or the model's scores are not numbers.
         """
         dataset = data_loader.dataset
         products = spread_products(dataset, self.products)
-        asked, left_out = {}, {}
-        for name, values in attribute_values(dataset).items():
-            if not any(values[product] for product in products):
-                left_out[name] = "no product has it"
-            elif len(set(values) - {""}) < 2:
-                left_out[name] = "it has one value only"
-            else:
-                asked[name] = values
-        if not asked:
-            raise UserError(
-                "attribute_probe: no attribute of this data set has two values or more "
-                f"({', '.join(f'{name}: {reason}' for name, reason in left_out.items())}); "
-                "give it a split that has them."
-            )
-        images = embed_images(model, ({"image": batch} for batch, _ in product_batches(dataset, self.products)))
-        tokens = None
-        if isinstance(model, FashionFAE):
-            batches = product_batches(dataset, self.products)
-            tokens = torch.cat([model.fusion_tokens(batch.to(model.device)) for batch, _ in batches])
-        results = {name: self._probe(model, dataset, name, asked[name], products, images, tokens) for name in asked}
-        measured = [row["pairs"] for row in results.values() if "pairs" in row] or [r["itc"] for r in results.values()]
-        mean = float(np.mean([figures["accuracy"] for figures in measured]))
+        asked, left_out = choose_attributes(attribute_values(dataset), products)
+        images, tokens = read_images(model, data_loader, products)
+        results = {}
+        for name, values in asked.items():
+            known = sorted(set(values) - {""})
+            places = np.array([place for place, product in enumerate(products) if values[product]])
+            right = np.array([known.index(values[product]) for product in products[places]])
+            result = results[name] = {
+                "seen": name not in getattr(dataset, "unseen_attributes", ()),
+                "values": len(known),
+                "products": len(places),
+                "chance": 100 / len(known),
+                "majority": 100 * float(np.bincount(right).max() / len(right)),
+            }
+            scores = {"itc": images @ embed_texts(model, [prompt(name, value) for value in known]).T}
+            if isinstance(model, FashionFAE):
+                scores |= word_scores(model, dataset, tokens, products, name, values, known)
+            for key, table in scores.items():
+                result[key] = value_shares(value_ranks(table[places], right), len(known))
+            rng = np.random.default_rng((self.seed, *name.encode()))  # the attribute's own: others do not change it
+            rows, true, false = pair_texts(dataset, name, values, products, rng)
+            if len(rows):
+                distinct = {text: i for i, text in enumerate(dict.fromkeys(true + false))}
+                texts = embed_texts(model, list(distinct))
+                fits = [(images[rows] * texts[[distinct[text] for text in side]]).sum(1) for side in (true, false)]
+                result["pairs"] = share(pair_hits(*fits))
+        told = [row["pairs"] for row in results.values() if "pairs" in row] or [row["itc"] for row in results.values()]
+        mean = float(np.mean([figures["accuracy"] for figures in told]))
         self.results = {"attributes": results, "left_out": left_out, "agg_metrics": mean}
         return self.results
-
-    def _probe(self, model, dataset, name, values, products, images, tokens) -> dict:
-        """All figures of one attribute."""
-        known = sorted(set(values) - {""})
-        places = np.array([place for place, product in enumerate(products) if values[product]])
-        having = products[places]
-        right = np.array([known.index(values[product]) for product in having])
-        result = {
-            "seen": name not in getattr(dataset, "unseen_attributes", ()),
-            "values": len(known),
-            "products": len(having),
-            "chance": 100 / len(known),
-            "majority": 100 * float(np.bincount(right).max() / len(right)),
-        }
-        similarity = images[places] @ embed_texts(model, [prompt(name, value) for value in known]).T
-        result["itc"] = value_shares(value_ranks(similarity, right), len(known))
-        if tokens is not None:
-            fields = [dataset.product_fields(product) for product in having]
-            own = zip(having, fields, strict=True)
-            hidden = [hidden_words(dataset, field, name, [values[product]]) for product, field in own]
-            nothing = [{}] * len(having), [set()] * len(having)
-            for key, text in (("aetp", (fields, hidden)), ("aetp_prompt_only", nothing)):
-                scores = score_values(model, tokens[places], *text, name, known)
-                result[key] = value_shares(value_ranks(scores, right), len(known))
-        rng = np.random.default_rng((self.seed, *name.encode()))  # of the attribute's own: others do not change it
-        rows, true, false = pair_texts(dataset, name, values, products, rng)
-        if len(rows):
-            distinct = {text: i for i, text in enumerate(dict.fromkeys(true + false))}
-            texts = embed_texts(model, list(distinct))
-            scores = [(images[rows] * texts[[distinct[text] for text in side]]).sum(1) for side in (true, false)]
-            result["pairs"] = share(pair_hits(*scores))
-        return result
 
     def after_evaluation(self, val_result, split_name, epoch, **kwargs) -> dict:
         return val_result

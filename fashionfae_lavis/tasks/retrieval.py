@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from lavis.common.registry import registry
 from lavis.tasks.base_task import BaseTask
 
@@ -12,24 +11,28 @@ from fashionfae_lavis.metrics.retrieval import full_test, sub_test
 from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
+from fashionfae_lavis.runners.data_order import share_of_loader
+from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 
 BATCH = 64
 
 
 def embed_images(model, data_loader) -> np.ndarray:
-    """Unit-length global embeddings (N, D) of a data loader's images, in its order."""
-    return np.concatenate([global_embeddings(model, image=samples["image"]).cpu().numpy() for samples in data_loader])
+    """Unit-length global embeddings (N, D) of a data loader's images, in its order; the processes share the work."""
+    batches = share_of_loader(data_loader)
+    return gather_in_order([global_embeddings(model, image=batch["image"]).cpu().numpy() for batch in batches])
 
 
 def embed_texts(model, texts: list[str]) -> np.ndarray:
-    """Unit-length global embeddings (M, D) of texts."""
+    """Unit-length global embeddings (M, D) of texts; the processes share the work."""
     # Texts of similar length share a batch, so that little is padded.
     order = np.argsort([len(text) for text in texts], kind="stable")
-    rows = []
-    for start in range(0, len(order), BATCH):
-        batch = [texts[i] for i in order[start : start + BATCH]]
-        rows.append(global_embeddings(model, text_input=batch).cpu().numpy())
-    return np.concatenate(rows)[np.argsort(order)]
+    share = own_share(order)
+    batches = []
+    for start in range(0, len(share), BATCH):
+        batch = [texts[i] for i in share[start : start + BATCH]]
+        batches.append(global_embeddings(model, text_input=batch).cpu().numpy())
+    return gather_in_order(batches)[np.argsort(order)]
 
 
 @registry.register_task("fashion_retrieval")

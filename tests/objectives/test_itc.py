@@ -1,11 +1,7 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from tiny import tiny_model, tiny_samples
+from two_processes import run_in_two_processes
 
 from fashionfae_lavis.objectives.itc import contrastive_loss
 
@@ -65,27 +61,8 @@ dist.destroy_process_group()
 
 
 def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
-    script, out = tmp_path / "rank.py", tmp_path / "out.pt"
-    script.write_text(RANK)
-    # The package under test must be the same in the processes.
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node=2",
-            "--master-port=0",
-        ]
-        + ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", str(script), str(out)],
-        env={**os.environ, "PYTHONPATH": path},
-        timeout=120,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out.pt"
+    run_in_two_processes(RANK, tmp_path, out)
     two = torch.load(out, weights_only=True)
     model = tiny_model().eval()
     loss = model({**tiny_samples(8), "objectives": ["itc"]})["loss_itc"]

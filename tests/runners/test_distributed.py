@@ -1,12 +1,20 @@
 import socket
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from omegaconf import OmegaConf
+from two_processes import run_in_two_processes
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.runners.distributed import gather_objects, init_distributed, true_anywhere
+from fashionfae_lavis.runners.distributed import (
+    gather_in_order,
+    gather_objects,
+    init_distributed,
+    own_share,
+    true_anywhere,
+)
 
 CPU = torch.device("cpu")
 
@@ -18,6 +26,31 @@ def test_one_process(monkeypatch):
     init_distributed(run)
     assert run == {"distributed": False, "device": "cpu", "gpu": 0, "rank": 0, "world_size": 1}
     assert gather_objects("a") == ["a"] and true_anywhere(True, CPU) and not true_anywhere(False, CPU)
+    assert own_share("abc") == "abc"
+    assert gather_in_order([np.array([[1], [2]]), np.array([[3]])]).tolist() == [[1], [2], [3]]
+
+
+SHARES = """
+import numpy as np
+import torch.distributed as dist
+from runner_toy import ToyDataset
+from fashionfae_lavis.runners.data_order import evaluation_loader, share_of_loader
+from fashionfae_lavis.runners.distributed import gather_in_order, own_share
+dist.init_process_group("gloo")
+for length in (1, 2, 7, 8):
+    loader = evaluation_loader(ToyDataset(length), batch_size=3, workers=0, pin=False)
+    shared = share_of_loader(loader)
+    assert len(shared.dataset) == (length + 1 - dist.get_rank()) // 2 and shared.batch_size == 3
+    rows = gather_in_order([batch["index"].numpy()[:, None] for batch in shared])
+    assert rows.dtype == np.int64 and rows[:, 0].tolist() == list(range(length)), rows
+    assert gather_in_order([own_share(np.arange(length))]).tolist() == list(range(length))
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_share_out_and_gather_in_order(tmp_path):
+    """Odd lengths, and one of which the second process gets nothing."""
+    run_in_two_processes(SHARES, tmp_path)
 
 
 def test_a_group_is_joined_once(monkeypatch):
