@@ -1,5 +1,6 @@
-"""The released recipe at the paper's size, as far as it shows without its data."""
+"""The released recipe at the paper's size, and evaluations of it, as far as they show without their data."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from tiny import tiny_model
 from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.objectives.sampling import StepSampler
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
+from fashionfae_lavis.tasks import AttributeProbeTask
+from fashionfae_lavis.train import load_config
 
-RECIPE = OmegaConf.load(Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml")
+PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"
+RECIPE = OmegaConf.load(PROJECT / "fashiongen" / "pretrain.yaml")
 
 
 def test_learning_rates_of_the_groups():
@@ -46,3 +50,11 @@ def test_sizes_and_ratios():
         {("itc",): 0.31, ("itm",): 0.23, ("mlm", "aetp"): 0.23, ("apir",): 0.23}
     )
     assert config.model.vit == "google/vit-base-patch16-224-in21k" and config.model.bert == "bert-base-uncased"
+
+
+@pytest.mark.parametrize(("folder", "products"), [("", 500), ("fashiongen", 2000)])
+def test_the_attribute_probe_s_recipes(folder, products):
+    cfg = load_config(argparse.Namespace(cfg_path=PROJECT / folder / "attribute_probe.yaml", options=None))
+    task = AttributeProbeTask.setup_task(cfg)
+    assert (task.products, task.seed) == (products, 42)
+    assert cfg.run_cfg.evaluate and cfg.run_cfg.task == "attribute_probe" and cfg.model_cfg.load_pretrained

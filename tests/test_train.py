@@ -120,6 +120,18 @@ def test_main_job_and_evaluation_of_its_checkpoint(tmp_path, write_config):
 
 
 @pytest.mark.slow
+def test_the_attribute_probe(tmp_path, write_config):
+    write_config(run__task="attribute_probe", model__load_pretrained=False)
+    done = run(tmp_path, program="evaluate")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "output").iterdir()
+    assert str(folder / "attribute_probe.png") in done.stdout and "AETP, prompt only" in done.stdout
+    results = json.loads((folder / "results.json").read_text())["val"]["attributes"]
+    assert list(results) == ["category", "sub category", "gender", "season", "composition"]
+    assert results["category"]["products"] == results["category"]["aetp"]["n"] == 20
+
+
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_config):
     write_config(run__log_freq=1)
     assert run(tmp_path, "run.output_dir=whole").returncode == 0
