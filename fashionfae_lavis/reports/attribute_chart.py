@@ -4,7 +4,7 @@ from pathlib import Path
 
 SERIES = (
     ("itc", "ITC, among all values", "#2a6f97"),
-    ("aetp", "AETP, with the other text", "#c8553d"),
+    ("aetp", "AETP, with the text", "#c8553d"),
     ("aetp_prompt_only", "AETP, prompt only", "#e9a888"),
 )
 PAIRS = "#4c8c6b"

@@ -50,7 +50,7 @@ def attribute_table(results: dict) -> str:
     """Table of the attribute probe in percent, one row for each attribute, with half widths of 95 % intervals."""
     keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
     header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
-    header += ["AETP", "AETP, prompt only", "pairs (chance 50)", "pairs asked"]
+    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "pairs asked"]
     rows = []
     for name, row in results["attributes"].items():
         itc, *others = (_with_half_width(row.get(key)) for key in keys)

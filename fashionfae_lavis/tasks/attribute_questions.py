@@ -53,9 +53,9 @@ def pair_texts(dataset, name: str, values: list[str], products: np.ndarray, rng:
     """The products asked (their places in `products`), their texts, and these with the attribute changed.
 
     If the data set can rewrite its texts, it does. Else two products are drawn whose values differ, and each is
-    asked with its own and with the other's: see `swap_partners`. Both are named by the attribute's prompt; what else
-    in the text would tell (hidden_words, the category beside the sub category) is left out of both, or the wrong text
-    would contradict itself.
+    asked with its own and with the other's: see `swap_partners`. The value stands in the attribute's prompt; what else
+    in the text would tell it (hidden_words, the category beside the sub category) is left out of both texts, or the
+    wrong one would contradict itself.
     """
     extra = getattr(dataset, "extra_attributes", {})
     questions = []
