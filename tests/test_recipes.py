@@ -13,8 +13,9 @@ from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
 from fashionfae_lavis.tasks import AttributeProbeTask
 from fashionfae_lavis.train import load_config
 
-PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"
-RECIPE = OmegaConf.load(PROJECT / "fashiongen" / "pretrain.yaml")
+FOLDER = Path(__file__).parents[1] / "projects" / "fashionfae"
+RECIPE = OmegaConf.load(FOLDER / "fashiongen" / "pretrain.yaml")
+RETRIEVAL = OmegaConf.load(FOLDER / "fashiongen" / "retrieval.yaml")
 
 
 def test_learning_rates_of_the_groups():
@@ -54,7 +55,31 @@ def test_sizes_and_ratios():
 
 @pytest.mark.parametrize(("folder", "products"), [("", 500), ("fashiongen", 2000)])
 def test_the_attribute_probe_s_recipes(folder, products):
-    cfg = load_config(argparse.Namespace(cfg_path=PROJECT / folder / "attribute_probe.yaml", options=None))
+    cfg = load_config(argparse.Namespace(cfg_path=FOLDER / folder / "attribute_probe.yaml", options=None))
     task = AttributeProbeTask.setup_task(cfg)
     assert (task.products, task.seed) == (products, 42)
     assert cfg.run_cfg.evaluate and cfg.run_cfg.task == "attribute_probe" and cfg.model_cfg.load_pretrained
+
+
+@pytest.mark.parametrize(
+    ("iteration", "factor"),
+    [(0, 0.25), (4_695, 0.625), (9_390, 1), (28_169, 1), (28_170, 0.1), (56_339, 0.1), (56_340, 0.01)],
+)
+def test_fine_tuning_of_retrieval(iteration, factor):
+    optimizer = build_optimizer(tiny_model(), RETRIEVAL.run)
+    schedule = build_schedule(optimizer, RETRIEVAL.run, RETRIEVAL.run.max_iters)
+    assert schedule.step(iteration) == pytest.approx(1e-5 * factor)
+    assert {group["lr"] for group in optimizer.param_groups} == {schedule.step(iteration)}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0, 1e-4}
+    assert (RETRIEVAL.run.batch_size_train, RETRIEVAL.run.max_iters, RETRIEVAL.model.max_length) == (128, 75_120, 180)
+
+
+@pytest.mark.parametrize("name", ["retrieval", "retrieval_eval", "fashiongen/retrieval", "fashiongen/retrieval_eval"])
+def test_retrieval_configurations_are_known_to_lavis(name):
+    config = load_config(argparse.Namespace(cfg_path=FOLDER / f"{name}.yaml", options=None))
+    model, (data,) = config.model_cfg, config.datasets_cfg.values()
+    assert model.arch == "fashionfae_retrieval" and config.run_cfg.candidates is None
+    assert (model.max_length, model.pretrained) == ((180, None) if "/" in name else (120, "mini.safetensors"))
+    assert data.text_processor.eval.mode == data.text_processor.train.mode == "description+attributes"
+    assert data.text_processor.train.get("shuffle", False) == (name == "fashiongen/retrieval")
+    assert not data.text_processor.eval.get("shuffle", False)

@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 
 from fashionfae_lavis.datasets.fashiongen_mini import prepare
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.models.checkpoints import save_safetensors
 from fashionfae_lavis.train import choose_job_id, load_config
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
@@ -132,6 +134,43 @@ def test_the_attribute_probe(tmp_path, write_config):
 
 
 @pytest.mark.slow
+def test_fine_tuning_of_a_checkpoint_and_from_scratch_with_one_option_more(tmp_path, write_config):
+    torch.manual_seed(0)
+    pretrained = FashionFAE.from_config(TINY.model)
+    pretrained.scale.data.fill_(3.0)
+    save_safetensors(pretrained.state_dict(), {"model": {"arch": "fashionfae"}}, tmp_path / "pretrained.safetensors")
+    write_config(
+        model__arch="fashionfae_retrieval",
+        model__load_pretrained=True,
+        model__pretrained="pretrained.safetensors",
+        run__task="fashion_retrieval",
+        run__image_tokenizer=None,
+        run__candidates="lists.json",
+        datasets__fashiongen__text_processor={"train": {"mode": "description", "shuffle": True}},
+    )
+    runs = {"tuned": [], "scratch": ["run.from_scratch=true"]}
+    for name, options in runs.items():
+        done = run(tmp_path, f"run.output_dir={name}", *options)
+        assert done.returncode == 0, done.stderr
+        assert "description+attributes, sub-test of 101" in done.stdout and "standard deviation" in done.stdout
+        (folder,) = (tmp_path / name).iterdir()
+        runs[name] = torch.load(folder / "checkpoint_last.pth", weights_only=True)["model"]
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert {"loss_itc", "acc_itc"} <= lines[0].keys()
+    # An update moves a weight by the learning rate, 1e-3, at most: 12 of them leave the start in sight.
+    assert abs(runs["tuned"]["scale"].item() - 3) < 0.02 and abs(runs["scratch"]["scale"].item() - 4) < 0.02
+    assert not torch.equal(runs["tuned"]["scale"], torch.tensor([3.0]))
+    assert len(json.loads((tmp_path / "lists.json").read_text())["draws"]) == 5
+
+    options = [f"model.pretrained={folder}/checkpoint_last.pth", "run.output_dir=again"]
+    again = run(tmp_path, *options, program="evaluate")
+    assert again.returncode == 0, again.stderr
+    (evaluated,) = (tmp_path / "again").iterdir()
+    results = [json.loads((path / "results.json").read_text())["val"] for path in (folder, evaluated)]
+    assert results[0]["description"] == results[1]["description"]
+
+
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_config):
     write_config(run__log_freq=1)
     assert run(tmp_path, "run.output_dir=whole").returncode == 0
@@ -219,6 +258,9 @@ def test_a_missing_configuration_is_named(tmp_path):
         ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
+        ("datasets.fashiongen.text_processor.train.mode=title", "unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.eval.mode=title", "unknown text mode 'title': use one of description, "),
+        ("run.task=fashion_retrieval", "set model.pretrained to one and model.load_pretrained to True"),
     ],
 )
 def test_mistakes_in_options_are_one_sentence(tmp_path, write_config, option, message):

@@ -13,9 +13,9 @@ def run_in_two_processes(program: str, folder: Path, *arguments) -> None:
     script = folder / "program.py"
     script.write_text(program)
     # The package and the helpers under test must be the same in the processes.
-    path = os.pathsep.join(
-        filter(None, (str(Path(__file__).parent), str(Path(__file__).parent / "runners"), os.environ.get("PYTHONPATH")))
-    )
+    tests = Path(__file__).parent
+    folders = [tests, *(path for path in tests.iterdir() if path.is_dir()), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(str(folder) for folder in folders if folder)
     done = subprocess.run(
         [sys.executable, *LAUNCHER.split(), str(script), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path},

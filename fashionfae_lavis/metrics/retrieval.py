@@ -1,90 +1,106 @@
 """Recall of image-text retrieval on fashion data: the full test, and the sub-test of Kaleido-BERT.
 
-Both rank by dot product. Of equal scores the wrong candidates count first, so that embeddings which are all
-the same are never taken for good ones. Results are in percent: `i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text),
-`t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
+Both rank by dot product. Of equal scores (up to float32's rounding) the wrong candidates count first, so that
+embeddings which are all the same are never taken for good ones. Results are in percent: `i2t_r1`, `i2t_r5`,
+`i2t_r10` (image -> text), `t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
 TOP = (1, 5, 10)
-NO_CANDIDATE = -1
+# Of unit vectors: above the rounding of their product in float32, about 1e-7.
+ROUNDING = 1e-6
 
 
 def full_test(
-    image_embeds: ArrayLike,
-    text_embeds: ArrayLike,
-    image_product: ArrayLike,
-    text_product: ArrayLike,
-    chunk: int = 1024,
+    image_embeds: ArrayLike, text_embeds: ArrayLike, image_product: ArrayLike, text_product: ArrayLike
 ) -> dict[str, float]:
     """Every image against every text and the other way round; a hit is any candidate of the same product.
 
     Takes embeddings (N, D) and (M, D) and the product ids (N,) and (M,); a query whose product has no
-    candidate is a miss. Memory is O(chunk x max(N, M)). Raises UserError for NaN or infinite embeddings and
-    ValueError for lengths that do not agree.
+    candidate is a miss. Raises UserError for NaN or infinite embeddings and ValueError for lengths that do
+    not agree.
 
     >>> full_test([[1, 0], [0, 1]], [[1, 0], [0, 1]], [7, 8], [7, 8])["i2t_r1"]
     100.0
     """
+    return recalls(*full_ranks(image_embeds, text_embeds, image_product, text_product))
+
+
+def full_ranks(
+    image_embeds: ArrayLike,
+    text_embeds: ArrayLike,
+    image_product: ArrayLike,
+    text_product: ArrayLike,
+    tile: int = 1024,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks (1 = best) that `full_test` is made of: of each image's first right text, of each text's first right image.
+
+    A rank is 1 + the number of wrong candidates that score at least as much as the best right one. Each score is
+    computed once for both directions, in tiles: memory beside the embeddings is O(tile^2). A query without a right
+    candidate gets the largest integer. Errors as in `full_test`.
+    """
     images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
-    image_ids, text_ids = _per_row(image_product, images), _per_row(text_product, texts)
-    i2t = _ranks(images, texts, image_ids, text_ids, chunk)
-    t2i = _ranks(texts, images, text_ids, image_ids, chunk)
-    return _with_mean({**_recalls("i2t", i2t), **_recalls("t2i", t2i)})
+    rows, columns = (
+        torch.from_numpy(index).to(images.device)
+        for index in _same_product(_ids(image_product, images), _ids(text_product, texts))
+    )
+    right = torch.cat(
+        [(images[r] * texts[c]).sum(1) for r, c in zip(rows.split(tile), columns.split(tile), strict=True)]
+    )
+    i2t, t2i = (torch.zeros(len(side), dtype=torch.int64, device=images.device) for side in (images, texts))
+    least = [
+        images.new_full((len(side),), -torch.inf).scatter_reduce(0, index, right, "amax") - _rounding(images, texts)
+        for side, index in ((images, rows), (texts, columns))
+    ]
+    for top in range(0, len(images), tile):
+        here = slice(*torch.searchsorted(rows, torch.tensor([top, top + tile], device=rows.device)).tolist())
+        for left in range(0, len(texts), tile):
+            scores = images[top : top + tile] @ texts[left : left + tile].T
+            inside = (columns[here] >= left) & (columns[here] < left + tile)
+            # Only wrong candidates are counted.
+            scores[rows[here][inside] - top, columns[here][inside] - left] = -torch.inf
+            down, across = least[0][top : top + tile, None], least[1][left : left + tile]
+            i2t[top : top + tile] += (scores >= down).sum(1, dtype=torch.int32)
+            t2i[left : left + tile] += (scores >= across).sum(0, dtype=torch.int32)
+    ranks = [
+        torch.where(torch.isfinite(score), 1 + wrong, torch.iinfo(torch.int64).max).cpu().numpy()
+        for wrong, score in zip((i2t, t2i), least, strict=True)
+    ]
+    return ranks[0], ranks[1]
 
 
-@dataclass
-class Candidates:
-    """Lists to rank: `query` (Q,) and `candidate` (Q, 1 + negatives), all row indices into the embeddings.
+def top_candidates(query: ArrayLike, candidate: ArrayLike, k: int, chunk: int = 1024) -> np.ndarray:
+    """The min(k, M) best candidates of each query, best first: (Q, k) rows of `candidate` (M, D), for `query` (Q, D).
 
-    Column 0 is the positive; NO_CANDIDATE fills up where there were too few negatives.
+    Memory is O(chunk x M).
     """
-
-    query: np.ndarray
-    candidate: np.ndarray
-
-    @property
-    def short(self) -> int:
-        """How many queries have too few negatives."""
-        return int((self.candidate == NO_CANDIDATE).any(axis=1).sum())
+    query, candidate = torch.as_tensor(query), torch.as_tensor(candidate)
+    best = [(part @ candidate.T).topk(min(k, len(candidate)), dim=1).indices.cpu() for part in query.split(chunk)]
+    return torch.cat(best).numpy()
 
 
-def draw_candidates(
-    query_product: ArrayLike,
-    candidate_product: ArrayLike,
-    query_subcategory: ArrayLike,
-    candidate_subcategory: ArrayLike,
-    queries: int,
-    negatives: int,
-    rng: np.random.Generator,
-) -> Candidates:
-    """One draw of the sub-test, without looking at embeddings.
+def reranked(ranks: np.ndarray, right: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Ranks (Q,) after the first k candidates of each query were put into a new order.
 
-    min(queries, available) distinct queries; for each, one candidate of its product and `negatives` distinct
-    candidates of other products in the same subcategory, several of which may be images of one product. Where
-    there are too few, all of them: no top-up from other ones. A query without a positive is not drawn.
+    Args:
+        ranks: before it.
+        right: (Q, k) whether each of these candidates is of the query's product.
+        scores: (Q, k) what orders them now.
+
+    Returns:
+        (Q,): where a right one is among the k, 1 + how many wrong ones of them score at least as much as the best
+        right one; else the rank as before.
     """
-    query_product, candidate_product = np.asarray(query_product), np.asarray(candidate_product)
-    query_group, candidate_group = np.asarray(query_subcategory), np.asarray(candidate_subcategory)
-    answerable = np.flatnonzero(np.isin(query_product, candidate_product))
-    chosen = rng.permutation(answerable)[:queries]
-    members = {group: np.flatnonzero(candidate_group == group) for group in np.unique(query_group)}
-    lists = np.full((len(chosen), 1 + negatives), NO_CANDIDATE, dtype=np.int64)
-    for line, query in zip(lists, chosen, strict=True):
-        product = query_product[query]
-        line[0] = rng.choice(np.flatnonzero(candidate_product == product))
-        group = members[query_group[query]]
-        others = group[candidate_product[group] != product]
-        drawn = rng.choice(others, min(negatives, len(others)), replace=False)
-        line[1 : 1 + len(drawn)] = drawn
-    return Candidates(chosen, lists)
+    best = np.where(right, scores, -np.inf).max(1, keepdims=True)
+    return np.where(right.any(1), 1 + ((scores >= best) & ~right).sum(1), ranks)
 
 
 def sub_test(
@@ -94,73 +110,73 @@ def sub_test(
     text_product: ArrayLike,
     image_subcategory: ArrayLike,
     text_subcategory: ArrayLike,
-    queries: int = 1000,
-    negatives: int = 100,
-    draws: int = 5,
-    seed: int = 0,
+    **drawing,
 ) -> dict[str, float]:
-    """Each query ranks its positive among `negatives` of the same subcategory and other products.
+    """Each query ranks its positive among negatives of the same subcategory and other products.
 
-    The protocol of Kaleido-BERT (arXiv 2103.16110), with seeded draws; `draw_candidates` says how they are
-    made. Returns the recalls' means over the draws, `<key>_std` (their population standard deviation), and
-    `short_queries`: of all queries of all draws in both directions, how many had fewer negatives than
-    `negatives`. Errors as in `full_test`.
+    The protocol of Kaleido-BERT (arXiv 2103.16110), with seeded draws; `drawing` are the keywords of `draw_lists`.
+    Returns and errors as in `sub_test_of`.
+    """
+    _ids(image_product, _finite(image_embeds, "image"))
+    _ids(text_product, _finite(text_embeds, "text"))
+    draws = draw_lists(image_product, text_product, image_subcategory, text_subcategory, **drawing)
+    return sub_test_of(image_embeds, text_embeds, draws)
+
+
+def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence[Draw]) -> dict[str, float]:
+    """The sub-test on given lists, whose rows are those of the embeddings (N, D) and (M, D).
+
+    Returns the recalls' means over the draws, `<key>_std` (their population standard deviation), `queries` (of all
+    draws in both directions) and `short_queries`: how many of these had too few negatives. Raises UserError for NaN
+    or infinite embeddings.
     """
     images, texts = _finite(image_embeds, "image"), _finite(text_embeds, "text")
-    image_side = np.asarray(image_product), np.asarray(image_subcategory)
-    text_side = np.asarray(text_product), np.asarray(text_subcategory)
-    rng = np.random.default_rng(seed)
-    results, short = [], 0
-    for _ in range(draws):
-        recalls = {}
-        for name, query, candidate, (q_product, q_group), (c_product, c_group) in (
-            ("i2t", images, texts, image_side, text_side),
-            ("t2i", texts, images, text_side, image_side),
-        ):
-            lists = draw_candidates(q_product, c_product, q_group, c_group, queries, negatives, rng)
-            recalls |= _recalls(name, list_ranks(query, candidate, lists))
-            short += lists.short
-        results.append(_with_mean(recalls))
+    results = [recalls(list_ranks(images, texts, draw.i2t), list_ranks(texts, images, draw.t2i)) for draw in draws]
     values = {key: np.array([result[key] for result in results]) for key in results[0]}
-    means = {key: float(value.mean()) for key, value in values.items()}
-    return means | {f"{key}_std": float(value.std()) for key, value in values.items()} | {"short_queries": short}
+    return {
+        **{key: float(value.mean()) for key, value in values.items()},
+        **{f"{key}_std": float(value.std()) for key, value in values.items()},
+        "queries": sum(len(lists.query) for draw in draws for lists in draw),
+        "short_queries": sum(lists.short for draw in draws for lists in draw),
+    }
 
 
 def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, chunk: int = 64) -> np.ndarray:
     """Rank (1 = best) of the positive in each list; embeddings of queries (N, D), of candidates (M, D)."""
-    rows, columns = torch.from_numpy(lists.query), torch.from_numpy(lists.candidate)
+    rows, columns = (torch.from_numpy(index).to(query.device) for index in (lists.query, lists.candidate))
+    rounding = _rounding(query, candidate)
     ranks = []
     for part, listed in zip(rows.split(chunk), columns.split(chunk), strict=True):
         scores = (query[part, None] * candidate[listed.clamp(min=0)]).sum(-1)
-        wrong = (scores[:, 1:] >= scores[:, :1]).cpu() & (listed[:, 1:] != NO_CANDIDATE)
-        ranks.append(1 + wrong.sum(1))
+        wrong = (scores[:, 1:] >= scores[:, :1] - rounding) & (listed[:, 1:] != NO_CANDIDATE)
+        ranks.append(1 + wrong.sum(1).cpu())
     return torch.cat(ranks).numpy() if ranks else np.zeros(0, dtype=np.int64)
 
 
-def _ranks(
-    query: torch.Tensor,
-    candidate: torch.Tensor,
-    query_id: torch.Tensor,
-    candidate_id: torch.Tensor,
-    chunk: int,
-) -> np.ndarray:
-    """Rank of each query's best candidate with its id: 1 + how many others score at least as much."""
-    ranks = []
-    for part, part_id in zip(query.split(chunk), query_id.split(chunk), strict=True):
-        scores = part @ candidate.T
-        right = part_id[:, None] == candidate_id
-        best = scores.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-        rank = 1 + ((scores >= best) & ~right).sum(1)
-        ranks.append(torch.where(right.any(1), rank, torch.iinfo(rank.dtype).max).cpu())
-    return torch.cat(ranks).numpy()
+def recalls(i2t: np.ndarray, t2i: np.ndarray) -> dict[str, float]:
+    """Ranks of image queries and of text queries -> the recalls in percent, and their mean."""
+    result = {
+        f"{direction}_r{top}": 100 * float(np.mean(ranks <= top))
+        for direction, ranks in (("i2t", i2t), ("t2i", t2i))
+        for top in TOP
+    }
+    return result | {"mean": sum(result.values()) / len(result)}
 
 
-def _recalls(direction: str, ranks: np.ndarray) -> dict[str, float]:
-    return {f"{direction}_r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
+def _same_product(image_ids: np.ndarray, text_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs (row, column) of equal ids, ordered by row."""
+    order = np.argsort(text_ids, kind="stable")
+    first, last = (np.searchsorted(text_ids[order], image_ids, side) for side in ("left", "right"))
+    counts = last - first
+    rows = np.repeat(np.arange(len(image_ids)), counts)
+    # 0, 1, ... within each image's run of texts
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows, order[np.repeat(first, counts) + within]
 
 
-def _with_mean(recalls: dict[str, float]) -> dict[str, float]:
-    return recalls | {"mean": sum(recalls.values()) / len(recalls)}
+def _rounding(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    """How far apart two scores may be and still count as equal."""
+    return ROUNDING * images.norm(dim=1).max() * texts.norm(dim=1).max()
 
 
 def _finite(embeds: ArrayLike, name: str) -> torch.Tensor:
@@ -172,8 +188,8 @@ def _finite(embeds: ArrayLike, name: str) -> torch.Tensor:
     return embeds
 
 
-def _per_row(ids: ArrayLike, embeds: torch.Tensor) -> torch.Tensor:
-    ids = torch.as_tensor(ids, device=embeds.device)
+def _ids(ids: ArrayLike, embeds: torch.Tensor) -> np.ndarray:
+    ids = torch.as_tensor(ids).cpu().numpy()
     if ids.shape != embeds.shape[:1]:
-        raise ValueError(f"{len(embeds)} embeddings with ids of shape {tuple(ids.shape)}")
+        raise ValueError(f"{len(embeds)} embeddings with ids of shape {ids.shape}")
     return ids

@@ -21,14 +21,14 @@ def save_atomically(obj, path: str | Path) -> None:
     Raises:
         UserError: disk full or folder not writable; a file that was at ``path`` is still there, untouched.
     """
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         torch.save(obj, temporary)
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict, path: str | Path) -> None:
     """Weights and configuration in one safetensors file, written like :func:`save_atomically`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata={"config": json.dumps(config)})
 
 
@@ -137,7 +137,7 @@ def _read_safetensors(path: Path) -> dict:
 
 
 @contextmanager
-def _replacing(path: Path):
+def replacing(path: Path):
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, else remove it."""
     temporary = path.with_name(path.name + ".tmp")
     try:

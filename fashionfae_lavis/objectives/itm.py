@@ -24,10 +24,15 @@ def hardest_text(similarity: Tensor, product_id: Tensor) -> tuple[Tensor, Tensor
     return similarity.masked_fill(same, float("-inf")).argmax(1), ~same.all(1)
 
 
+def match_logits(model, image_tokens: Tensor, text) -> Tensor:
+    """Pairs of pooled image tokens (B, N, D) and texts -> logits (B, 2): no match, match."""
+    joint = model.fusion_encoder.encode_joint(text, image_tokens)
+    return model.itm_head(model.fusion_encoder.pooler(joint)).float()
+
+
 def itm_loss(model, image_tokens: Tensor, text, match: Tensor) -> tuple[Tensor, Tensor]:
     """Pairs of pooled image tokens (B, N, D) and texts, match (B,) in {0, 1} -> loss and logits (B, 2)."""
-    joint = model.fusion_encoder.encode_joint(text, image_tokens)
-    logits = model.itm_head(model.fusion_encoder.pooler(joint)).float()
+    logits = match_logits(model, image_tokens, text)
     return F.cross_entropy(logits, match), logits
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
 
@@ -10,19 +11,22 @@ from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 
 @registry.register_processor("fashionfae_text")
 class FashionTextProcessor(BaseProcessor):
-    """`mode` is one of TEXT_MODES; the attribute prompts stand in a fixed order.
+    """`mode` is one of TEXT_MODES; the attribute prompts stand in a fixed order, or with `shuffle` in random order,
+    drawn from numpy's global generator.
 
     A plain string is taken for a description. Raises UserError for another mode.
     """
 
-    def __init__(self, mode: str = TEXT_MODES[1]):
+    def __init__(self, mode: str = TEXT_MODES[1], shuffle: bool = False):
         fashion_text({}, mode)  # an unknown mode is an error here, not in the middle of a run
         self.mode = mode
+        self.shuffle = shuffle
 
     def __call__(self, item: Mapping[str, str] | str) -> str:
         fields = {"description": item} if isinstance(item, str) else item
-        return fashion_text(fields, self.mode)
+        return fashion_text(fields, self.mode, np.random if self.shuffle else None)
 
     @classmethod
     def from_config(cls, cfg=None):
-        return cls(mode=(cfg or {}).get("mode", TEXT_MODES[1]))
+        cfg = cfg or {}
+        return cls(cfg.get("mode", TEXT_MODES[1]), cfg.get("shuffle", False))

@@ -12,21 +12,34 @@ def text_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def retrieval_table(results: dict) -> str:
-    """Table of the recalls in percent, one row for each text mode and protocol, and chance."""
+    """Table of the recalls in percent, one row for each text mode and protocol, and chance.
+
+    Below a sub-test stands its standard deviation over the draws, below the table the count of its queries that had
+    too few negatives.
+    """
     header = ["text, protocol"] + [f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)] + ["mean"]
-    rows, short = [], 0
+    rows, sub = [], {}
     for mode, protocols in results.items():
         if not isinstance(protocols, dict) or "full" not in protocols:
             continue
-        for name, title in (("full", "full test"), ("sub", "sub-test of 101")):
-            figures = protocols[name]
-            cells = [f"{figures[f'{way}_{k}']:.2f}" for way in ("i2t", "t2i") for k in RECALLS]
-            rows.append([f"{mode}, {title}", *cells, f"{figures['mean']:.2f}"])
-        short = max(short, int(protocols["sub"].get("short_queries", 0)))
+        rows.append([f"{mode}, full test", *_cells(protocols["full"])])
+        if "reranked" in protocols:
+            best = protocols["reranked"]
+            rows.append([f"{mode}, top {best['k_test']} re-ranked by ITM", *_cells(best)])
+        sub = protocols["sub"]
+        rows.append([f"{mode}, sub-test of 101", *_cells(sub)])
+        rows.append(["  standard deviation of the draws", *_cells(sub, "_std")])
     chance = [f"{min(100.0, k * results['chance']):.2f}" for k in (1, 5, 10)] * 2
     rows.append(["chance, full test", *chance, f"{sum(map(float, chance)) / 6:.2f}"])
     table = text_table(header, rows)
-    return f"{table}\n{short} queries of the sub-test had fewer than 100 negatives." if short else table
+    if not sub.get("short_queries"):
+        return table
+    return f"{table}\n{sub['short_queries']} of {sub['queries']} queries of the sub-test had fewer than 100 negatives."
+
+
+def _cells(figures: dict, suffix: str = "") -> list[str]:
+    names = [f"{way}_{k}" for way in ("i2t", "t2i") for k in RECALLS] + ["mean"]
+    return [f"{figures[name + suffix]:.2f}" for name in names]
 
 
 def grounding_table(report: dict) -> str:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
 from fashionfae_lavis.tasks.grounding import aetp_grounding, apir_grounding
-from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
+from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 
 
 @registry.register_task("fashionfae_pretrain")
-class FashionFAEPretrainTask(FashionRetrievalTask):
+class FashionFAEPretrainTask(RetrievalEvaluation):
     """Trains the step kinds of `run.steps`, drawn by ratio; evaluates by retrieval."""
 
     default_steps = DEFAULT_STEPS

@@ -3,16 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from lavis.common.registry import registry
 from lavis.tasks.base_task import BaseTask
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
-from fashionfae_lavis.metrics.retrieval import full_test, sub_test
+from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
+from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 from fashionfae_lavis.runners.data_order import share_of_loader
 from fashionfae_lavis.runners.distributed import gather_in_order, own_share
+from fashionfae_lavis.tasks.candidates_file import candidate_lists
+from fashionfae_lavis.tasks.reranking import rerank
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 BATCH = 64
 
@@ -35,47 +41,60 @@ def embed_texts(model, texts: list[str]) -> np.ndarray:
     return gather_in_order(batches)[np.argsort(order)]
 
 
-@registry.register_task("fashion_retrieval")
-class FashionRetrievalTask(BaseTask):
-    """Image-to-text and text-to-image recall on a split with one item per image and one text per product."""
+class RetrievalEvaluation(BaseTask):
+    """Image-to-text and text-to-image recall on a split with one item per image and one text per product.
+
+    Of the run's settings it takes `run.candidates`, a file of the sub-test's lists (see candidates_file.py; null draws
+    them anew, to the same result), and `run.k_test`, as in LAVIS: how many candidates of the full test the ITM head
+    re-ranks (default 0, none).
+    """
 
     def __init__(self, run_cfg):
         super().__init__()
         self.run_cfg = run_cfg
+        self.k_test = int(run_cfg.get("k_test") or 0)
         self.evaluated = None  # data set and embeddings of the last evaluation
 
     @classmethod
     def setup_task(cls, cfg):
         return cls(cfg.run_cfg)
 
+    def build_model(self, cfg):
+        """As BaseTask; UserError where the ITM head is asked for and there is none."""
+        model = super().build_model(cfg)
+        if self.k_test and not isinstance(model, FashionFAE):
+            raise UserError(
+                f"run.k_test: the model {cfg.model_cfg.arch} has no ITM head to re-rank with: set model.arch to "
+                "fashionfae, or run.k_test to 0."
+            )
+        return model
+
     def evaluation(self, model, data_loader, cuda_enabled: bool = False) -> dict:
-        """Recalls in percent.
+        """Recalls in percent; the processes share the work, and each returns all.
 
         Returns:
             {"<text mode>": {"full": {...}, "sub": {...}}, ..., "chance": R@1 of chance on the full test,
-            "agg_metrics": mean recall of the full test with description and attributes}.
+            "agg_metrics": mean recall of the full test with description and attributes}. With `run.k_test`, description
+            and attributes also have "reranked": {..., "k_test": candidates re-ranked}, the full test after it.
         """
         dataset = data_loader.dataset
-        images = embed_images(model, data_loader)
+        draws = candidate_lists(dataset, self.run_cfg.get("candidates"))
         products = np.arange(len(dataset.product_ids))
+        sides = dataset.row_product, products
+        images = embed_images(model, data_loader)
         results = {}
-        for mode in TEXT_MODES:  # the report shows the last of them
-            texts = embed_texts(model, [fashion_text(dataset.product_fields(i), mode) for i in products])
-            results[mode] = {
-                "full": full_test(images, texts, dataset.row_product, products),
-                "sub": sub_test(
-                    images,
-                    texts,
-                    dataset.row_product,
-                    products,
-                    dataset.subcategory[dataset.row_product],
-                    dataset.subcategory,
-                ),
-            }
+        for mode in TEXT_MODES:  # the report shows the last of them, and it is re-ranked
+            texts = [fashion_text(dataset.product_fields(i), mode) for i in products]
+            embeds = images, embed_texts(model, texts)
+            ranks = full_ranks(*embeds, *sides)
+            results[mode] = {"full": recalls(*ranks), "sub": sub_test_of(*embeds, draws)}
+        if self.k_test:
+            ranks = rerank(model, data_loader, texts, embeds, sides, ranks, self.k_test)
+            results[mode]["reranked"] = {**recalls(*ranks), "k_test": self.k_test}
         # A text is right for one product in M; so is, for a text, the product of the image ranked first.
         results["chance"] = 100.0 / len(products)
-        results["agg_metrics"] = results[TEXT_MODES[-1]]["full"]["mean"]
-        self.evaluated = dataset, images, texts
+        results["agg_metrics"] = results[mode]["full"]["mean"]
+        self.evaluated = dataset, *embeds
         return results
 
     def after_evaluation(self, val_result, split_name, epoch, **kwargs) -> dict:
@@ -94,3 +113,16 @@ class FashionRetrievalTask(BaseTask):
     def format(self, results: dict) -> str:
         """Results and report as tables for people."""
         return "\n\n".join(filter(None, (retrieval_table(results), grounding_table(results))))
+
+
+@registry.register_task("fashion_retrieval")
+class FashionRetrievalTask(RetrievalEvaluation):
+    """Fine-tuning by ITC (METHOD 4, retrieval) from a checkpoint, and evaluation by retrieval."""
+
+    def build_model(self, cfg):
+        """From the checkpoint in `model.pretrained`; see starting_point.py, also for the errors."""
+        return build_from_checkpoint(cfg, super().build_model)
+
+    def train_step(self, model, samples: dict) -> dict[str, torch.Tensor]:
+        """ITC of one batch, also of the pre-training model, which has other objectives too."""
+        return model({**samples, "objectives": ["itc"]})

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.metrics.retrieval import NO_CANDIDATE, draw_candidates, full_test, list_ranks, sub_test
+from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, draw_candidates, draw_lists
+from fashionfae_lavis.metrics.retrieval import (
+    full_ranks,
+    full_test,
+    list_ranks,
+    recalls,
+    reranked,
+    sub_test,
+    sub_test_of,
+    top_candidates,
+)
 
 KEYS = [f"{direction}_r{top}" for direction in ("i2t", "t2i") for top in (1, 5, 10)] + ["mean"]
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "golden_metrics.npz")
@@ -48,9 +58,35 @@ def test_full_test_equals_the_slow_reference(seed):
     assert result["mean"] == pytest.approx(np.mean([result[key] for key in KEYS[:-1]]))
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 60, 1000])
-def test_the_chunk_size_does_not_matter(chunk):
-    assert full_test(*toy(), chunk=chunk) == full_test(*toy())
+def slow_ranks(query, candidate, query_id, candidate_id):
+    """Rank of each query's best right candidate, one pair at a time; a wrong one with the same score is before it."""
+    ranks = []
+    for vector, product in zip(query, query_id, strict=True):
+        scores = [float(np.dot(vector, other)) for other in candidate]
+        right = [score for score, other in zip(scores, candidate_id, strict=True) if other == product]
+        wrong = [score for score, other in zip(scores, candidate_id, strict=True) if other != product]
+        ranks.append(1 + sum(score >= max(right) for score in wrong) if right else np.iinfo(np.int64).max)
+    return np.array(ranks)
+
+
+def whole_numbers(images, texts, products, seed):
+    """Embeddings of small whole numbers, whose scores are exact and often equal; some products have no image or text,
+    most have several of both."""
+    rng = np.random.default_rng(seed)
+    embeds = [rng.integers(-2, 3, size=(length, 4)).astype(np.float32) for length in (images, texts)]
+    return *embeds, rng.integers(products, size=images), rng.integers(products, size=texts)
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "products"), [(1, 1, 1), (1, 9, 3), (13, 1, 2), (37, 23, 9), (64, 64, 30), (65, 63, 200)]
+)
+@pytest.mark.parametrize("tile", [1, 8, 32, 1000])
+def test_ranks_equal_the_slow_reference_at_odd_sizes_with_ties(images, texts, products, tile):
+    for seed in range(3):
+        image, text, image_id, text_id = whole_numbers(images, texts, products, seed)
+        i2t, t2i = full_ranks(image, text, image_id, text_id, tile)
+        np.testing.assert_array_equal(i2t, slow_ranks(image, text, image_id, text_id))
+        np.testing.assert_array_equal(t2i, slow_ranks(text, image, text_id, image_id))
 
 
 def test_arrays_and_tensors_give_the_same():
@@ -70,6 +106,15 @@ def test_equal_scores_count_against_us():
     same, product = np.ones((100, 16), np.float32), np.arange(100)
     assert full_test(same, same, product, product)["mean"] == 0
     assert sub_test(same, same, product, product, product * 0, product * 0, negatives=50)["mean"] == 0
+
+
+@pytest.mark.parametrize("length", [1023, 1025])
+def test_rounding_does_not_part_equal_scores(length):
+    """Products of equal vectors can differ in the last digit, by where in a matrix they stand."""
+    vector = np.random.default_rng(0).normal(size=768).astype(np.float32)
+    same = np.tile(vector / np.linalg.norm(vector), (length, 1))
+    i2t, t2i = full_ranks(same, same, np.arange(length), np.arange(length), tile=100)
+    assert (i2t == length).all() and (t2i == length).all()
 
 
 def test_a_query_without_a_candidate_is_a_miss():
@@ -140,6 +185,46 @@ def test_list_ranks_equal_a_loop():
         assert rank == 1 + sum(score >= positive for score in negatives)
 
 
+def slow_sub_test(image, text, draws):
+    """Every list of every draw sorted by itself, a positive after the negatives that score the same."""
+    results = []
+    for draw in draws:
+        ranks = []
+        for query, candidate, lists in ((image, text, draw.i2t), (text, image, draw.t2i)):
+            ranks.append([])
+            for row, listed in zip(lists.query, lists.candidate, strict=True):
+                scored = [(-float(query[row] @ candidate[i]), i == listed[0]) for i in listed if i != NO_CANDIDATE]
+                ranks[-1].append(1 + [positive for _, positive in sorted(scored)].index(True))
+        results.append([100 * np.mean(np.array(r) <= top) for r in ranks for top in (1, 5, 10)])
+    results = np.array([[*result, np.mean(result)] for result in results])
+    return results.mean(0), results.std(0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sub_test_equals_the_slow_reference(seed):
+    """With ties, several images and texts of a product, and products that are alone in their subcategory."""
+    image, text, image_id, text_id = whole_numbers(83, 47, 21, seed)
+    image_group, text_group = (np.where(ids < 18, ids % 2, ids) for ids in (image_id, text_id))
+    draws = draw_lists(image_id, text_id, image_group, text_group, queries=30, negatives=12, draws=4, seed=seed)
+    result = sub_test_of(image, text, draws)
+    mean, deviation = slow_sub_test(image, text, draws)
+    np.testing.assert_allclose([result[key] for key in KEYS], mean)
+    np.testing.assert_allclose([result[f"{key}_std"] for key in KEYS], deviation, atol=1e-9)
+    lists = [lists for draw in draws for lists in draw]
+    assert result["queries"] == sum(len(part.query) for part in lists)
+    assert result["short_queries"] == sum(NO_CANDIDATE in row for part in lists for row in part.candidate) > 0
+    assert result == sub_test(
+        image, text, image_id, text_id, image_group, text_group, queries=30, negatives=12, draws=4, seed=seed
+    )
+
+
+def test_a_product_alone_in_its_subcategory_has_no_negatives():
+    embeds, product = np.eye(3, dtype=np.float32), np.arange(3)
+    (draw,) = draw_lists(product, product, product, product, queries=3, negatives=2, draws=1)
+    assert (draw.i2t.candidate[:, 1:] == NO_CANDIDATE).all() and draw.i2t.short == 3
+    assert sub_test_of(-embeds, embeds, [draw])["mean"] == 100  # however low it scores
+
+
 def test_the_sub_test_is_seeded():
     arguments = golden("a")
     assert sub_test(*arguments, seed=3) == sub_test(*arguments, seed=3)
@@ -164,3 +249,30 @@ def test_sub_test_agrees_with_the_authors(name):
 
 def test_sub_test_counts_the_short_queries_of_set_c():
     assert sub_test(*golden("c"))["short_queries"] == 5 * (300 + 120)
+
+
+@pytest.mark.parametrize(("k", "chunk"), [(1, 7), (5, 60), (20, 1000), (99, 3)])
+def test_top_candidates_are_those_of_a_full_sort(k, chunk):
+    image, text, _, _ = toy()
+    expected = np.argsort(-(image @ text.T), axis=1)[:, :k]
+    np.testing.assert_array_equal(top_candidates(image, text, k, chunk), expected)
+
+
+def test_reranking_moves_within_the_first_candidates_only():
+    ranks = np.array([3, 1, 7, 2])
+    right = np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 1]], dtype=bool)
+    scores = np.array([[0.1, 0.2, 0.9], [0.5, 0.5, 0.8], [0.3, 0.2, 0.1], [0.7, 0.1, 0.6]])
+    # Up to the top; down, with a tie before it; not among the three; the better of two right ones counts.
+    assert reranked(ranks, right, scores).tolist() == [1, 3, 7, 2]
+
+
+def test_reranking_by_the_similarity_itself_changes_nothing():
+    image, text, image_id, text_id = toy()
+    i2t, t2i = full_ranks(image, text, image_id, text_id)
+    scores = image @ text.T
+    for k in (1, 4, 20):
+        best = top_candidates(image, text, k)
+        right = text_id[best] == image_id[:, None]
+        after = reranked(i2t, right, np.take_along_axis(scores, best, 1))
+        np.testing.assert_array_equal(after, i2t)
+    assert recalls(i2t, t2i) == full_test(image, text, image_id, text_id)

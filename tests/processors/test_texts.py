@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from lavis.common.registry import registry
 from omegaconf import OmegaConf
@@ -21,6 +22,20 @@ def test_mode_from_the_configuration():
     assert processor(FIELDS) == "the image description is wool coat long sleeved"
 
 
+def test_prompts_are_shuffled_on_request_by_the_seeded_generator():
+    fields = {**FIELDS, "category": "COATS", "gender": "Men", "composition": "wool"}
+    processor = FashionTextProcessor.from_config({"shuffle": True})
+
+    def orders(seed):
+        np.random.seed(seed)
+        return [processor(fields) for _ in range(20)]
+
+    assert orders(0) == orders(0) and len(set(orders(0))) > 5
+    fixed = FashionTextProcessor()(fields)
+    assert all(sorted(text.split()) == sorted(fixed.split()) for text in orders(0))
+    assert all(text.split(" [SEP] ")[0] == fixed.split(" [SEP] ")[0] for text in orders(0))
+
+
 @pytest.mark.parametrize("mode", ["description", "description+attributes"])
 def test_plain_text_is_a_description(mode):
     assert FashionTextProcessor(mode)("Red, V-neck dress!") == "the image description is red v neck dress"
@@ -29,3 +44,5 @@ def test_plain_text_is_a_description(mode):
 def test_unknown_mode_is_an_error_at_once():
     with pytest.raises(UserError, match="unknown text mode 'title'"):
         FashionTextProcessor("title")
+    with pytest.raises(UserError, match="unknown text mode 'title'"):
+        FashionTextProcessor.from_config(OmegaConf.create({"mode": "title"}))

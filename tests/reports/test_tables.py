@@ -13,16 +13,22 @@ def test_columns_line_up():
 
 
 def test_recalls_stand_beside_chance_and_short_queries_are_counted():
-    results = {"description": {"full": PROTOCOL, "sub": {**PROTOCOL, "short_queries": 3}}, "chance": 0.5}
+    sub = {**PROTOCOL, **{f"{key}_std": 0.25 for key in PROTOCOL}, "queries": 10_000, "short_queries": 3}
+    results = {
+        "description": {"full": PROTOCOL, "sub": sub},
+        "description+attributes": {"full": PROTOCOL, "reranked": {**PROTOCOL, "mean": 6.0, "k_test": 16}, "sub": sub},
+        "chance": 0.5,
+    }
     lines = retrieval_table(results).splitlines()
-    assert lines[2].split() == ["description,", "full", "test", "1.00", "5.00", "10.00"] + [
-        "1.00",
-        "5.00",
-        "10.00",
-        "5.33",
-    ]
-    assert lines[4].split()[3:6] == ["0.50", "2.50", "5.00"]
-    assert lines[5].startswith("3 queries")
+    recalls = ["1.00", "5.00", "10.00"] * 2
+    assert lines[2].split() == ["description,", "full", "test", *recalls, "5.33"]
+    assert lines[3].split() == ["description,", "sub-test", "of", "101", *recalls, "5.33"]
+    assert lines[4].split() == ["standard", "deviation", "of", "the", "draws", *["0.25"] * 7]
+    assert lines[6].split() == [*["description+attributes,", "top", "16", "re-ranked", "by", "ITM"], *recalls, "6.00"]
+    assert lines[9].split() == ["chance,", "full", "test", *["0.50", "2.50", "5.00"] * 2, "2.67"]
+    assert lines[10] == "3 of 10000 queries of the sub-test had fewer than 100 negatives."
+    sub["short_queries"] = 0
+    assert len(retrieval_table(results).splitlines()) == 10
 
 
 def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():

@@ -1,0 +1,37 @@
+"""What is fine-tuned or evaluated is a checkpoint, or the configuration says that it is not."""
+
+from omegaconf import open_dict
+
+from fashionfae_lavis.errors import UserError
+
+
+def build_from_checkpoint(cfg, build):
+    """The model that `build(cfg)` makes, from the checkpoint in `model.pretrained` (or, as LAVIS has it, `finetuned`).
+
+    `run.from_scratch: True` starts where pre-training starts instead, for comparison: from the BERT and ViT that
+    `model.bert` and `model.vit` name, where the configuration has them (base), else from random weights (mini).
+
+    Raises:
+        UserError: no checkpoint is named, or it cannot be read or does not fit.
+    """
+    model = cfg.model_cfg
+    if cfg.run_cfg.get("from_scratch", False):
+        with open_dict(model):
+            model.update(pretrained=None, load_pretrained=bool(model.get("bert")), load_finetuned=False)
+        return build(cfg)
+    key = "finetuned" if model.get("load_finetuned", False) else "pretrained"
+    named = model.get(f"load_{key}", True) and model.get(key)
+    if not named:
+        raise UserError(
+            "This task starts from a pre-trained checkpoint: set model.pretrained to one and model.load_pretrained to "
+            "True, or run.from_scratch to True to do without."
+        )
+    try:
+        return build(cfg)
+    except UserError as error:
+        if str(named) not in str(error):
+            raise
+        raise UserError(
+            f"model.{key}: {str(error).rstrip('.')}; set it to a checkpoint of this model_type, or run.from_scratch to "
+            "True to do without."
+        ) from error
