@@ -89,3 +89,23 @@ def recognition_table(results: dict) -> str:
         listed = ", ".join(f"{name} ({images})" for name, images in results["unseen"].items())
         table += f"\nErrors by necessity, as the training split lacks their classes: images of {listed}."
     return table
+
+
+def attribute_table(results: dict) -> str:
+    """Table of the attribute probe in percent, one row for each attribute, with half widths of 95 % intervals."""
+    keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
+    header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
+    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "pairs asked"]
+    rows = []
+    for name, row in results["attributes"].items():
+        itc, *others = (_with_half_width(row.get(key)) for key in keys)
+        top = f"{row['itc']['top5']:.1f}" if "top5" in row["itc"] else "-"
+        cells = [str(row["values"]), str(row["products"]), f"{row['chance']:.1f}", f"{row['majority']:.1f}", itc, top]
+        title = name if row["seen"] else f"{name} (not to be seen)"
+        rows.append([title, *cells, *others, str(row["pairs"]["n"]) if "pairs" in row else "-"])
+    notes = [f"Left out: {name}, as {reason}." for name, reason in results["left_out"].items()]
+    return "\n".join([text_table(header, rows), *notes])
+
+
+def _with_half_width(figures: dict | None) -> str:
+    return f"{figures['accuracy']:.1f} ± {figures['half_width']:.1f}" if figures else "-"

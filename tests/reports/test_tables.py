@@ -1,4 +1,5 @@
 from fashionfae_lavis.reports.tables import (
+    attribute_table,
     composition_table,
     grounding_table,
     recognition_table,
@@ -78,3 +79,22 @@ def test_text_guided_retrieval_has_a_row_for_each_query_and_gallery():
         ["chance,", "all", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
         ["chance,", "queried", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
     ]
+
+
+def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
+    def told(accuracy, **more):
+        return {"accuracy": accuracy, "half_width": 1.25, "n": 40, **more}
+
+    row = {"seen": True, "values": 12, "products": 50, "chance": 8.33, "majority": 10.0, "itc": told(90.0, top5=99.0)}
+    season = {**row, "seen": False, "itc": told(9.0), "aetp": told(8.0), "aetp_prompt_only": told(7.0)}
+    results = {
+        "attributes": {"colour": {**row, "pairs": told(75.0)}, "season": season},
+        "left_out": {"gender": "it has one value only"},
+    }
+    lines = attribute_table(results).splitlines()
+    assert lines[2].split() == (
+        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "99.0", "-", "-", "75.0", "±", "1.2", "40"]
+    )
+    expected = "season (not to be seen) 12 50 8.3 10.0 9.0 ± 1.2 - 8.0 ± 1.2 7.0 ± 1.2 - -"
+    assert " ".join(lines[3].split()) == expected
+    assert lines[4] == "Left out: gender, as it has one value only."

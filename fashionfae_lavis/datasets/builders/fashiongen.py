@@ -81,8 +81,11 @@ class FashionGenMiniBuilder(FashionGenBuilder):
 
     def build(self) -> dict:
         from fashionfae_lavis.datasets.fashiongen_mini import ATTRIBUTE_WORDS
+        from fashionfae_lavis.datasets.fashiongen_mini.visible import VisibleAttributes
 
         datasets = super().build()
-        for dataset in datasets.values():
+        for split, dataset in zip(("train", "validation"), datasets.values(), strict=True):
             dataset.attribute_words = ATTRIBUTE_WORDS
+            dataset.extra_attributes = VisibleAttributes(split, dataset.product_ids)
+            dataset.unseen_attributes = ("gender", "season")
         return datasets

@@ -18,6 +18,8 @@ class _FashionGenBase(BaseDataset):
     Raises UserError as `FashionGenFile` does.
     """
 
+    unseen_attributes = ("season",)  # which no picture shows
+
     def __init__(self, path: str | Path, vis_processor, text_processor):
         super().__init__(vis_processor, text_processor, vis_root=str(path))
         self.file = FashionGenFile(path)

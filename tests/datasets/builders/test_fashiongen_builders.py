@@ -110,6 +110,10 @@ def test_mini_is_prepared_then_read(fashiongen_folder, tmp_path, monkeypatch):
     splits = load_dataset("fashiongen_mini")
     assert prepared == [tmp_path / "fashiongen_mini"]
     assert splits["train"][0]["image"].shape == splits["val"][0]["image"].shape == (3, 112, 112)
+    for name, split in (("train", "train"), ("val", "validation")):
+        assert splits[name].extra_attributes.split == split
+        assert splits[name].extra_attributes.product_ids is splits[name].product_ids
+    assert splits["val"].unseen_attributes == ("gender", "season")
 
 
 def test_registered_with_lavis():
