@@ -47,14 +47,15 @@ def _with_own_config(load, models):
         model_class = _model_class(name)
         if not hasattr(model_class, "config_for"):
             return load(name, *args, **kwargs)
-        return _load_ours(models, model_class, name, *args, **kwargs)
+        return _load_ours(models, name, *args, **kwargs)
 
     return load_with_own_config
 
 
-def _load_ours(models, model_class, name, model_type, is_eval=False, device="cpu"):
+def _load_ours(models, name, model_type, is_eval=False, device="cpu"):
     model = models.load_model(name, model_type, is_eval=is_eval, device=device)
-    return model, *models.load_preprocess(model_class.config_for(model_type).preprocess)
+    # Its own class: `fashionfae` opens checkpoints of the whole family.
+    return model, *models.load_preprocess(type(model).config_for(model_type).preprocess)
 
 
 def _model_class(name):

@@ -167,7 +167,7 @@ def report(task, model, results: dict, folder: Path) -> None:
         print(f"\n{split}\n{task.format(result)}", flush=True)
     if results:
         (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    paths = [path for name in ("curves.png", "retrieval.png", "results.json") if (path := folder / name).exists()]
+    paths = [*sorted(folder.glob("*.png")), *folder.glob("results.json")]
     print("".join(f"\n{path.stem + ':':<10} {path}" for path in paths) + "\n", flush=True)
 
 

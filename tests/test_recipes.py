@@ -1,4 +1,4 @@
-"""The released recipe at the paper's size, as far as it shows without its data."""
+"""The released recipe at the paper's size, and evaluations of it, as far as they show without their data."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,7 @@ from tiny import tiny_model
 from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.objectives.sampling import StepSampler
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
+from fashionfae_lavis.tasks import AttributeProbeTask
 from fashionfae_lavis.train import load_config
 
 FOLDER = Path(__file__).parents[1] / "projects" / "fashionfae"
@@ -51,6 +52,14 @@ def test_sizes_and_ratios():
         {("itc",): 0.31, ("itm",): 0.23, ("mlm", "aetp"): 0.23, ("apir",): 0.23}
     )
     assert config.model.vit == "google/vit-base-patch16-224-in21k" and config.model.bert == "bert-base-uncased"
+
+
+@pytest.mark.parametrize(("folder", "products"), [("", 500), ("fashiongen", 2000)])
+def test_the_attribute_probe_s_recipes(folder, products):
+    cfg = load_config(argparse.Namespace(cfg_path=FOLDER / folder / "attribute_probe.yaml", options=None))
+    task = AttributeProbeTask.setup_task(cfg)
+    assert (task.products, task.seed) == (products, 42)
+    assert cfg.run_cfg.evaluate and cfg.run_cfg.task == "attribute_probe" and cfg.model_cfg.load_pretrained
 
 
 @pytest.mark.parametrize(

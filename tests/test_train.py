@@ -123,6 +123,18 @@ def test_main_job_and_evaluation_of_its_checkpoint(tmp_path, write_config):
 
 
 @pytest.mark.slow
+def test_the_attribute_probe(tmp_path, write_config):
+    write_config(run__task="attribute_probe", model__load_pretrained=False)
+    done = run(tmp_path, program="evaluate")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "output").iterdir()
+    assert str(folder / "attribute_probe.png") in done.stdout and "AETP, prompt only" in done.stdout
+    results = json.loads((folder / "results.json").read_text())["val"]["attributes"]
+    assert list(results) == ["category", "sub category", "gender", "season", "composition"]
+    assert results["category"]["products"] == results["category"]["aetp"]["n"] == 20
+
+
+@pytest.mark.slow
 def test_fine_tuning_of_a_checkpoint_and_from_scratch_with_one_option_more(tmp_path, write_config):
     torch.manual_seed(0)
     pretrained = FashionFAE.from_config(TINY.model)

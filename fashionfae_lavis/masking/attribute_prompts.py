@@ -44,6 +44,7 @@ __all__ = [
     "expand_season",
     "fashion_text",
     "mask_text",
+    "mask_value",
     "mask_words",
     "normalise",
     "pad_masked",
@@ -118,13 +119,36 @@ def mask_words(
     words = frozenset(words)
     ids, labels = [], []
     for name, value in {"title": field_words(fields, "title"), **attribute_words(fields)}.items():
-        flagged = [(word, word in words) for word in value]
-        prompt_ids, prompt_labels = _encode(_shown(prompt_template(name)) + flagged, tokenizer) if value else ([], [])
+        prompt_ids, prompt_labels = _hiding(name, value, words, tokenizer) if value else ([], [])
         ids += prompt_ids
         labels += prompt_labels if name == asked else [NO_LABEL] * len(prompt_ids)
-    sentence = [(word, word in words) for word in description_words(fields)]
-    description, _ = _encode(_shown(prompt_template("description")) + sentence, tokenizer)
+    description, _ = _hiding("description", description_words(fields), words, tokenizer)
     return _assemble((description, [NO_LABEL] * len(description)), (ids, labels), tokenizer, max_length)
+
+
+def mask_value(
+    fields: Mapping[str, str],
+    tokenizer: PreTrainedTokenizerBase,
+    words: Iterable[str],
+    asked: str,
+    pieces: int,
+    max_length: int,
+) -> MaskedText:
+    """The text of `mask_words`, which asks for any value of `asked` that has this many pieces.
+
+    `asked` need not be one of the ATTRIBUTES: the prompt `the image <asked> is`, with `pieces` [MASK]s, stands right
+    after the title's (so that it is the last to be cut), in place of the product's own. The labels say which places
+    are asked, not what belongs there: they hold [MASK] too.
+    """
+    words, mask = frozenset(words), [tokenizer.mask_token_id] * pieces
+    question, _ = _encode(_shown(prompt_template(asked)), tokenizer)
+    title, attributes = field_words(fields, "title"), attribute_words(fields)
+    before = _hiding("title", title, words, tokenizer)[0] if title else []
+    after = [i for name in attributes if name != asked for i in _hiding(name, attributes[name], words, tokenizer)[0]]
+    description, _ = _hiding("description", description_words(fields), words, tokenizer)
+    labels = [NO_LABEL] * len(before + question) + mask + [NO_LABEL] * len(after)
+    prompts = (before + question + mask + after, labels)
+    return _assemble((description, [NO_LABEL] * len(description)), prompts, tokenizer, max_length)
 
 
 def pad_masked(
@@ -155,6 +179,13 @@ def _prompts(
         places = set(hidden.get(name, ()))
         words += _shown(prompt_template(name)) + [(word, i in places) for i, word in enumerate(value)]
     return words
+
+
+def _hiding(
+    name: str, value: list[str], words: frozenset[str], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[int], list[int]]:
+    """Piece ids and labels of the prompt of a field, those of these words hidden."""
+    return _encode(_shown(prompt_template(name)) + [(word, word in words) for word in value], tokenizer)
 
 
 def _encode(words: FlaggedWords, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

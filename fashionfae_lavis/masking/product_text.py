@@ -1,7 +1,7 @@
 """A product's fields as one text: description and attribute prompts (FashionFAE, arXiv 2412.19997)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -9,7 +9,13 @@ from fashionfae_lavis.errors import UserError
 
 FIELDS = ("title", "description", "category", "sub category", "gender", "season", "composition")
 ATTRIBUTES = FIELDS[2:]
-TEXT_MODES = ("description", "description+attributes")
+TEXT_MODES = ("description", "description+attributes")  # of pre-training and retrieval
+# The prompts that follow the description in each mode. That of recognition says nothing of what is asked.
+PROMPTS = {
+    TEXT_MODES[0]: (),
+    TEXT_MODES[1]: ATTRIBUTES,
+    "recognition": ("title", "gender", "season", "composition"),
+}
 SEPARATOR = " [SEP] "
 
 # Sentence marks part words, except inside a number; the release deletes them and glues two words together.
@@ -42,9 +48,9 @@ def description_words(fields: Mapping[str, str]) -> list[str]:
     return field_words(fields, "title") + field_words(fields, "description")
 
 
-def attribute_words(fields: Mapping[str, str]) -> dict[str, list[str]]:
-    """The words of each of the ATTRIBUTES that the product has, in their order."""
-    values = {name: field_words(fields, name) for name in ATTRIBUTES}
+def attribute_words(fields: Mapping[str, str], names: Iterable[str] = ATTRIBUTES) -> dict[str, list[str]]:
+    """The words of each of these fields that the product has, in their order."""
+    values = {name: field_words(fields, name) for name in names}
     return {name: words for name, words in values.items() if words}
 
 
@@ -59,17 +65,20 @@ def shuffled(names: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def fashion_text(fields: Mapping[str, str], mode: str, rng: np.random.Generator | None = None) -> str:
-    """One product's text in one of TEXT_MODES; empty and missing fields are left out.
+    """One product's text in one of the modes of PROMPTS; empty and missing fields are left out.
 
     `description`: `the image description is <title> <description>`.
     `description+attributes`: that, ` [SEP] ` and `the image <name> is <value>` for each of the ATTRIBUTES,
-    in their order or shuffled by `rng`. Raises UserError for another mode.
+    in their order or shuffled by `rng`.
+    `recognition`: the same without category and sub category, but with the title (METHOD 4).
+
+    Raises UserError for another mode.
     """
-    if mode not in TEXT_MODES:
-        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(TEXT_MODES)}")
+    if mode not in PROMPTS:
+        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(PROMPTS)}")
     text = " ".join(prompt_template("description") + description_words(fields))
-    values = attribute_words(fields)
-    if mode == "description" or not values:
+    values = attribute_words(fields, PROMPTS[mode])
+    if not values:
         return text
     order = list(values) if rng is None else shuffled(list(values), rng)
     return text + SEPARATOR + " ".join(" ".join(prompt_template(name) + values[name]) for name in order)

@@ -15,7 +15,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
 TOP = (1, 5, 10)
-# Of unit vectors: above the rounding of their product in float32, about 1e-7.
+# Of unit vectors: above the rounding of their product in float32 (4e-7 was the most seen, at 32 to 2,048 dimensions).
 ROUNDING = 1e-6
 
 

@@ -11,7 +11,7 @@ from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text, norm
 
 @registry.register_processor("fashionfae_text")
 class FashionTextProcessor(BaseProcessor):
-    """`mode` is one of TEXT_MODES; the attribute prompts stand in a fixed order, or with `shuffle` in random order,
+    """`mode` is one of those of `fashion_text`; the prompts stand in a fixed order, or with `shuffle` in random order,
     drawn from numpy's global generator.
 
     A plain string is taken for a description. Raises UserError for another mode.

@@ -70,3 +70,42 @@ def grounding_table(report: dict) -> str:
         header = ["APIR: masked codes right, %", "own text", "other text", "most frequent code"]
         parts.append(text_table(header, [["all", *cells]]))
     return "\n\n".join(parts)
+
+
+def recognition_table(results: dict) -> str:
+    """Tables of the figures of each class and of all of them, in percent, and what the training split lacks."""
+    rows = [
+        [name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1")), str(row["support"])]
+        for name, row in results["per_class"].items()
+    ]
+    per_class = text_table(["class", "precision", "recall", "F1", "images"], rows)
+    title = f"{results['classes']} classes, {results['images']} images"
+    rows = [
+        [name, f"{row['accuracy']:.2f}", f"{row['macro_f1']:.2f}"]
+        for name, row in (("model", results), ("always the most frequent class", results["chance"]))
+    ]
+    table = f"{per_class}\n\n{text_table([title, 'accuracy', 'macro-F1'], rows)}"
+    if results["unseen"]:
+        listed = ", ".join(f"{name} ({images})" for name, images in results["unseen"].items())
+        table += f"\nErrors by necessity, as the training split lacks their classes: images of {listed}."
+    return table
+
+
+def attribute_table(results: dict) -> str:
+    """Table of the attribute probe in percent, one row for each attribute, with half widths of 95 % intervals."""
+    keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
+    header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
+    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "pairs asked"]
+    rows = []
+    for name, row in results["attributes"].items():
+        itc, *others = (_with_half_width(row.get(key)) for key in keys)
+        top = f"{row['itc']['top5']:.1f}" if "top5" in row["itc"] else "-"
+        cells = [str(row["values"]), str(row["products"]), f"{row['chance']:.1f}", f"{row['majority']:.1f}", itc, top]
+        title = name if row["seen"] else f"{name} (not to be seen)"
+        rows.append([title, *cells, *others, str(row["pairs"]["n"]) if "pairs" in row else "-"])
+    notes = [f"Left out: {name}, as {reason}." for name, reason in results["left_out"].items()]
+    return "\n".join([text_table(header, rows), *notes])
+
+
+def _with_half_width(figures: dict | None) -> str:
+    return f"{figures['accuracy']:.1f} ± {figures['half_width']:.1f}" if figures else "-"

@@ -14,13 +14,18 @@ from fashionfae_lavis.objectives.text_prediction import predict_words
 BATCH = 64
 
 
+def spread_products(dataset, limit: int) -> np.ndarray:
+    """Indices of up to `limit` products, evenly spread over the split."""
+    return np.linspace(0, len(dataset.product_ids) - 1, min(limit, len(dataset.product_ids))).astype(int)
+
+
 def product_batches(dataset, limit: int = 512):
     """First image and fields of up to `limit` products spread over the split, in batches of at least two.
 
     Yields:
         images (B, 3, S, S) and a list of B fields dicts.
     """
-    products = np.linspace(0, len(dataset.product_ids) - 1, min(limit, len(dataset.product_ids))).astype(int)
+    products = spread_products(dataset, limit)
     first_row = {product: row for row, product in reversed(list(enumerate(dataset.row_product)))}
     for chunk in np.array_split(products, max(1, round(len(products) / BATCH))):
         images = torch.stack([dataset[int(first_row[product])]["image"] for product in chunk])
@@ -66,11 +71,16 @@ def _question(fields: dict, name: str, named: dict, model):
     Where the data set lists the attribute's words (fabrics, kinds of garment), all of these are hidden, so that what
     the text says beside cannot be matched; else the words of the product's own value.
     """
-    if name in named:
-        return mask_words(fields, model.tokenizer, named[name], "title", model.max_length)
     value = set(attribute_words(fields).get(name, ()))
-    listed = [words for words in named.values() if value & set(words)]
-    return mask_words(fields, model.tokenizer, set().union(*listed) or value, name, model.max_length)
+    words = telling_words(name, value, named)
+    return mask_words(fields, model.tokenizer, words, "title" if name in named else name, model.max_length)
+
+
+def telling_words(name: str, value: set[str], named: dict) -> set[str]:
+    """The words that tell this attribute: those `named` lists for it or for the words of its value, else the latter."""
+    if name in named:
+        return set(named[name])
+    return set().union(*(words for words in named.values() if value & set(words))) or value
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
 from fashionfae_lavis.models.fashionfae import FashionFAE
+from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 from fashionfae_lavis.tasks.candidates_file import candidate_lists
@@ -21,20 +22,12 @@ from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 def embed_images(model, data_loader) -> np.ndarray:
     """Unit-length global embeddings (N, D) of a data loader's images, in its order; the processes share the work."""
-
-    def embed(samples: dict) -> torch.Tensor:
-        return model.extract_features({"image": samples["image"]}, mode="image").image_embeds_proj[:, 0]
-
-    return embed_batches(data_loader, embed)
+    return embed_batches(data_loader, lambda samples: global_embeddings(model, image=samples["image"]))
 
 
 def embed_texts(model, texts: list[str]) -> np.ndarray:
     """Unit-length global embeddings (M, D) of texts; the processes share the work."""
-
-    def embed(batch: list[str]) -> torch.Tensor:
-        return model.extract_features({"text_input": batch}, mode="text").text_embeds_proj[:, 0]
-
-    return embed_text_list(texts, embed)
+    return embed_text_list(texts, lambda batch: global_embeddings(model, text_input=batch))
 
 
 class RetrievalEvaluation(BaseTask):

@@ -7,6 +7,7 @@ from fashionfae_lavis.masking.attribute_prompts import (
     NO_LABEL,
     fashion_text,
     mask_text,
+    mask_value,
     mask_words,
     pad_masked,
     tokenize_texts,
@@ -214,3 +215,40 @@ def test_pad_masked(tokenizer, fields):
     assert (ids[1, short] == tokenizer.pad_token_id).all() and (labels[1, short] == NO_LABEL).all()
     assert not is_prompt[1, short].any()
     assert ids[0].tolist() == texts[0].input_ids and labels[0].tolist() == texts[0].labels
+
+
+def places_of(masked, tokenizer):
+    """Where the value is asked: the places with a label, all of which hold [MASK]."""
+    places = [i for i, label in enumerate(masked.labels) if label != NO_LABEL]
+    assert all(masked.input_ids[i] == masked.labels[i] == tokenizer.mask_token_id for i in places)
+    return places
+
+
+@pytest.mark.parametrize(("asked", "pieces"), [("composition", 3), ("season", 1), ("neckline", 2)])
+def test_a_question_for_values_of_some_length(tokenizer, fields, asked, pieces):
+    masked = mask_value(fields, tokenizer, {"wool", "red"}, asked, pieces, LONG)
+    shown = tokenizer.decode(masked.input_ids)
+    places = places_of(masked, tokenizer)
+    assert len(places) == pieces and places == list(range(places[0], places[0] + pieces))
+    assert shown.count(f"the image {asked} is") == 1
+    before = tokenizer.decode(masked.input_ids[: places[0]])
+    assert before.endswith(f"the image {asked} is") and "category" not in before
+    assert not {"wool", "red"} & set(shown.split())
+    assert {"category", "gender"} <= prompts_of(shown).keys()
+    assert "100 wool" not in shown and ("spring" in shown or "fall" in shown) == (asked != "season")
+
+
+def test_a_question_with_nothing_but_its_prompt(tokenizer):
+    masked = mask_value({}, tokenizer, (), "season", 3, LONG)
+    assert tokenizer.decode(masked.input_ids) == (
+        "[CLS] the image description is [SEP] the image season is [MASK] [MASK] [MASK] [SEP]"
+    )
+
+
+def test_a_long_text_loses_other_things_than_the_question(tokenizer, fields):
+    fields["description"] = "soft dark dress " * 60
+    full = mask_value(fields, tokenizer, (), "season", 3, LONG * 2)
+    cut = mask_value(fields, tokenizer, (), "season", 3, 40)
+    assert len(cut.input_ids) == 40 < len(full.input_ids)
+    assert len(places_of(cut, tokenizer)) == 3
+    assert len(places_of(mask_value(fields, tokenizer, (), "season", 30, 40), tokenizer)) < 30

@@ -51,6 +51,15 @@ def test_text_of_both_modes(fields):
     )
 
 
+def test_text_of_recognition_has_the_title_but_not_what_is_asked(fields):
+    assert fashion_text(fields, "recognition") == (
+        f"{fashion_text(fields, 'description')} [SEP] the image title is long wool dress"
+        " the image gender is women the image season is fall winter 2016 the image composition is 100 wool"
+    )
+    renamed = {**fields, "category": "zebras", "sub category": "quaggas"}
+    assert fashion_text(renamed, "recognition") == fashion_text(fields, "recognition")
+
+
 def test_empty_and_missing_fields_are_left_out():
     assert fashion_text({}, "description+attributes") == "the image description is"
     fields = {"title": "Dress", "gender": "", "season": None, "category": "!?", "composition": "Wool"}
@@ -72,5 +81,5 @@ def test_order_is_shuffled_by_the_generator_only(fields):
 
 
 def test_unknown_mode_names_the_known_ones(fields):
-    with pytest.raises(UserError, match="'caption': use one of description, description\\+attributes"):
+    with pytest.raises(UserError, match="'caption': use one of description, description\\+attributes, recognition"):
         fashion_text(fields, "caption")

@@ -57,3 +57,63 @@ def test_it_starts_from_pre_training_but_from_no_other_size(tmp_path):
     save_safetensors(tiny_model(image_encoder__depth=1).state_dict(), {"model": {"arch": "fashionfae"}}, path)
     with pytest.raises(UserError, match="is of another architecture"):
         tiny_of(FashionRecognition, load_pretrained=True, pretrained=path)
+
+
+def test_without_text_only_the_image_counts():
+    model, batch = tiny_of(FashionRecognition, num_classes=5, use_text=False).eval(), samples()
+    seen = []
+    model.fusion_encoder.embeddings.word_embeddings.register_forward_hook(lambda _, ids, __: seen.append(ids[0]))
+    logits = model.predict({"image": batch["image"]})["predictions"]
+    tokenizer = model.tokenizer
+    assert seen[0].tolist() == [[tokenizer.cls_token_id, tokenizer.sep_token_id]] * 4
+    assert torch.equal(model.predict(batch)["predictions"], logits)
+    assert not torch.allclose(logits[0], logits[1], atol=1e-4)
+    # the same weights and head read the text where they are told to
+    reads = tiny_of(FashionRecognition, num_classes=5).eval()
+    assert not torch.allclose(reads.predict(batch)["predictions"], logits, atol=1e-4)
+    assert torch.allclose(reads.predict({**batch, "text_input": [""] * 4})["predictions"], logits)
+
+
+NAMES = ["COATS", "DRESSES", "JEANS", "SHIRTS", "SKIRTS"]
+
+
+def saved(tmp_path, **config):
+    model, path = tiny_of(FashionRecognition, num_classes=5), str(tmp_path / "recognition.safetensors")
+    save_safetensors(model.state_dict(), {"model": {"arch": "fashionfae_recognition", **config}}, path)
+    return path
+
+
+def test_a_checkpoint_of_the_same_classes_is_loaded_whole(tmp_path):
+    path = saved(tmp_path, classes=NAMES)
+    for key in ("pretrained", "finetuned"):
+        changes = {"load_pretrained": True, "load_finetuned": key == "finetuned", key: path}
+        model = tiny_of(FashionRecognition, num_classes=5, classes=NAMES, **changes)
+        assert torch.equal(model.classifier[1].weight, tiny_of(FashionRecognition, num_classes=5).classifier[1].weight)
+        assert model.classes == NAMES
+
+
+@pytest.mark.parametrize("key", ["pretrained", "finetuned"])
+def test_a_checkpoint_of_other_classes_is_refused(tmp_path, key):
+    path = saved(tmp_path, classes=NAMES)
+    changes = {"load_pretrained": True, "load_finetuned": key == "finetuned", key: path}
+    others = ["COATS", "GLOVES", "HATS", "SHIRTS", "SKIRTS"]  # as many, so that the weights would fit
+    with pytest.raises(UserError) as caught:
+        tiny_of(FashionRecognition, num_classes=5, classes=others, **changes)
+    assert str(caught.value) == (
+        f"`model.{key}` tells 5 classes apart, the data set has 5, and 4 are not in both (DRESSES, GLOVES, HATS, ...): "
+        "use its own data set and `label`, or start from a pre-trained checkpoint."
+    )
+    with pytest.raises(UserError, match="5 classes apart, the data set has 4, and 1 are not in both .SKIRTS.:"):
+        tiny_of(FashionRecognition, num_classes=4, classes=NAMES[:4], **changes)
+
+
+def test_a_checkpoint_without_names_is_taken_at_its_word(tmp_path, caplog):
+    tiny_of(FashionRecognition, num_classes=5, classes=NAMES, load_pretrained=True, pretrained=saved(tmp_path))
+    assert "does not name its classes" in caplog.text
+
+
+def test_a_checkpoint_that_reads_other_input_is_refused(tmp_path):
+    path = saved(tmp_path, classes=NAMES, use_text=False)
+    with pytest.raises(UserError, match="`model.pretrained` was trained with model.use_text=False: set model.use_text"):
+        tiny_of(FashionRecognition, num_classes=5, classes=NAMES, load_pretrained=True, pretrained=path)
+    assert tiny_of(FashionRecognition, num_classes=5, use_text=False, load_pretrained=True, pretrained=path)

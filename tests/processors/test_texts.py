@@ -20,6 +20,9 @@ def test_mode_from_the_configuration():
         OmegaConf.create({"name": "fashionfae_text", "mode": "description"})
     )
     assert processor(FIELDS) == "the image description is wool coat long sleeved"
+    assert FashionTextProcessor("recognition")({**FIELDS, "category": "COATS"}).endswith(
+        "[SEP] the image title is wool coat the image season is spring summer 2017"
+    )
 
 
 def test_prompts_are_shuffled_on_request_by_the_seeded_generator():
@@ -36,7 +39,7 @@ def test_prompts_are_shuffled_on_request_by_the_seeded_generator():
     assert all(text.split(" [SEP] ")[0] == fixed.split(" [SEP] ")[0] for text in orders(0))
 
 
-@pytest.mark.parametrize("mode", ["description", "description+attributes"])
+@pytest.mark.parametrize("mode", ["description", "description+attributes", "recognition"])
 def test_plain_text_is_a_description(mode):
     assert FashionTextProcessor(mode)("Red, V-neck dress!") == "the image description is red v neck dress"
 

@@ -1,4 +1,11 @@
-from fashionfae_lavis.reports.tables import composition_table, grounding_table, retrieval_table, text_table
+from fashionfae_lavis.reports.tables import (
+    attribute_table,
+    composition_table,
+    grounding_table,
+    recognition_table,
+    retrieval_table,
+    text_table,
+)
 
 PROTOCOL = {f"{way}_r{k}": float(k) for way in ("i2t", "t2i") for k in (1, 5, 10)} | {"mean": 5.33}
 
@@ -37,6 +44,28 @@ def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():
     assert grounding_table({}) == ""
 
 
+def test_figures_of_classes_stand_above_those_of_all_and_of_chance():
+    results = {
+        "per_class": {
+            "JEANS": {"precision": 50.0, "recall": 100.0, "f1": 66.666, "support": 12},
+            "POLOS": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 3},
+        },
+        "accuracy": 80.0,
+        "macro_f1": 33.333,
+        "chance": {"accuracy": 70.0, "macro_f1": 41.176},
+        "images": 15,
+        "classes": 1,
+        "unseen": {"POLOS": 3},
+    }
+    lines = [line.split() for line in recognition_table(results).splitlines()]
+    assert lines[2] == ["JEANS", "50.0", "100.0", "66.7", "12"]
+    assert lines[5] == ["1", "classes,", "15", "images", "accuracy", "macro-F1"]
+    assert lines[7] == ["model", "80.00", "33.33"]
+    assert lines[8][-2:] == ["70.00", "41.18"]
+    assert lines[9][-2:] == ["POLOS", "(3)."]
+    assert "Errors by necessity" not in recognition_table({**results, "unseen": {}})
+
+
 def test_text_guided_retrieval_has_a_row_for_each_query_and_gallery():
     def recalls(value):
         figures = {"r10": value, "r50": value + 1, "mean": value + 0.5}
@@ -50,3 +79,22 @@ def test_text_guided_retrieval_has_a_row_for_each_query_and_gallery():
         ["chance,", "all", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
         ["chance,", "queried", "images", "2.00", "3.00", "2.00", "3.00", "2.50"],
     ]
+
+
+def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
+    def told(accuracy, **more):
+        return {"accuracy": accuracy, "half_width": 1.25, "n": 40, **more}
+
+    row = {"seen": True, "values": 12, "products": 50, "chance": 8.33, "majority": 10.0, "itc": told(90.0, top5=99.0)}
+    season = {**row, "seen": False, "itc": told(9.0), "aetp": told(8.0), "aetp_prompt_only": told(7.0)}
+    results = {
+        "attributes": {"colour": {**row, "pairs": told(75.0)}, "season": season},
+        "left_out": {"gender": "it has one value only"},
+    }
+    lines = attribute_table(results).splitlines()
+    assert lines[2].split() == (
+        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "99.0", "-", "-", "75.0", "±", "1.2", "40"]
+    )
+    expected = "season (not to be seen) 12 50 8.3 10.0 9.0 ± 1.2 - 8.0 ± 1.2 7.0 ± 1.2 - -"
+    assert " ".join(lines[3].split()) == expected
+    assert lines[4] == "Left out: gender, as it has one value only."

@@ -7,9 +7,12 @@ from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.masking.product_text import PROMPTS
 
 TRAIN_FILE = "fashiongen_256_256_train.h5"
 VALIDATION_FILE = "fashiongen_256_256_validation.h5"
+LABELS = ("category", "sub category")  # FashionGen's files: 48 and 121 classes
 
 
 @registry.register_builder("fashiongen")
@@ -17,7 +20,9 @@ class FashionGenBuilder(BaseDatasetBuilder):
     """Splits `train` (a product per item) and `val` (an image per item) from the files in one folder.
 
     The folder is `build_info.images.storage`: a relative path is below the cache folder, null is
-    `<cache>/fashiongen`. Raises UserError for files that are missing or unusable.
+    `<cache>/fashiongen`. With `label`, one of LABELS, items have a "label" (recognition); its classes are the sorted
+    values of the training split. Raises UserError for files that are missing or unusable, an unknown label, and a text
+    that names it.
     """
 
     train_dataset_cls = FashionGenDataset
@@ -42,7 +47,24 @@ class FashionGenBuilder(BaseDatasetBuilder):
         validation = self.eval_dataset_cls(
             self.folder() / VALIDATION_FILE, self.vis_processors["eval"], self.text_processors["eval"]
         )
+        if self.config.get("label"):
+            self.check_label()
+            classnames = sorted(set(train.file.texts[self.config.label]))
+            for dataset in (train, validation):
+                dataset.set_labels(self.config.label, classnames)
         return {"train": train, "val": validation}
+
+    def check_label(self) -> None:
+        label = self.config.label
+        if label not in LABELS:
+            raise UserError(f"`label` of the data set is {label!r}, but must be {' or '.join(LABELS)}.")
+        for split, processor in self.text_processors.items():
+            mode = getattr(processor, "mode", None)
+            if label in PROMPTS.get(mode, ()):
+                raise UserError(
+                    f"`text_processor.{split}.mode` of the data set is {mode}, whose text names the {label} that is "
+                    "to be recognised: set it to recognition."
+                )
 
 
 @registry.register_builder("fashiongen_mini")
@@ -59,8 +81,11 @@ class FashionGenMiniBuilder(FashionGenBuilder):
 
     def build(self) -> dict:
         from fashionfae_lavis.datasets.fashiongen_mini import ATTRIBUTE_WORDS
+        from fashionfae_lavis.datasets.fashiongen_mini.visible import VisibleAttributes
 
         datasets = super().build()
-        for dataset in datasets.values():
+        for split, dataset in zip(("train", "validation"), datasets.values(), strict=True):
             dataset.attribute_words = ATTRIBUTE_WORDS
+            dataset.extra_attributes = VisibleAttributes(split, dataset.product_ids)
+            dataset.unseen_attributes = ("gender", "season")
         return datasets

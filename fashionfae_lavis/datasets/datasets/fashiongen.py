@@ -1,5 +1,6 @@
 """FashionGen as LAVIS data sets: products with a random view to train on, all images to evaluate on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,12 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 class _FashionGenBase(BaseDataset):
     """What both have: `product_ids` (P,), `subcategory` (P,) str, `row_product` (N,), `decode_fallbacks`.
 
+    After `set_labels` items have a "label".
+
     Raises UserError as `FashionGenFile` does.
     """
+
+    unseen_attributes = ("season",)  # which no picture shows
 
     def __init__(self, path: str | Path, vis_processor, text_processor):
         super().__init__(vis_processor, text_processor, vis_root=str(path))
@@ -21,6 +26,19 @@ class _FashionGenBase(BaseDataset):
         self.product_ids, self.row_product = self.file.product_ids, self.file.row_product
         self.subcategory = np.array(self.file.texts["sub category"])
         self.decode_fallbacks = self.file.decode_fallbacks
+        self.labels = None
+
+    def set_labels(self, field: str, classnames: Sequence[str]) -> None:
+        """Label each product with the place of its text `field` in `classnames`.
+
+        Sets `classnames`, which is LAVIS's name for it, `unseen` (sorted values of this split that are not among
+        them: their labels come after the others, so that no prediction can be right) and `labels` (P,) int64.
+        """
+        values = self.file.texts[field]
+        self.classnames = list(classnames)
+        self.unseen = sorted(set(values) - set(classnames))
+        number = {name: label for label, name in enumerate([*self.classnames, *self.unseen])}
+        self.labels = np.array([number[value] for value in values])
 
     def product_fields(self, product: int) -> dict[str, str]:
         """The texts of the product with this index (not its id), an empty string where it has none."""
@@ -32,6 +50,7 @@ class _FashionGenBase(BaseDataset):
 
     def item(self, product: int, row: int, index: int) -> dict:
         fields = self.product_fields(product)
+        label = {} if self.labels is None else {"label": int(self.labels[product])}
         return {
             "image": self.image(row),
             "text_input": self.text_processor(fields),
@@ -39,14 +58,15 @@ class _FashionGenBase(BaseDataset):
             "product_id": int(self.product_ids[product]),
             "image_id": int(row),
             "instance_id": str(index),
+            **label,
         }
 
     def collater(self, samples: list[dict]) -> dict:
-        """A batch: images (B, 3, S, S), `product_id` and `image_id` (B,) int64, all else lists of B."""
+        """A batch: images (B, 3, S, S), `product_id`, `image_id` and `label` (B,) int64, all else lists of B."""
         batch = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "image_2"}:
             batch[key] = torch.stack(batch[key])
-        for key in ("product_id", "image_id"):
+        for key in batch.keys() & {"product_id", "image_id", "label"}:
             batch[key] = torch.tensor(batch[key])
         return batch
 

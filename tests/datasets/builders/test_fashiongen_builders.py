@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lavis.common.registry import registry
 from lavis.datasets.builders import load_dataset
@@ -27,6 +28,53 @@ def test_options_of_the_configuration(fashiongen_folder):
     splits = FashionGenBuilder(config).build_datasets()
     assert splits["train"][1]["image_2"].shape == (3, 56, 56)
     assert "image_2" not in splits["val"][0] and "[SEP]" not in splits["val"][0]["text_input"]
+
+
+def labelled(folder, label="sub category", mode="recognition"):
+    config = OmegaConf.load(FashionGenBuilder.default_config_path()).datasets.fashiongen
+    config.build_info.images.storage = str(folder)
+    config.label = label
+    for split in ("train", "eval"):
+        config.text_processor[split].mode = mode
+    return FashionGenBuilder(config).build_datasets()
+
+
+def names(*values):
+    return np.array([[value.encode()] for value in values])
+
+
+@pytest.fixture
+def shop(tmp_path, write_file):
+    """Three products to train on; of the three to validate on, one is of a subcategory of its own."""
+    kinds = {"input_category": names("TOPS", "TOPS", "PANTS"), "input_subcategory": names("TEES", "SHIRTS", "JEANS")}
+    write_file(tmp_path / "fashiongen_256_256_train.h5", ids=[1, 2, 3], size=256, **kinds)
+    kinds["input_subcategory"] = names("SHIRTS", "POLOS", "JEANS")
+    write_file(tmp_path / "fashiongen_256_256_validation.h5", ids=[4, 5, 6], size=256, **kinds)
+    return tmp_path
+
+
+def test_labels_number_the_sorted_classes_of_the_training_split(shop):
+    splits = labelled(shop)
+    assert splits["train"].classnames == splits["val"].classnames == ["JEANS", "SHIRTS", "TEES"]
+    assert [splits["train"][i]["label"] for i in range(3)] == [2, 1, 0]
+    assert (splits["train"].unseen, splits["val"].unseen) == ([], ["POLOS"])
+    assert [splits["val"][i]["label"] for i in range(3)] == [1, 3, 0]
+
+
+def test_the_label_may_be_the_category(shop):
+    splits = labelled(shop, "category", "description")
+    assert splits["train"].classnames == ["PANTS", "TOPS"]
+    assert [splits["val"][i]["label"] for i in range(3)] == [1, 1, 0]
+
+
+def test_an_unknown_label_is_named(shop):
+    with pytest.raises(UserError, match="`label` of the data set is 'subcategory', but must be category or sub cat"):
+        labelled(shop, "subcategory")
+
+
+def test_a_text_that_names_the_label_is_an_error(shop):
+    with pytest.raises(UserError, match="`text_processor.train.mode` .* is description\\+attributes, whose text names"):
+        labelled(shop, mode="description+attributes")
 
 
 def test_missing_files_are_reported_with_their_place(cache):
@@ -62,6 +110,10 @@ def test_mini_is_prepared_then_read(fashiongen_folder, tmp_path, monkeypatch):
     splits = load_dataset("fashiongen_mini")
     assert prepared == [tmp_path / "fashiongen_mini"]
     assert splits["train"][0]["image"].shape == splits["val"][0]["image"].shape == (3, 112, 112)
+    for name, split in (("train", "train"), ("val", "validation")):
+        assert splits[name].extra_attributes.split == split
+        assert splits[name].extra_attributes.product_ids is splits[name].product_ids
+    assert splits["val"].unseen_attributes == ("gender", "season")
 
 
 def test_registered_with_lavis():

@@ -94,6 +94,19 @@ def test_collater(path):
     assert all(isinstance(text, str) for text in batch["text_input"])
 
 
+def test_labels_are_places_in_the_list_of_classes(path):
+    dataset = FashionGenEvalDataset(path, whole_image, FashionTextProcessor())
+    assert "label" not in dataset[0]
+    dataset.set_labels("title", ["Shirt 10", "Shirt 30", "Shirt 99"])
+    assert dataset.classnames == ["Shirt 10", "Shirt 30", "Shirt 99"]
+    assert dataset.unseen == ["Shirt 20", "Shirt 70"]  # after the others
+    rows = [70, 20, 20, 70, 30, 70, 10, 10]
+    expected = [{10: 0, 30: 1, 20: 3, 70: 4}[product] for product in rows]
+    assert [dataset[i]["label"] for i in range(8)] == expected
+    batch = dataset.collater([dataset[i] for i in range(8)])
+    assert batch["label"].tolist() == expected and batch["label"].dtype == torch.int64
+
+
 def assert_same(first, second):
     assert first.keys() == second.keys()
     for key, value in first.items():
