@@ -1,11 +1,13 @@
 """The command `fashionfae`, in interpreters of its own where that matters."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 from authors import authors_checkpoint
+from omegaconf import OmegaConf
 from tiny import CONFIG
 
 from fashionfae_lavis.cli import main
@@ -52,6 +54,9 @@ def test_errors_are_one_sentence_and_exit_status_2(tmp_path, capsys):
     target = str(tmp_path / "ours.pth")
     whole = tmp_path / "whole.pth"
     torch.save({"model": authors_checkpoint("contrastive")}, whole)
+    shutil.copy(whole, tmp_path / "mini.pth")
+    deeper = tmp_path / "deeper.yaml"
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(CONFIG), {"model": {"image_encoder": {"depth": 3}}}), deeper)
     (tmp_path / "truncated.pth").write_bytes(whole.read_bytes()[:5000])
     (tmp_path / "damaged.safetensors").write_bytes(b"\x10\x00\x00\x00")
     torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "unrelated.pth")
@@ -60,9 +65,10 @@ def test_errors_are_one_sentence_and_exit_status_2(tmp_path, capsys):
         "truncated.pth": "is damaged or not a checkpoint.",
         "damaged.safetensors": "is damaged or not a checkpoint.",
         "unrelated.pth": "is not a checkpoint of the authors' code (it holds fc.weight).",
-        "whole.pth": "whole.pth does not fit the authors' contrastive model: ",  # of another size than `base`
+        "whole.pth": "whole.pth does not fit the authors' contrastive model: ",  # of another size
+        "mini.pth": "begins with convolutions (model.image_encoder.stem)",
     }.items():
-        options = ["--config", "mini"] if name == "whole.pth" else []
+        options = {"whole.pth": ["--config", str(deeper)], "mini.pth": ["--config", "mini"]}.get(name, [])
         with pytest.raises(SystemExit) as caught:
             main(["import-checkpoint", str(tmp_path / name), target, *options])
         error = capsys.readouterr().err

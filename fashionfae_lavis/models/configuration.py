@@ -47,7 +47,8 @@ def load_model_config(model_cls, model_type: str | None) -> DictConfig:
     if "model" not in config:
         raise UserError(f"{model_type} holds no model configuration, so it is not one of our checkpoints.")
     base = OmegaConf.load(known_config_path(model_cls, config["model"].get("model_type")))
-    merged = OmegaConf.merge(base, {"model": config["model"]})
+    # Key by key, but each part whole: what a part of the checkpoint does not name, it does not have.
+    merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
     # The checkpoint's own weights replace whatever its run started from.
     merged.model.update(load_finetuned=True, finetuned=str(model_type))
     if "image_tokenizer" in merged.model:

@@ -22,6 +22,9 @@ from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
 
+# What the file of models/mini_vit.py calls itself, where a checkpoint names its model.
+IMAGE_ENCODER = "image_encoder"
+
 
 class FashionEncoders(BaseModel):
     """Base class: the two encoders (METHOD 2), without a head.
@@ -125,18 +128,21 @@ class FashionEncoders(BaseModel):
     def start_from(self, path: str) -> None:
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
+        Of a file of models/mini_vit.py the image encoder is taken, and all else is new.
+
         Raises:
             UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if arch != self.ARCH:
-            if not self.SHARED:
+            shared = ("image_encoder",) if arch == IMAGE_ENCODER else self.SHARED
+            if not shared:
                 raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
-            state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in self.SHARED}
-            own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.SHARED}
+            state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in shared}
+            own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in shared}
             new = ", ".join(dict.fromkeys(name.split(".")[0] for name in own)) or "nothing"
-            logging.info("%s is of the model %s: %s taken, %s new.", path, arch, ", ".join(self.SHARED), new)
+            logging.info("%s is of the model %s: %s taken, %s new.", path, arch, ", ".join(shared), new)
             state |= own
         load_weights(self, state, path)
 

@@ -105,7 +105,16 @@ def timm_vit_state(state: dict) -> dict:
 
 
 def transformers_vit_state(state: dict) -> dict:
-    """The way back from timm_vit_state; the pooler, which timm's ViT lacks, is not in the result."""
+    """The way back from timm_vit_state; the pooler, which timm's ViT lacks, is not in the result.
+
+    Raises:
+        UserError: the image encoder begins with convolutions.
+    """
+    if "patch_embed.proj.weight" not in state:
+        raise UserError(
+            "The model's image encoder begins with convolutions (model.image_encoder.stem), which the layout of the "
+            "authors and of transformers does not have: only a plain ViT, `stem: null`, comes over."
+        )
     renamed = {theirs: state[ours] for ours, theirs in VIT_NAMES.items()}
     depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
     for index in range(depth):

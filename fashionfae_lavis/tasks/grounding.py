@@ -7,6 +7,7 @@ import torch
 from fashionfae_lavis.masking.attribute_prompts import mask_words, pad_masked
 from fashionfae_lavis.masking.patch_blocks import batch_block_masks
 from fashionfae_lavis.masking.product_text import ATTRIBUTES, attribute_words, fashion_text
+from fashionfae_lavis.masking.word_pieces import word_pieces
 from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.apir import reconstruct
 from fashionfae_lavis.objectives.text_prediction import predict_words
@@ -37,7 +38,8 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
     """Accuracy on the masked words of each attribute, in percent, with the right image and with another product's.
 
     Asked are the prompts of the attributes, and in the title the words that the data set lists in `attribute_words`
-    (colour, neckline, ...). Every other word that would give the answer away is hidden too: see `_question`.
+    (colour, neckline, ...). Every other word that would give the answer away is hidden too: see `_question`. A gap in
+    a title does not say which attribute it is of, so there the model chooses among the attribute's words only.
 
     Returns:
         {attribute: {"right", "shuffled", "places"}}.
@@ -53,8 +55,9 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
             targets = labels[places]
             if not len(targets):
                 continue
+            answers = _pieces(named[name], model.tokenizer) if name in named else slice(None)
             right, shuffled = (
-                predict_words(model, seen, Text(input_ids, mask), places)[0].argmax(1) == targets
+                _best(predict_words(model, seen, Text(input_ids, mask), places)[0], answers) == targets
                 for seen in (tokens, tokens.roll(1, 0))
             )
             count += (right.sum().item(), shuffled.sum().item(), len(targets))
@@ -63,6 +66,17 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
         for name, (right, shuffled, places) in counts.items()
         if places
     }
+
+
+def _pieces(words, tokenizer) -> torch.Tensor:
+    return torch.tensor(sorted({piece for word in words for piece in word_pieces(tokenizer, word)}))
+
+
+def _best(logits: torch.Tensor, answers: torch.Tensor | slice) -> torch.Tensor:
+    """The piece of these that has the highest of the logits (P, V) -> (P,)."""
+    best = torch.full_like(logits, -torch.inf)
+    best[:, answers] = logits[:, answers]
+    return best.argmax(1)
 
 
 def _question(fields: dict, name: str, named: dict, model):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 
 
@@ -48,3 +49,23 @@ def test_activation_checkpointing_changes_neither_names_nor_gradients(encoder):
 def test_an_image_that_is_no_multiple_of_pooled_patches_is_refused():
     with pytest.raises(ValueError, match="not a multiple"):
         ImageEncoder(image_size=36, patch_size=4, width=32, depth=1, heads=2, pool=2)
+
+
+def test_a_convolutional_stem_gives_the_same_grid_of_tokens():
+    sizes = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "heads": 2, "pool": 1}
+    torch.manual_seed(0)
+    encoder = ImageEncoder(stem=[8, 16, 24], **sizes).eval()
+    images = torch.randn(2, 3, 32, 32)
+    assert encoder(images).shape == ImageEncoder(**sizes)(images).shape == (2, 17, 32)
+    # Tokens stand where their patches are (only the norms carry a little of a change to other places).
+    changed = images.clone()
+    changed[:, :, :8, :8] += 1
+    difference = (encoder.patch_embed(changed) - encoder.patch_embed(images)).abs().amax((0, 2)).view(4, 4)
+    assert difference.argmax() in (0, 1, 4, 5)
+    spread = encoder.patch_embed.proj[0].weight.std().item()
+    assert abs(spread - (2 / 27) ** 0.5) < 0.05  # He's, not timm's 0.02
+
+
+def test_a_stem_that_does_not_make_the_patch_is_refused():
+    with pytest.raises(UserError, match="stem has 2 convolutions, which make patches of 4 pixels, but patch_size is 8"):
+        ImageEncoder(image_size=32, patch_size=8, width=32, depth=1, heads=2, pool=1, stem=[8, 8])

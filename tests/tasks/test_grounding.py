@@ -49,6 +49,23 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
     assert {"category", "sub category", "season", "composition"} <= set(result)
 
 
+def test_a_gap_in_a_title_is_filled_from_the_words_of_its_attribute(monkeypatch):
+    """The likeliest word is no colour; of the colours the right one is."""
+    model = tiny_model().eval()
+    cotton = model.tokenizer.convert_tokens_to_ids("cotton")
+
+    def prefer_cotton(model, tokens, text, places):
+        logits = torch.zeros(int(places.sum()), len(model.tokenizer))
+        logits[:, cotton] = 2.0
+        logits[:, model.tokenizer.convert_tokens_to_ids("red")] = 1.0
+        return logits, None
+
+    monkeypatch.setattr(grounding, "predict_words", prefer_cotton)
+    result = grounding.aetp_grounding(model, Products())
+    assert result["colour"]["right"] == pytest.approx(100 / 6)  # one of the six is red
+    assert result["composition"]["right"] == 50.0  # "100% cotton": a prompt of its own, answered from all words
+
+
 @pytest.mark.parametrize(
     ("name", "hidden"),
     [("category", ("shirts", "shirt")), ("sub category", ("tops", "shirt")), ("colour", ("red",)), ("gender", ())],
