@@ -6,6 +6,7 @@ import warnings
 from itertools import groupby
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.command import add_prepare
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,6 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import(commands)
     _add_export(commands)
+    add_prepare(commands)
     args = vars(parser.parse_args(argv))
     # What the old versions that LAVIS pins say about themselves.
     warnings.simplefilter("ignore", FutureWarning)

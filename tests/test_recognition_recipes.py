@@ -8,7 +8,7 @@ from authors import tiny_of
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.datasets.builders.fashiongen import LABELS
-from fashionfae_lavis.masking.product_text import PROMPTS
+from fashionfae_lavis.masking.product_text import FIELDS, prompt_names
 from fashionfae_lavis.models import FashionRecognition
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
 from fashionfae_lavis.train import load_config
@@ -33,8 +33,8 @@ def test_one_option_makes_each_variant(dataset, option, label, use_text):
     assert data.label == label and label in LABELS
     for split in ("train", "eval"):
         assert data.text_processor[split].name == "fashionfae_text"  # from the data set's own configuration
-        assert not set(LABELS) & set(PROMPTS[data.text_processor[split].mode])
-        assert "title" in PROMPTS[data.text_processor[split].mode]
+        shown = prompt_names(FIELDS, data.text_processor[split].mode)
+        assert not set(LABELS) & set(shown) and "title" in shown
     assert FashionRecognition.heads_from_config(config.model_cfg)["use_text"] is use_text
     assert config.run_cfg.get("from_scratch", False) is (option == "run.from_scratch=True")
     assert config.model_cfg.load_pretrained and config.model_cfg.pretrained

@@ -113,8 +113,8 @@ def mask_words(
 ) -> MaskedText:
     """The text of `mask_text` in fixed prompt order, with every occurrence of these whole words hidden.
 
-    They are hidden everywhere, but only their places in the prompt of the field `asked` ("title" or one of the
-    ATTRIBUTES) have labels: what is left to answer from is the image. `words` are single normalised words.
+    They are hidden everywhere, but only their places in the prompt of the field `asked` ("title" or an
+    attribute) have labels: what is left to answer from is the image. `words` are single normalised words.
     """
     words = frozenset(words)
     ids, labels = [], []
@@ -136,9 +136,9 @@ def mask_value(
 ) -> MaskedText:
     """The text of `mask_words`, which asks for any value of `asked` that has this many pieces.
 
-    `asked` need not be one of the ATTRIBUTES: the prompt `the image <asked> is`, with `pieces` [MASK]s, stands right
-    after the title's (so that it is the last to be cut), in place of the product's own. The labels say which places
-    are asked, not what belongs there: they hold [MASK] too.
+    `asked` need not be one of the product's attributes: the prompt `the image <asked> is`, with `pieces` [MASK]s,
+    stands right after the title's (so that it is the last to be cut), in place of the product's own. The labels say
+    which places are asked, not what belongs there: they hold [MASK] too.
     """
     words, mask = frozenset(words), [tokenizer.mask_token_id] * pieces
     question, _ = _encode(_shown(prompt_template(asked)), tokenizer)

@@ -7,15 +7,14 @@ import numpy as np
 
 from fashionfae_lavis.errors import UserError
 
-FIELDS = ("title", "description", "category", "sub category", "gender", "season", "composition")
-ATTRIBUTES = FIELDS[2:]
+FREE_TEXT = ("title", "description")
+# FashionGen's. Other data have other attributes: whatever their fields hold beside the free text, in that order.
+ATTRIBUTES = ("category", "sub category", "gender", "season", "composition")
+FIELDS = FREE_TEXT + ATTRIBUTES
+# What recognition asks for; its text names neither of them.
+CLASSES = ("category", "sub category")
 TEXT_MODES = ("description", "description+attributes")  # of pre-training and retrieval
-# The prompts that follow the description in each mode. That of recognition says nothing of what is asked.
-PROMPTS = {
-    TEXT_MODES[0]: (),
-    TEXT_MODES[1]: ATTRIBUTES,
-    "recognition": ("title", "gender", "season", "composition"),
-}
+MODES = (*TEXT_MODES, "recognition")
 SEPARATOR = " [SEP] "
 
 # Sentence marks part words, except inside a number; the release deletes them and glues two words together.
@@ -38,7 +37,7 @@ def expand_season(season: str) -> str:
 
 
 def field_words(fields: Mapping[str, str], name: str) -> list[str]:
-    """The normalised words of one of FIELDS, none where it is empty or missing."""
+    """The normalised words of a field, none where it is empty or missing."""
     value = fields.get(name) or ""
     return (expand_season(value) if name == "season" else normalise(value)).split()
 
@@ -48,10 +47,23 @@ def description_words(fields: Mapping[str, str]) -> list[str]:
     return field_words(fields, "title") + field_words(fields, "description")
 
 
-def attribute_words(fields: Mapping[str, str], names: Iterable[str] = ATTRIBUTES) -> dict[str, list[str]]:
-    """The words of each of these fields that the product has, in their order."""
-    values = {name: field_words(fields, name) for name in names}
+def attribute_names(fields: Iterable[str]) -> tuple[str, ...]:
+    """The names of a product's attributes among those of its fields, in their order."""
+    return tuple(name for name in fields if name not in FREE_TEXT)
+
+
+def attribute_words(fields: Mapping[str, str], names: Iterable[str] | None = None) -> dict[str, list[str]]:
+    """The words of each of these fields (default: the attributes) that the product has, in their order."""
+    values = {name: field_words(fields, name) for name in (attribute_names(fields) if names is None else names)}
     return {name: words for name, words in values.items() if words}
+
+
+def prompt_names(fields: Iterable[str], mode: str) -> tuple[str, ...]:
+    """The fields whose prompts follow the description in one of MODES; that of recognition has the title's, too."""
+    if mode == TEXT_MODES[0]:
+        return ()
+    names = attribute_names(fields)
+    return names if mode == TEXT_MODES[1] else ("title", *(name for name in names if name not in CLASSES))
 
 
 def prompt_template(name: str) -> list[str]:
@@ -65,19 +77,19 @@ def shuffled(names: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def fashion_text(fields: Mapping[str, str], mode: str, rng: np.random.Generator | None = None) -> str:
-    """One product's text in one of the modes of PROMPTS; empty and missing fields are left out.
+    """One product's text in one of MODES; empty and missing fields are left out.
 
     `description`: `the image description is <title> <description>`.
-    `description+attributes`: that, ` [SEP] ` and `the image <name> is <value>` for each of the ATTRIBUTES,
-    in their order or shuffled by `rng`.
+    `description+attributes`: that, ` [SEP] ` and `the image <name> is <value>` for each attribute, in the order of
+    `fields` or shuffled by `rng`.
     `recognition`: the same without category and sub category, but with the title (METHOD 4).
 
     Raises UserError for another mode.
     """
-    if mode not in PROMPTS:
-        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(PROMPTS)}")
+    if mode not in MODES:
+        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(MODES)}")
     text = " ".join(prompt_template("description") + description_words(fields))
-    values = attribute_words(fields, PROMPTS[mode])
+    values = attribute_words(fields, prompt_names(fields, mode))
     if not values:
         return text
     order = list(values) if rng is None else shuffled(list(values), rng)

@@ -1,10 +1,8 @@
 """Reading and writing checkpoints: whole or not at all, and without running code from a file."""
 
 import json
-import os
 import pickle
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import replacing
+
+WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)  # torch reports a full disk as RuntimeError
 
 
 def save_atomically(obj, path: str | Path) -> None:
@@ -21,14 +22,14 @@ def save_atomically(obj, path: str | Path) -> None:
     Raises:
         UserError: disk full or folder not writable; a file that was at ``path`` is still there, untouched.
     """
-    with replacing(Path(path)) as temporary:
+    with replacing(Path(path), WRITE_FAILURES) as temporary:
         torch.save(obj, temporary)
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict, path: str | Path) -> None:
     """Weights and configuration in one safetensors file, written like :func:`save_atomically`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
-    with replacing(Path(path)) as temporary:
+    with replacing(Path(path), WRITE_FAILURES) as temporary:
         save_file(tensors, temporary, metadata={"config": json.dumps(config)})
 
 
@@ -134,19 +135,3 @@ def _read_safetensors(path: Path) -> dict:
     if "config" in metadata:
         content["config"] = json.loads(metadata["config"])
     return content
-
-
-@contextmanager
-def replacing(path: Path):
-    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, else remove it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
-        reason = str(error).splitlines()[0]
-        raise UserError(f"Cannot write {path} ({reason}): free some space or use another folder.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

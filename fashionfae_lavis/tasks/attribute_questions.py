@@ -1,7 +1,7 @@
 """What the attribute probe asks: the values of each attribute, prompts, and texts that differ in one attribute.
 
-The data set says what its products are like. From `product_fields` come FashionGen's attributes, and from these, where
-it has them:
+The data set says what its products are like. From `product_fields` come the attributes of its texts, and from these,
+where it has them:
     extra_attributes: mapping from the name of a further attribute to its value for each product, in words, "" where
         it has none. If it also has a method `changed_fields(product, name, fields, rng)`, this rewrites the
         product's fields for another value, or gives None where they do not mention the attribute.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fashionfae_lavis.masking.product_text import ATTRIBUTES, FIELDS, field_words, normalise, prompt_template
+from fashionfae_lavis.masking.product_text import FREE_TEXT, attribute_names, field_words, normalise, prompt_template
 from fashionfae_lavis.metrics.attribute_probe import swap_partners
 from fashionfae_lavis.tasks.grounding import telling_words
 
@@ -26,7 +26,7 @@ Pairs = tuple[np.ndarray, list[str], list[str]]
 def attribute_values(dataset) -> dict[str, list[str]]:
     """Attribute -> its normalised value for each product of the data set, "" where it has none."""
     fields = [dataset.product_fields(product) for product in range(len(dataset.product_ids))]
-    values = {name: [" ".join(field_words(field, name)) for field in fields] for name in ATTRIBUTES}
+    values = {name: [" ".join(field_words(field, name)) for field in fields] for name in attribute_names(fields[0])}
     extra = getattr(dataset, "extra_attributes", {})
     return values | {name: [normalise(value) for value in extra[name]] for name in extra}
 
@@ -80,7 +80,7 @@ def _prompted(dataset, product: int, name: str, values: list[str]) -> list[str]:
     """The product's text for each value, in its prompt. Where the data set's text has no prompts, this one is added."""
     fields = dataset.product_fields(product)
     hidden = hidden_words(dataset, fields, name, values)
-    kept = {part: " ".join(w for w in field_words(fields, part) if w not in hidden) for part in FIELDS[:2]}
+    kept = {part: " ".join(w for w in field_words(fields, part) if w not in hidden) for part in FREE_TEXT}
     kept = {**fields, **kept, TELLS.get(name, name): ""}
     texts = [dataset.text_processor({**kept, name: value}) for value in values]
     return texts if texts[0] != texts[1] else [f"{texts[0]} {prompt(name, value)}" for value in values]

@@ -16,8 +16,8 @@ import numpy as np
 from lavis.common.dist_utils import is_main_process
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import replacing
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
-from fashionfae_lavis.models.checkpoints import replacing
 
 # Names in the file of the directions, in the order of Draw: their query, and what it ranks.
 DIRECTIONS = {"image_to_text": ("image", "products"), "text_to_image": ("product", "images")}

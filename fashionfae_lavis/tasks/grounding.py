@@ -6,7 +6,7 @@ import torch
 
 from fashionfae_lavis.masking.attribute_prompts import mask_words, pad_masked
 from fashionfae_lavis.masking.patch_blocks import batch_block_masks
-from fashionfae_lavis.masking.product_text import ATTRIBUTES, attribute_words, fashion_text
+from fashionfae_lavis.masking.product_text import attribute_names, attribute_words, fashion_text
 from fashionfae_lavis.masking.word_pieces import word_pieces
 from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.apir import reconstruct
@@ -45,7 +45,7 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
         {attribute: {"right", "shuffled", "places"}}.
     """
     named = getattr(dataset, "attribute_words", {})
-    counts = {name: np.zeros(3) for name in (*ATTRIBUTES, *named)}
+    counts = {name: np.zeros(3) for name in (*attribute_names(dataset.product_fields(0)), *named)}
     for images, products in product_batches(dataset):
         tokens = model.image_encoder.pool_tokens(model.image_encoder(images.to(model.device)))
         for name, count in counts.items():

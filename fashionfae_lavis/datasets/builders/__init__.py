@@ -1,6 +1,19 @@
 """Data set builders, registered with LAVIS when this package is imported."""
 
+from fashionfae_lavis.datasets.builders.catalogue import (
+    CatalogueBuilder,
+    CatalogueRecognitionBuilder,
+    CatalogueRetrievalBuilder,
+)
 from fashionfae_lavis.datasets.builders.fashiongen import FashionGenBuilder, FashionGenMiniBuilder
 from fashionfae_lavis.datasets.builders.fashioniq import FashionIQBuilder, FashionIQMiniBuilder
 
-__all__ = ["FashionGenBuilder", "FashionGenMiniBuilder", "FashionIQBuilder", "FashionIQMiniBuilder"]
+__all__ = [
+    "CatalogueBuilder",
+    "CatalogueRecognitionBuilder",
+    "CatalogueRetrievalBuilder",
+    "FashionGenBuilder",
+    "FashionGenMiniBuilder",
+    "FashionIQBuilder",
+    "FashionIQMiniBuilder",
+]

@@ -8,11 +8,11 @@ from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import PROMPTS
+from fashionfae_lavis.masking.product_text import ATTRIBUTES, CLASSES, prompt_names
 
 TRAIN_FILE = "fashiongen_256_256_train.h5"
 VALIDATION_FILE = "fashiongen_256_256_validation.h5"
-LABELS = ("category", "sub category")  # FashionGen's files: 48 and 121 classes
+LABELS = CLASSES  # FashionGen's files: 48 and 121
 
 
 @registry.register_builder("fashiongen")
@@ -60,7 +60,7 @@ class FashionGenBuilder(BaseDatasetBuilder):
             raise UserError(f"`label` of the data set is {label!r}, but must be {' or '.join(LABELS)}.")
         for split, processor in self.text_processors.items():
             mode = getattr(processor, "mode", None)
-            if label in PROMPTS.get(mode, ()):
+            if mode and label in prompt_names(ATTRIBUTES, mode):
                 raise UserError(
                     f"`text_processor.{split}.mode` of the data set is {mode}, whose text names the {label} that is "
                     "to be recognised: set it to recognition."

@@ -1,106 +1,24 @@
-"""FashionGen as LAVIS data sets: products with a random view to train on, all images to evaluate on."""
+"""FashionGen as LAVIS data sets."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from lavis.datasets.datasets.base_dataset import BaseDataset
-
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.products import ProductDataset, ProductEvalDataset
 
 
-class _FashionGenBase(BaseDataset):
-    """What both have: `product_ids` (P,), `subcategory` (P,) str, `row_product` (N,), `decode_fallbacks`.
-
-    After `set_labels` items have a "label".
-
-    Raises UserError as `FashionGenFile` does.
-    """
-
-    unseen_attributes = ("season",)  # which no picture shows
-
-    def __init__(self, path: str | Path, vis_processor, text_processor):
-        super().__init__(vis_processor, text_processor, vis_root=str(path))
-        self.file = FashionGenFile(path)
-        self.product_ids, self.row_product = self.file.product_ids, self.file.row_product
-        self.subcategory = np.array(self.file.texts["sub category"])
-        self.decode_fallbacks = self.file.decode_fallbacks
-        self.labels = None
-
-    def set_labels(self, field: str, classnames: Sequence[str]) -> None:
-        """Label each product with the place of its text `field` in `classnames`.
-
-        Sets `classnames`, which is LAVIS's name for it, `unseen` (sorted values of this split that are not among
-        them: their labels come after the others, so that no prediction can be right) and `labels` (P,) int64.
-        """
-        values = self.file.texts[field]
-        self.classnames = list(classnames)
-        self.unseen = sorted(set(values) - set(classnames))
-        number = {name: label for label, name in enumerate([*self.classnames, *self.unseen])}
-        self.labels = np.array([number[value] for value in values])
-
-    def product_fields(self, product: int) -> dict[str, str]:
-        """The texts of the product with this index (not its id), an empty string where it has none."""
-        return {name: texts[product] for name, texts in self.file.texts.items()}
-
-    def image(self, row: int) -> torch.Tensor:
-        """The processed image of this row, (3, S, S)."""
-        return self.vis_processor(self.file.image(row))
-
-    def item(self, product: int, row: int, index: int) -> dict:
-        fields = self.product_fields(product)
-        label = {} if self.labels is None else {"label": int(self.labels[product])}
-        return {
-            "image": self.image(row),
-            "text_input": self.text_processor(fields),
-            "fields": fields,
-            "product_id": int(self.product_ids[product]),
-            "image_id": int(row),
-            "instance_id": str(index),
-            **label,
-        }
-
-    def collater(self, samples: list[dict]) -> dict:
-        """A batch: images (B, 3, S, S), `product_id`, `image_id` and `label` (B,) int64, all else lists of B."""
-        batch = {key: [sample[key] for sample in samples] for key in samples[0]}
-        for key in batch.keys() & {"image", "image_2"}:
-            batch[key] = torch.stack(batch[key])
-        for key in batch.keys() & {"product_id", "image_id", "label"}:
-            batch[key] = torch.tensor(batch[key])
-        return batch
-
-
-class FashionGenDataset(_FashionGenBase):
-    """One item per product, with one of its views drawn at each access from torch's global generator.
-
-    With `double_view`, `image_2` is another view, or the same one again of a product that has only one.
-    """
+class FashionGenDataset(ProductDataset):
+    """The products of one file. Raises UserError as `FashionGenFile` does."""
 
     def __init__(self, path: str | Path, vis_processor, text_processor, double_view: bool = False):
-        super().__init__(path, vis_processor, text_processor)
-        self.double_view = double_view
-        counts = np.bincount(self.row_product)
-        self._views = np.split(np.argsort(self.row_product, kind="stable"), np.cumsum(counts)[:-1])
+        super().__init__(FashionGenFile(path), vis_processor, text_processor, double_view)
 
-    def __len__(self) -> int:
-        return len(self.product_ids)
-
-    def __getitem__(self, index: int) -> dict:
-        views = self._views[index]
-        first = int(torch.randint(len(views), ()))
-        item = self.item(index, views[first], index)
-        if self.double_view:
-            others = np.delete(views, first) if len(views) > 1 else views
-            item["image_2"] = self.image(others[int(torch.randint(len(others), ()))])
-        return item
+    @property
+    def decode_fallbacks(self) -> int:
+        return self.file.decode_fallbacks
 
 
-class FashionGenEvalDataset(_FashionGenBase):
-    """One item per image."""
+class FashionGenEvalDataset(ProductEvalDataset):
+    """The images of one file. Raises UserError as `FashionGenFile` does."""
 
-    def __len__(self) -> int:
-        return len(self.row_product)
-
-    def __getitem__(self, index: int) -> dict:
-        return self.item(int(self.row_product[index]), index, index)
+    def __init__(self, path: str | Path, vis_processor, text_processor):
+        super().__init__(FashionGenFile(path), vis_processor, text_processor)

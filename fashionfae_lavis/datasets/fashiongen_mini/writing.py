@@ -13,10 +13,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from fashionfae_lavis.datasets.drawn_data import drawing_bar, in_workers, require_room
+from fashionfae_lavis.datasets.drawn_data import drawing_bar, require_room
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import Product
 from fashionfae_lavis.datasets.fashiongen_mini.copywriting import write_texts
 from fashionfae_lavis.datasets.fashiongen_mini.drawing import choose_poses, draw_views
+from fashionfae_lavis.datasets.workers import in_workers
 
 COMPRESSION_LEVEL = 3
 BYTES_PER_IMAGE = 36_000  # of 256 x 256 pixels, with a margin; about 27 kB on average

@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image
 
 from fashionfae_lavis.datasets import fashiongen_mini
-from fashionfae_lavis.datasets.drawn_data import drawing_bar, drawing_into, in_workers, require_room
+from fashionfae_lavis.datasets.drawn_data import drawing_bar, drawing_into, require_room
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import Product
 from fashionfae_lavis.datasets.fashiongen_mini.drawing import draw_front
 from fashionfae_lavis.datasets.fashioniq_mini.captions import write_captions
 from fashionfae_lavis.datasets.fashioniq_mini.requests import Request, image_id, sample_split
+from fashionfae_lavis.datasets.workers import in_workers
 from fashionfae_lavis.errors import UserError
 
 __all__ = ["prepare"]

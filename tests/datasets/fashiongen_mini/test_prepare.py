@@ -182,7 +182,7 @@ def _runs(pid):
 
 def test_a_killed_worker_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "draw_views", lambda product, size: os._exit(1))
-    with pytest.raises(UserError, match="drawing was stopped"):
+    with pytest.raises(UserError, match="a worker process has died"):
         prepare(tmp_path, 2, 2, 32)
 
 

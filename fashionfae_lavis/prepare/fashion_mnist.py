@@ -1,0 +1,92 @@
+"""`fashionfae prepare fashion-mnist`: 70,000 product photographs of 28 x 28 grey pixels, as a catalogue.
+
+Fashion-MNIST (arXiv 1708.07747) has negatives of shop photographs and a class for each. They are turned back, dark on
+white, and the class gives category, sub category and title. Its 60,000 training and 10,000 test images become the
+splits `train` and `test`.
+"""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fashionfae_lavis.datasets.workers import progress_bar
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.prepare.catalogue import Summary, prepare_catalogue
+
+SOURCE = "/usr/share/datasets/fashion-mnist"  # Debian's
+FILES = {"train": "train", "test": "t10k"}
+# Class number -> sub category (Fashion-MNIST's own name), category, title.
+CLASSES = (
+    ("T-shirt/top", "Tops", "T-shirt or top"),
+    ("Trouser", "Trousers", "Pair of trousers"),
+    ("Pullover", "Tops", "Pullover"),
+    ("Dress", "Dresses", "Dress"),
+    ("Coat", "Outerwear", "Coat"),
+    ("Sandal", "Shoes", "Pair of sandals"),
+    ("Shirt", "Tops", "Shirt"),
+    ("Sneaker", "Shoes", "Pair of sneakers"),
+    ("Bag", "Bags", "Bag"),
+    ("Ankle boot", "Shoes", "Pair of ankle boots"),
+)
+COLUMNS = ("id", "split", "image", "title", "category", "sub category")
+
+
+def prepare_fashion_mnist(source: str | Path, out: str | Path) -> Summary:
+    """Write the images to `out`/images, their table to `out`/products.csv, and the catalogue beside it.
+
+    Raises:
+        UserError: a file is missing or damaged, or `out` cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    data = {split: _read_split(source, name) for split, name in FILES.items()}
+    make_folder(out)
+    with replacing(out / "products.csv") as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        with progress_bar(sum(len(labels) for _, labels in data.values()), "writing images", "image") as bar:
+            for split, (images, labels) in data.items():
+                for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+                    name = f"{split}/{number // 1000:02}/{number:05}.png"
+                    path = out / "images" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    # Over what an interrupted run has left, which may be half an image.
+                    Image.fromarray(255 - image).save(path)
+                    sub_category, category, title = CLASSES[label]
+                    writer.writerow([f"{split}-{number:05}", split, name, title, category, sub_category])
+                    bar.update()
+    attributes = {"category": "category", "sub category": "sub category"}
+    return prepare_catalogue(out / "products.csv", out / "images", out, attributes=attributes, max_bad=0)
+
+
+def _read_split(source: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 28, 28) uint8 and class numbers (N,)."""
+    images = _read_idx(source / f"{name}-images-idx3-ubyte.gz")
+    labels = _read_idx(source / f"{name}-labels-idx1-ubyte.gz")
+    if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) >= len(CLASSES):
+        raise UserError(
+            f"{source}: {name}-images of shape {images.shape} with {name}-labels of shape {labels.shape} are not "
+            "Fashion-MNIST's: get the four files again"
+        )
+    return images, labels
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """The bytes of an IDX file: two zeros, the type (8: uint8), the number of axes, their sizes, the data."""
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing: install Debian's package dataset-fashion-mnist, or name the folder of its four files "
+            "by --source"
+        )
+    try:
+        with gzip.open(path) as file:
+            zeros, kind, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
+            if zeros or kind != 8:
+                raise ValueError("it holds no bytes")
+            shape = np.frombuffer(file.read(4 * int(axes)), dtype=">u4")
+            return np.frombuffer(file.read(), dtype=np.uint8).reshape(shape)
+    except (OSError, EOFError, ValueError, IndexError) as error:
+        raise UserError(f"{path} is damaged or no IDX file ({error}): get it again") from error
