@@ -9,6 +9,8 @@ def add_prepare(commands) -> None:
     kinds = commands.add_parser("prepare", help=text, description=text).add_subparsers(required=True, metavar="DATA")
     _add_catalogue(kinds)
     _add_fashion_mnist(kinds)
+    _add_fashiongen(kinds)
+    _add_fashioniq(kinds)
 
 
 def _add_catalogue(kinds) -> None:
@@ -62,6 +64,59 @@ def _fashion_mnist(source: str | None, out: str) -> None:
     from fashionfae_lavis.prepare.fashion_mnist import SOURCE, prepare_fashion_mnist
 
     print_summary(prepare_fashion_mnist(source or SOURCE, out))
+
+
+def _add_fashiongen(kinds) -> None:
+    text = "FashionGen's two HDF5 files: check them, index them, or turn them into WebDataset shards."
+    parser = kinds.add_parser("fashiongen", help=text, description=text)
+    parser.add_argument("--root", required=True, metavar="DIR", help="folder of the two files")
+    parser.add_argument("--check", action="store_true", help="only say what the files hold; write nothing")
+    parser.add_argument("--to", choices=["shards"], help="write tar files, for object storage or a slow disk")
+    parser.add_argument("--out", metavar="DIR", help="where the shards go (default: beside the files)")
+    parser.set_defaults(run=_fashiongen)
+
+
+def _fashiongen(root: str, check: bool, to: str | None, out: str | None) -> None:
+    from fashionfae_lavis.prepare import fashiongen
+
+    found, notes = fashiongen.check_fashiongen(root)
+    for file in found:
+        print(fashiongen.describe(file))
+    for note in notes:
+        print(f"note: {note}")
+    if check:
+        return
+    if to == "shards":
+        from fashionfae_lavis.prepare.fashiongen_shards import write_shards
+
+        for file in found:
+            print(f"written: {write_shards(file.path, out or root)}")
+        print(f"train with datasets.fashiongen.build_info.images.storage={out or root}")
+    else:
+        for path in fashiongen.index_fashiongen(root):
+            print(f"written: {path}")
+
+
+def _add_fashioniq(kinds) -> None:
+    text = "FashionIQ: which of the images that its requests and lists name are there."
+    parser = kinds.add_parser("fashioniq", help=text, description=text)
+    parser.add_argument("--root", required=True, metavar="DIR", help="folder of captions, image_splits and images")
+    parser.add_argument("--check", action="store_true", required=True, help="look, and list what is missing")
+    parser.add_argument(
+        "--missing", default="fashioniq_missing.txt", metavar="FILE", help="the list (default: ./fashioniq_missing.txt)"
+    )
+    parser.set_defaults(run=_fashioniq)
+
+
+def _fashioniq(root: str, check: bool, missing: str) -> None:
+    from fashionfae_lavis.prepare.fashioniq import check_fashioniq, write_missing
+
+    found = check_fashioniq(root)
+    for line in found:
+        print(line.describe())
+    if write_missing(found, missing):
+        print(f"{missing}: the missing and damaged images, one a line")
+        print("to do without them: --options datasets.fashioniq.allow_missing=True, after deleting the damaged ones")
 
 
 def _pairs(option: str, given: list[str], alone: bool = False) -> dict[str, str]:

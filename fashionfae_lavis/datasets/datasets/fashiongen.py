@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.fashiongen_file import open_fashiongen
 from fashionfae_lavis.datasets.datasets.products import ProductDataset, ProductEvalDataset
 
 
 class FashionGenDataset(ProductDataset):
-    """The products of one file. Raises UserError as `FashionGenFile` does."""
+    """The products of one file, or of its shards. Raises UserError as `open_fashiongen` does."""
 
     def __init__(self, path: str | Path, vis_processor, text_processor, double_view: bool = False):
-        super().__init__(FashionGenFile(path), vis_processor, text_processor, double_view)
+        super().__init__(open_fashiongen(path), vis_processor, text_processor, double_view)
 
     @property
     def decode_fallbacks(self) -> int:
@@ -18,7 +18,7 @@ class FashionGenDataset(ProductDataset):
 
 
 class FashionGenEvalDataset(ProductEvalDataset):
-    """The images of one file. Raises UserError as `FashionGenFile` does."""
+    """The images of one file, or of its shards. Raises UserError as `open_fashiongen` does."""
 
     def __init__(self, path: str | Path, vis_processor, text_processor):
-        super().__init__(FashionGenFile(path), vis_processor, text_processor)
+        super().__init__(open_fashiongen(path), vis_processor, text_processor)

@@ -4,6 +4,7 @@ The file has a row per image and, beside `input_image` (N, H, W, 3) uint8, text 
 product's text in each of its rows.
 """
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from fashionfae_lavis.datasets.datasets.fashiongen_index import pack, source_of, unpack, write_json
+from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, FashionGenShards, shards_folder
 from fashionfae_lavis.errors import UserError
 
 IMAGES, PRODUCTS = "input_image", "input_productID"
@@ -24,6 +27,7 @@ TEXT_COLUMNS = {
     "season": "input_season",
     "composition": "input_composition",
 }
+ROWS_AT_ONCE = 20_000
 
 
 class FashionGenFile:
@@ -34,27 +38,57 @@ class FashionGenFile:
     of those strings were UTF-8 rather than ISO-8859-1. Image rows are read one at a time by `image`, from a
     handle that each process opens for itself, so that the object may be forked and pickled.
 
+    Where `fashionfae prepare fashiongen` has written an index of the file, the texts come from it; without `use_index`
+    they come from the file, and `mixed` says of how many products the rows do not agree in them.
+
     Raises UserError if the file is missing, damaged, lacks a column, or has other shapes.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, use_index: bool = True):
         self.path = Path(path)
         self._images, self._opened_by = None, None
         with _open(self.path) as file:
-            rows = _check(file, self.path)
+            self.image_shape = _check(file, self.path)
+            if use_index and self._read_index():
+                return
             try:
-                ids = file[PRODUCTS][:].reshape(rows).astype(np.int64)
-                self.product_ids, self.row_product, first_rows = group_in_order(ids)
-                columns = {name: file[key][:].reshape(rows)[first_rows] for name, key in TEXT_COLUMNS.items()}
+                self._read_texts(file)
             except OSError as error:
                 raise _damaged(self.path) from error
-        self.texts, self.decode_fallbacks = {}, 0
-        for name, column in columns.items():
-            decoded = [_decode(value) for value in column.tolist()]
-            self.texts[name] = [text for text, _ in decoded]
-            self.decode_fallbacks += sum(fallback for _, fallback in decoded)
         if self.decode_fallbacks:
             logging.info("%s: %d texts were UTF-8, not ISO-8859-1", self.path, self.decode_fallbacks)
+
+    def _read_texts(self, file: h5py.File) -> None:
+        rows = self.image_shape[0]
+        self.product_ids, self.row_product, first_rows = group_in_order(
+            file[PRODUCTS][:].reshape(rows).astype(np.int64)
+        )
+        self.texts, self.decode_fallbacks, differs = {}, 0, np.zeros(rows, bool)
+        for name, key in TEXT_COLUMNS.items():
+            column = file[key][:].reshape(rows)
+            firsts = column[first_rows]
+            for start in range(0, rows, ROWS_AT_ONCE):
+                part = slice(start, start + ROWS_AT_ONCE)
+                differs[part] |= column[part] != firsts[self.row_product[part]]
+            decoded = [_decode(value) for value in firsts.tolist()]
+            self.texts[name] = [text for text, _ in decoded]
+            self.decode_fallbacks += sum(fallback for _, fallback in decoded)
+        self.mixed = len(np.unique(self.row_product[differs]))
+
+    def _read_index(self) -> bool:
+        """Whether there was an index of this very file."""
+        path = index_path(self.path)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["source"] == source_of(self.path):
+                unpack(content, self)
+                return len(self.row_product) == self.image_shape[0]
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            pass
+        logging.warning("%s is of another file: `fashionfae prepare fashiongen` writes it anew", path)
+        return False
 
     def image(self, row: int) -> np.ndarray:
         """The image in this row, uint8 (H, W, 3)."""
@@ -68,6 +102,24 @@ class FashionGenFile:
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_images": None, "_opened_by": None}
+
+
+def index_path(path: Path) -> Path:
+    """Beside the HDF5 file at this path."""
+    return path.with_suffix(".index.json")
+
+
+def write_index(file: FashionGenFile) -> Path:
+    """Write the index of this file beside it; UserError where that cannot be."""
+    return write_json(pack(file), index_path(file.path))
+
+
+def open_fashiongen(path: str | Path) -> "FashionGenFile | FashionGenShards":
+    """The HDF5 file at this path, or its shards where only they are there."""
+    folder = shards_folder(Path(path))
+    if not Path(path).exists() and (folder / INDEX).exists():
+        return FashionGenShards(folder)
+    return FashionGenFile(path)
 
 
 def group_in_order(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,8 +146,8 @@ def _open(path: Path) -> h5py.File:
         raise UserError(f"{path} is not a readable HDF5 file: {error}") from error
 
 
-def _check(file: h5py.File, path: Path) -> int:
-    """Number of rows of a file that has all that we read, in the right shapes."""
+def _check(file: h5py.File, path: Path) -> tuple[int, ...]:
+    """Shape of the images (rows first) of a file that has all that we read, in the right shapes."""
     needed = (IMAGES, PRODUCTS, *TEXT_COLUMNS.values())
     lacking = [key for key in needed if key not in file]
     if lacking:
@@ -108,7 +160,7 @@ def _check(file: h5py.File, path: Path) -> int:
     for key in needed[1:]:
         if file[key].size != len(images):
             raise UserError(f"{path}: {key} has shape {file[key].shape} for {len(images)} images")
-    return len(images)
+    return images.shape
 
 
 def _damaged(path: Path) -> UserError:

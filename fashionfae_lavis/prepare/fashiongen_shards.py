@@ -1,0 +1,107 @@
+"""`fashionfae prepare fashiongen --to shards`: the images and texts of an HDF5 file as WebDataset tar files.
+
+Shards are written by all cores, each under its name only when it is whole; those that are there already are kept, so an
+interrupted run goes on where it stopped. The bytes depend on the HDF5 file alone.
+"""
+
+import io
+import json
+import tarfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, pack, source_of, write_json
+from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, shard_name, shards_folder
+from fashionfae_lavis.datasets.workers import WorkerDied, all_cores, in_workers, progress_bar
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import make_folder, replacing
+
+PRODUCTS = 500  # of a shard: about 2,000 images and 200 MB of FashionGen
+PLAN = "plan.json"  # which file the shards are of
+
+
+def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) -> Path:
+    """Write the shards of the HDF5 file at `path` into a folder below `out`; returns the folder.
+
+    Raises:
+        UserError: the file cannot be read, the shards cannot be written, or there are shards of another file.
+    """
+    file = FashionGenFile(path)
+    folder = Path(out) / shards_folder(file.path).name
+    make_folder(folder)
+    plan = {"format": FORMAT, "source": source_of(file.path), "products of a shard": products}
+    if (folder / PLAN).exists():
+        if json.loads((folder / PLAN).read_text(encoding="utf-8")) != plan:
+            raise UserError(f"{folder} holds shards of another file: delete it, or use another --out")
+    else:
+        write_json(plan, folder / PLAN)
+    numbers = range(-(-len(file.product_ids) // products))
+    left = [number for number in numbers if not (folder / shard_name(number)).exists()]
+    rows = np.split(np.argsort(file.row_product, kind="stable"), np.cumsum(np.bincount(file.row_product))[:-1])
+    work = partial(_write_shard, file=file, rows=rows, folder=folder, products=products)
+    with progress_bar(len(numbers), f"writing {folder.name}", "shard") as bar:
+        bar.update(len(numbers) - len(left))
+        try:
+            for failure in in_workers(work, left, min(all_cores(), max(1, len(left)))):
+                if failure:
+                    raise UserError(failure)
+                bar.update()
+        except WorkerDied as error:
+            raise UserError(f"{folder}: a process that writes shards has died: start again to go on") from error
+    write_json({**pack(file), "images": _places(folder, numbers, rows, products)}, folder / INDEX)
+    return folder
+
+
+def _write_shard(number: int, file: FashionGenFile, rows: list[np.ndarray], folder: Path, products: int) -> str:
+    """Runs in a worker; returns what went wrong, for the user."""
+    try:
+        with (
+            replacing(folder / shard_name(number)) as temporary,
+            tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for product in _products_of(number, products, rows):
+                for view, row in enumerate(rows[product]):
+                    png = io.BytesIO()
+                    Image.fromarray(file.image(int(row))).save(png, "PNG", compress_level=3)
+                    _add(tar, _name(product, f"{view}.png"), png.getvalue())
+                texts = {name: column[product] for name, column in file.texts.items()}
+                about = {"product_id": int(file.product_ids[product]), "rows": rows[product].tolist(), **texts}
+                _add(tar, _name(product, "json"), json.dumps(about, ensure_ascii=False).encode())
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _products_of(number: int, products: int, rows: list) -> range:
+    return range(number * products, min((number + 1) * products, len(rows)))
+
+
+def _name(product: int, ending: str) -> str:
+    return f"{product:08}.{ending}"
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    about = tarfile.TarInfo(name)  # its time and owner are zero: the same bytes whoever writes it
+    about.size = len(content)
+    tar.addfile(about, io.BytesIO(content))
+
+
+def _places(folder: Path, numbers: range, rows: list[np.ndarray], products: int) -> list[list[int]]:
+    """For each row its shard, where in it the image begins, and its bytes; UserError for a shard that lacks one."""
+    places: list = [None] * sum(map(len, rows))
+    for number in numbers:
+        path = folder / shard_name(number)
+        try:
+            with tarfile.open(path, "r:") as tar:
+                at = {member.name: member for member in tar}
+            for product in _products_of(number, products, rows):
+                for view, row in enumerate(rows[product]):
+                    member = at[_name(product, f"{view}.png")]
+                    places[row] = [number, member.offset_data, member.size]
+        except (tarfile.TarError, KeyError, OSError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete it and start again") from error
+    return places
