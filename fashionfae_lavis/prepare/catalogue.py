@@ -175,7 +175,7 @@ class _Rows:
                 product.fields[name] = value
         if not product.id:
             product.problem = "no id"
-        elif not normalise(product.title + product.description):
+        elif not any(letter.isalnum() for letter in product.title + product.description):
             product.problem = "no text"
         elif "split" in self.columns and not product.split:
             product.problem = f"split is {text['split']!r}, none of {', '.join(SPLIT_NAMES)}"
@@ -222,7 +222,10 @@ def _attribute_name(name: str) -> str:
 
 def _problems(chunk: list[list[str]], folder: Path) -> list[list[str]]:
     """For each image of each row of a chunk, what is wrong with it."""
-    return [["is a web address" if "://" in name else image_problem(folder / name) for name in row] for row in chunk]
+    return [
+        ["is a web address" if "://" in name else image_problem(os.path.join(folder, name)) for name in row]
+        for row in chunk
+    ]
 
 
 def _looked_at(rows: _Rows, work) -> Iterator[tuple[Product, list[str]]]:

@@ -1,6 +1,7 @@
 """Which images a row of a product table names, and what is wrong with an image file."""
 
 import json
+import os
 import re
 from bisect import bisect_left
 from fnmatch import fnmatchcase
@@ -87,16 +88,18 @@ def _listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-def image_problem(path: Path) -> str:
+def image_problem(path: str | Path) -> str:
     """Why this file is of no use as a photograph; empty where it is."""
-    if not path.is_file():
-        return "is missing"
-    if path.stat().st_size == 0:
-        return "is an empty file"
     try:
         width, height = read_photograph(path).size
     except Exception as error:  # a broken file can make Pillow raise anything
-        return f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}".replace(str(path), path.name)
+        if not os.path.isfile(path):
+            return "is missing"
+        if os.path.getsize(path) == 0:
+            return "is an empty file"
+        return f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}".replace(
+            str(path), os.path.basename(path)
+        )
     if min(width, height) < SMALLEST:
         return f"is too small: {width} x {height} pixels"
     if max(width, height) > LONGEST * min(width, height):

@@ -11,6 +11,7 @@ from PIL import Image, ImageFile, ImageOps
 # No recipe looks at more than 256 pixels of the shorter side. A JPEG is read at the smallest scale (1/2, 1/4, 1/8) that
 # has these, which for a photograph of 12,000 x 12,000 pixels takes 7 MB instead of 432.
 ENOUGH = 512
+ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 
 def read_photograph(path: str | Path) -> Image.Image:
@@ -21,7 +22,9 @@ def read_photograph(path: str | Path) -> Image.Image:
     with _strictly(), Image.open(path) as image:
         image.draft("RGB", (ENOUGH, ENOUGH))
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+        # Asked first, as Pillow copies what it does not turn.
+        upright = image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
+        return to_rgb(upright)
 
 
 @contextmanager
