@@ -130,9 +130,9 @@ def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
     """System and what is planned to be measured, of each evaluation."""
     kinds = set()
     for job in jobs:
+        found = planned_outcome(job.resolved)  # of a training too: a mistake in it comes to light now
         if not job.after:
             continue
-        found = planned_outcome(job.resolved)
         if found is None:
             task = job.resolved["run"]["task"]
             raise UserError(f"{path}: `evaluations.{job.name}`: results of the task {task} cannot be compared.")

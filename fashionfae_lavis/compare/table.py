@@ -91,7 +91,7 @@ def shown_number(name: str, value: float) -> str:
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Columns of numbers to the right, those with a word in every line to the left."""
-    words = [all(re.search("[a-z]", cell) for cell in column) for column in zip(*body, strict=True)]
+    words = [all(re.search("[A-Za-z]", cell) for cell in column) for column in zip(*body, strict=True)]
     lines = [header, ["---" if word else "---:" for word in words], *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
