@@ -18,7 +18,8 @@ from fashionfae_lavis.models.checkpoints import replacing
 HEAD = "# Results\n\nEach section is written by the command that it names; what is written by hand stays.\n"
 READING = (
     "Percent, except for cost; retrieval is the mean of six recalls, the sub-test ranks 1 of 101, the probe's figures "
-    "are means over the attributes that a picture shows. Parameters trained are those that an update has changed."
+    "are means over the attributes that a picture shows. Parameters trained are those that an update has changed; "
+    "milliseconds are wall time of training, whatever else the machine did."
 )
 
 
