@@ -99,9 +99,11 @@ def _retrieval(measured: dict) -> tuple[dict, dict, dict]:
     sub, by_chance = measured[modes[0]]["sub"], measured["chance"]
     figures, chance = {}, {}
     for mode in modes:
-        for test in ("full", "reranked"):
-            for name in _recall_names() if test in measured[mode] else ():
-                figures[f"retrieval.{mode}.{test}.{name}"] = measured[mode][test][name]
+        tests = {"full": measured[mode]["full"]}
+        if "reranked" in measured[mode]:  # a figure of its own for each number of candidates
+            tests[f"reranked_{measured[mode]['reranked']['k_test']}"] = measured[mode]["reranked"]
+        for test, recalls in tests.items():
+            figures |= {f"retrieval.{mode}.{test}.{name}": recalls[name] for name in _recall_names()}
         figures[f"retrieval.{mode}.sub.mean"] = measured[mode]["sub"]["mean"]
         guessed = {f"{way}_r{k}": min(100.0, k * by_chance) for way in ("i2t", "t2i") for k in (1, 5, 10)}
         guessed["mean"] = sum(guessed.values()) / len(guessed)
@@ -111,7 +113,6 @@ def _retrieval(measured: dict) -> tuple[dict, dict, dict]:
         "number of products": f"{100 / by_chance:.0f}",
         "lists of the sub-test": str(measured.get("sub_test_lists", "not recorded")),
         "queries of the sub-test": str(sub["queries"]),
-        "candidates re-ranked": str(max(measured[mode].get("reranked", {}).get("k_test", 0) for mode in modes)),
     }
     return protocol, figures, chance
 

@@ -13,7 +13,8 @@
         options: {...}                  # of its training, over the shared ones
         evaluations: {retrieval: {...}} # where it needs a configuration or options of its own; null leaves it out
 
-A seed is `run.seed` of the training and of fine-tuning; a mere test keeps its own, which is part of its protocol.
+`base: other.yaml` takes another plan's keys, those of this file over them. A seed is `run.seed` of the training and of
+fine-tuning; a mere test keeps its own, which is part of its protocol.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.train import load_config
 
 TRAINING = "training"
-KEYS = {"title", "output", "report", "seeds", "training", "evaluations", "systems"}
+KEYS = {"base", "title", "output", "report", "seeds", "training", "evaluations", "systems"}
 # Where a run writes, and that it goes on where it stopped, is not part of what it computes.
 INCIDENTAL = ("output_dir", "resume_ckpt_path")
 
@@ -150,7 +151,10 @@ def _read(path: str) -> dict:
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a yaml file: {' '.join(str(error).split())}") from error
     content = OmegaConf.to_container(content) if OmegaConf.is_dict(content) else {}
-    missing, unknown = KEYS - {"report"} - content.keys(), content.keys() - KEYS
+    if content.get("base"):
+        base = _read(str(Path(path).parent / content["base"]))
+        content = OmegaConf.to_container(OmegaConf.merge(base, content))
+    missing, unknown = KEYS - {"base", "report"} - content.keys(), content.keys() - KEYS
     if missing or unknown:
         what = f"lacks the key `{min(missing)}`" if missing else f"has an unknown key `{min(unknown)}`"
         raise UserError(f"{path} {what}; a plan has {', '.join(sorted(KEYS))}.")

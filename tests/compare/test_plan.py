@@ -83,7 +83,7 @@ def test_the_key_changes_with_all_that_decides_a_result_and_nothing_else(write_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; a plan has evaluations, output"),
+        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; a plan has base, evaluations, output"),
         ([(("sytems",), {})], "plan.yaml has an unknown key `sytems`"),
         ([(("seeds",), [0, 0])], "`seeds` must be a list of different whole numbers, .* not .0, 0."),
         ([(("seeds",), [])], "`seeds` must be a list"),
@@ -122,6 +122,20 @@ def test_protocols_that_disagree_are_refused_before_anything_runs(write_plan, ev
         read_plan(write_plan([(("systems", "B", "evaluations", evaluation, "options", option), value)]))
 
 
+def test_a_plan_over_another(write_plan, tmp_path):
+    write_plan([(("report",), "docs/results.md")])
+    own = {"base": "plan.yaml", "title": "Other", "training": {"run.max_minutes": 2, "run.max_iters": 5}}
+    OmegaConf.save(OmegaConf.create(own), tmp_path / "other.yaml")
+    base, other = (read_plan(str(tmp_path / f"{name}.yaml")) for name in ("plan", "other"))
+    assert (other.name, other.title, other.report) == ("other", "Other", Path("docs/results.md"))
+    assert [job.title for job in other.jobs] == [job.title for job in base.jobs]
+    run = {**base.jobs[0].resolved["run"], "max_minutes": 2, "max_iters": 5}
+    assert other.jobs[0].resolved["run"] == run and base.jobs[0].resolved["run"]["max_iters"] == 3
+    OmegaConf.save(OmegaConf.create({"base": "none.yaml"}), tmp_path / "other.yaml")
+    with pytest.raises(UserError, match="There is no plan .*none.yaml"):
+        read_plan(str(tmp_path / "other.yaml"))
+
+
 def test_a_missing_file_and_one_that_is_no_plan(tmp_path):
     with pytest.raises(UserError, match="There is no plan .*none.yaml"):
         read_plan(str(tmp_path / "none.yaml"))
@@ -151,3 +165,21 @@ def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
         "all five": [("itc",), ("itm",), ("mlm", "aetp"), ("apir",)],
     }
     assert all(job.resolved == trainings[0].resolved for job in trainings)
+
+
+def test_the_systems_are_trained_alike(monkeypatch):
+    pytest.importorskip("fashionfae_lavis.models.baselines")
+    monkeypatch.chdir(ROOT)
+    for name, minutes in (("systems", None), ("systems_time", 2.5)):
+        plan = read_plan(f"projects/compare/{name}.yaml")
+        trainings = [job.resolved for job in plan.jobs if job.after is None]
+        archs = {config["model"]["arch"] for config in trainings}
+        assert len(plan.seeds) >= 3 and archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
+        same = ("max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
+        for config in trainings:
+            run, model = config["run"], config["model"]
+            assert [run[key] for key in same] == [trainings[0]["run"][key] for key in same]
+            assert run.get("max_minutes") == minutes
+            assert config["datasets"] == trainings[0]["datasets"]
+            for key in ("pretrained", "load_pretrained", "image_encoder", "image_size", "vocabulary"):
+                assert model[key] == trainings[0]["model"][key], key
