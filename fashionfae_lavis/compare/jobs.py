@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -86,7 +87,7 @@ def _run(job: Job, output: Path, head: str, lock: int) -> dict:
 
 
 def _call(command: list[str], log: Path, job: Job, lock: int) -> None:
-    """Run a program to its end; UserError with its last line if that is no success."""
+    """Run a program to its end; UserError with its reason if that is no success."""
     with open(log, "w") as file:
         # The program holds the lock too: should it outlive this process, no other starts beside it.
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, pass_fds=(lock,))
@@ -98,8 +99,10 @@ def _call(command: list[str], log: Path, job: Job, lock: int) -> None:
             process.wait()
             raise
     if status:
-        last = ([line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["nothing"])[-1]
-        raise UserError(f"{job.title} ended with status {status}; {log} ends with: {last.removeprefix('error: ')}")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["nothing"]
+        # A sentence of ours or the last line of a stack trace, which more lines may follow.
+        reasons = [line for line in lines if re.match(r"error: |[\w.]+(Error|Exception)\b", line)] or lines
+        raise UserError(f"{job.title} ended with status {status}, see {log}: {reasons[-1].removeprefix('error: ')}")
 
 
 def _gather(job: Job, runs: Path, output: Path) -> dict:

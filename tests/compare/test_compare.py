@@ -184,6 +184,6 @@ def test_a_job_that_fails_is_named_with_its_reason(workplace):
     OmegaConf.save(config, workplace / "train.yaml")
     failed = compare(workplace, "--cfg-path", "plan.yaml")
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1, failed.stderr
-    assert "itc, seed 3, training ended with status 2; compared/itc/seed3/training.log ends with: The" in failed.stderr
+    assert "itc, seed 3, training ended with status 2, see compared/itc/seed3/training.log: The loss" in failed.stderr
     assert "is not finite at iteration" in failed.stderr
     assert results_of(workplace) == {}
