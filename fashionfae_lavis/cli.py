@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     _add_import(commands)
     _add_export(commands)
     add_prepare(commands)
+    _add_compare(commands)
     args = vars(parser.parse_args(argv))
     # What the old versions that LAVIS pins say about themselves.
     warnings.simplefilter("ignore", FutureWarning)
@@ -50,6 +51,16 @@ def _add_export(commands) -> None:
     parser.set_defaults(run=export_checkpoint)
 
 
+def _add_compare(commands) -> None:
+    text = "Train and evaluate the systems of a plan, or take finished runs, and write one table and one figure."
+    parser = commands.add_parser("compare", help=text, description=text)
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="output folders of finished runs")
+    parser.add_argument("--cfg-path", help="plan, such as projects/compare/ablation.yaml; what is done already stays")
+    parser.add_argument("--output", help="folder of tables, figure and, of a plan, its runs")
+    parser.add_argument("--seeds", nargs="+", type=int, help="in place of the plan's")
+    parser.set_defaults(run=compare)
+
+
 def import_checkpoint(source: str, target: str, **options) -> None:
     """`fashionfae import-checkpoint`: convert, and say what was found."""
     from fashionfae_lavis.models import conversion
@@ -74,6 +85,19 @@ def export_checkpoint(source: str, target: str) -> None:
     _print_reasons("left out", done.left_out)
     print(f"{target}: written in the layout of the authors' {done.kind} model")
     _print_reasons("filled in", done.filled)
+
+
+def compare(runs: list[str], cfg_path: str | None, output: str | None, seeds: list[int] | None) -> None:
+    """`fashionfae compare`: compare, print the tables, and say where they are."""
+    if bool(runs) == bool(cfg_path) or (runs and seeds):
+        raise UserError(
+            "compare takes either --cfg-path PLAN, with --seeds if wanted, or the output folders of finished runs."
+        )
+    from fashionfae_lavis.compare import report
+
+    written = report.compare_plan(cfg_path, seeds, output) if cfg_path else report.compare_runs(runs, output)
+    print(f"\n{written[0].read_text(encoding='utf-8')}")
+    print("".join(f"{path}\n" for path in written), end="")
 
 
 def _print_reasons(what: str, reasons: dict[str, str]) -> None:

@@ -71,15 +71,25 @@ def load_config(args: argparse.Namespace) -> Config:
             raise UserError(
                 f"{path} lacks the key `{key}`; projects/fashionfae/pretrain.yaml shows all that is needed."
             )
-    _check_known("model.arch", content.model.get("arch"), registry.list_models())
+    bad = [option for option in args.options or [] if "=" not in option]
+    if bad:
+        raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {bad[0]!r}.")
+    chosen = OmegaConf.select(OmegaConf.from_dotlist(args.options or []), "model.arch")
+    _check_known("model.arch", chosen or content.model.get("arch"), registry.list_models())
     for name in content.datasets:
         _check_known("datasets", name, registry.mapping["builder_name_mapping"])
     _check_known("run.task", content.run.get("task"), registry.list_tasks())
     _check_known("run.runner", content.run.get("runner", "runner_base"), registry.list_runners())
-    bad = [option for option in args.options or [] if "=" not in option]
-    if bad:
-        raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {bad[0]!r}.")
-    return Config(args)
+    return _Config(args)
+
+
+class _Config(Config):
+    """LAVIS's, but the defaults are those of the model that the options name, where LAVIS takes those of the file's."""
+
+    @staticmethod
+    def build_model_config(config, **options):
+        chosen = {key: value for key, value in options.get("model", {}).items() if key in ("arch", "model_type")}
+        return Config.build_model_config(OmegaConf.merge(config, {"model": chosen}))
 
 
 def _check_known(key: str, name: str | None, known) -> None:

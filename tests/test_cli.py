@@ -22,7 +22,7 @@ def fashionfae(*arguments):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["import-checkpoint", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["import-checkpoint", "--help"], ["compare", "--help"]])
 def test_help_imports_neither_torch_nor_lavis(arguments):
     code = (
         "import sys; from fashionfae_lavis.cli import main\n"
@@ -30,7 +30,7 @@ def test_help_imports_neither_torch_nor_lavis(arguments):
         "except SystemExit as stop: print(stop.code, {'torch', 'lavis', 'transformers', 'numpy'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "0 set()" and "import-checkpoint" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 set()" and f"fashionfae {' '.join(arguments[:-1])}".strip() in done.stdout
 
 
 @pytest.mark.slow

@@ -262,6 +262,21 @@ def test_mistakes_in_the_file_are_named_by_key(tmp_path, write_config, key, valu
         load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=None))
 
 
+def test_a_model_named_by_options_brings_its_own_defaults():
+    path = Path(__file__).parents[1] / "projects" / "fashionfae" / "retrieval_eval.yaml"
+
+    def model(*options):
+        return load_config(argparse.Namespace(cfg_path=path, options=list(options) or None)).model_cfg
+
+    assert (model().image_size, model().fusion_encoder.hidden_size) == (112, 128)
+    base = model("model.model_type=base")
+    assert (base.model_type, base.image_size, base.vit) == ("base", 224, "google/vit-base-patch16-224-in21k")
+    blip = model("model.arch=blip_feature_extractor", "model.model_type=base")
+    assert blip.arch == "blip_feature_extractor" and blip.med_config_path and "fusion_encoder" not in blip
+    with pytest.raises(UserError, match="`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"):
+        model("model.arch=fashonfae")
+
+
 def test_a_file_that_is_not_yaml_is_named(tmp_path):
     (tmp_path / "config.yaml").write_text("model: [mini\nrun: }")
     with pytest.raises(UserError, match="config.yaml is not a yaml configuration") as caught:

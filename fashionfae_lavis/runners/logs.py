@@ -26,10 +26,10 @@ class RunLog:
     Args:
         folder: the run's output folder.
         start: iterations done; lines about later ones and about tests are dropped. None drops nothing.
-        end: iterations of the whole run, for the progress bar; None for no bar.
+        end: iterations of the whole run, for the progress bar; infinity where nobody knows, None for no bar.
     """
 
-    def __init__(self, folder: Path, start: int | None = None, end: int | None = None):
+    def __init__(self, folder: Path, start: int | None = None, end: float | None = None):
         self._window = defaultdict(list)
         self._smoothed = {}
         self._validation = ""

@@ -16,14 +16,15 @@ def run_state(runner) -> dict:
 
     Returns:
         dict of ``model`` (all weights and buffers, frozen ones too), ``optimizer``, ``scaler``, ``iters``
-        (updates done, which is also the state of the schedule and the position in the data), ``rng`` (one
-        state per process), ``best_metric``, ``best_iters``, ``data_order`` and ``config``.
+        (updates done, which is also the state of the schedule and the position in the data), ``seconds`` (spent in
+        them), ``rng`` (one state per process), ``best_metric``, ``best_iters``, ``data_order`` and ``config``.
     """
     return {
         "model": runner.bare_model.state_dict(),
         "optimizer": runner.optimizer.state_dict(),
         "scaler": runner.scaler.state_dict(),
         "iters": runner.iters,
+        "seconds": runner.seconds,
         "rng": gather_objects(random_state(runner.cuda_enabled)),
         "best_metric": runner.best_metric,
         "best_iters": runner.best_iters,
@@ -52,6 +53,6 @@ def restore_run(runner, path: Path) -> None:
         raise UserError(f"{path} has other parameter groups: set run.lr_scale as it was.") from error
     if state["scaler"]:
         runner.scaler.load_state_dict(state["scaler"])
-    runner.iters = state["iters"]
+    runner.iters, runner.seconds = state["iters"], state.get("seconds", 0.0)  # older checkpoints lack the latter
     runner.best_metric, runner.best_iters = state["best_metric"], state["best_iters"]
     restore_random_state(state["rng"][get_rank()])

@@ -6,6 +6,7 @@ or write into the installed library; tasks and models are driven as LAVIS drives
 
 import logging
 import math
+import time
 from collections import defaultdict
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +26,7 @@ from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint, s
 from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import EndlessBatches, evaluation_loader, training_loader
 from fashionfae_lavis.runners.distributed import gather_objects, true_anywhere
+from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
 from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
 from fashionfae_lavis.runners.output_folder import (
@@ -38,13 +40,13 @@ from fashionfae_lavis.runners.run_state import restore_run, run_state
 
 @registry.register_runner("fashionfae_runner")
 class FashionRunner(RunnerIter):
-    """Train for ``run.max_iters`` updates (or ``run.max_epoch`` epochs) and evaluate.
+    """Train for ``run.max_iters`` updates (or ``run.max_epoch`` epochs, or ``run.max_minutes``) and evaluate.
 
     Every ``run.iters_per_inner_epoch`` updates (default: an epoch) it evaluates ``run.valid_splits``, writes
     ``checkpoint_last.pth``, and ``checkpoint_best.pth`` if ``agg_metrics`` of the first of these splits has
     improved. The output folder also gets ``config.yaml``, ``metrics.jsonl``, TensorBoard events and
     ``curves.png``. An iteration is one update of the weights, of ``run.accum_grad_iters`` batches; logs and
-    messages count from 1, ``samples["iters"]`` from 0.
+    messages count from 1, ``samples["iters"]`` from 0. For a length in minutes see ``length.py``.
 
     Raises:
         UserError: a setting that makes no sense, a folder that cannot be written to, a checkpoint that does
@@ -57,6 +59,7 @@ class FashionRunner(RunnerIter):
         self.datasets = concat_datasets(reorg_datasets_by_split(datasets))
         self.amp_dtype = autocast_dtype(cfg.run_cfg.get("amp"), self.device)
         self.iters = 0
+        self.seconds = 0.0  # spent in updates, those before a resumption included
         self.best_metric, self.best_iters = -math.inf, None
         self._eval_loaders = {}
         if not self.evaluate_only:
@@ -81,6 +84,12 @@ class FashionRunner(RunnerIter):
         else:
             raise UserError("The length of training is not set: give run.max_iters or run.max_epoch.")
         self.iters_per_inner_epoch = int(run.get("iters_per_inner_epoch") or self.iters_per_epoch)
+        self.length = RunLength.of(run, self.max_iters)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether training has come to its end."""
+        return self.length.is_over(self.iters, self.seconds)
 
     def setup_output_dir(self):
         """Create the run's folder (a resumed run's is its checkpoint's) and tell LAVIS's tasks of it."""
@@ -167,9 +176,10 @@ class FashionRunner(RunnerIter):
         if self._resume_from is not None:
             restore_run(self, self._resume_from)
             logging.info("Continuing %s after iteration %d.", self._resume_from, self.iters)
-        with RunLog(self.output_dir, self.iters, self.max_iters) as log:
+        end = self.max_iters if self.length.max_minutes is None else math.inf
+        with RunLog(self.output_dir, self.iters, end) as log:
             batches = iter(self.train_loader)
-            while self.iters < self.max_iters:
+            while not self.is_over:
                 self._train_inner_epoch(batches, log)
                 improved = self._validate(log)
                 state = run_state(self)
@@ -184,13 +194,17 @@ class FashionRunner(RunnerIter):
 
     def _train_inner_epoch(self, batches, log: RunLog) -> None:
         self.model.train()
-        done = self.iters // self.iters_per_inner_epoch
-        stop = min((done + 1) * self.iters_per_inner_epoch, self.max_iters)
-        while self.iters < stop:
-            lr = self.lr_scheduler.step(self.iters)
+        ends = False
+        while not ends:
+            start = time.perf_counter()
+            lr = self.lr_scheduler.step(self.length.place(self.iters, self.seconds))
             log.add_losses(self._update(batches))
             self.iters += 1
-            if self.iters % self.log_freq == 0 or self.iters == stop:
+            self.seconds += time.perf_counter() - start
+            if self.length.max_minutes is not None:  # all processes stop by the clock of the first
+                self.seconds = gather_objects(self.seconds)[0]
+            ends = self.iters % self.iters_per_inner_epoch == 0 or self.is_over
+            if ends or self.iters % self.log_freq == 0:
                 log.write_losses(self.iters, lr)
 
     def _update(self, batches) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Learning rates as pure functions of the iteration, so that a resumed run needs no schedule state.
 
 Each function returns the factor on the initial learning rate of every parameter group. ``iteration`` counts
-updates from 0. The linear warm-up goes from ``warmup_factor`` at iteration 0 to 1 at ``warmup_steps``.
+updates from 0; where a run's length is in minutes, fractions of them occur. The linear warm-up goes from
+``warmup_factor`` at iteration 0 to 1 at ``warmup_steps``.
 """
 
 import math
@@ -13,19 +14,19 @@ from omegaconf import DictConfig
 from torch.optim import Optimizer
 
 
-def linear_warmup(iteration: int, warmup_steps: int, warmup_factor: float) -> float:
+def linear_warmup(iteration: float, warmup_steps: int, warmup_factor: float) -> float:
     """Factor in the warm-up, 1 after it."""
     if iteration >= warmup_steps:
         return 1.0
     return warmup_factor + (1 - warmup_factor) * iteration / warmup_steps
 
 
-def multistep(iteration: int, milestones: Sequence[int], decay_rate: float) -> float:
+def multistep(iteration: float, milestones: Sequence[int], decay_rate: float) -> float:
     """``decay_rate`` to the power of the number of milestones reached."""
     return decay_rate ** bisect_right(sorted(milestones), iteration)
 
 
-def cosine(iteration: int, start: int, end: int, lowest: float) -> float:
+def cosine(iteration: float, start: int, end: int, lowest: float) -> float:
     """Half a cosine wave from 1 at ``start`` to ``lowest`` at ``end``; 1 before, ``lowest`` after."""
     progress = min(max((iteration - start) / max(end - start, 1), 0.0), 1.0)
     return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
@@ -44,11 +45,11 @@ class IterationSchedule:
         self.warmup_steps = int(run.get("warmup_steps", 0))
         self.warmup_factor = float(run.get("warmup_factor", 0.25))
 
-    def factor(self, iteration: int) -> float:
+    def factor(self, iteration: float) -> float:
         """Factor on the learning rate at this iteration."""
         return linear_warmup(iteration, self.warmup_steps, self.warmup_factor)
 
-    def step(self, iteration: int) -> float:
+    def step(self, iteration: float) -> float:
         """Set the learning rate of every group; return the one of a group with no scale of its own."""
         factor = self.factor(iteration)
         for group in self.optimizer.param_groups:
@@ -65,7 +66,7 @@ class LinearWarmupMultistep(IterationSchedule):
         self.milestones = list(run.get("milestones", []))
         self.decay_rate = float(run.get("lr_decay_rate", 0.1))
 
-    def factor(self, iteration: int) -> float:
+    def factor(self, iteration: float) -> float:
         return super().factor(iteration) * multistep(iteration, self.milestones, self.decay_rate)
 
 
@@ -80,5 +81,5 @@ class LinearWarmupCosine(IterationSchedule):
         super().__init__(optimizer, run, max_iters)
         self.lowest = float(run.get("min_lr", 0)) / self.init_lr
 
-    def factor(self, iteration: int) -> float:
+    def factor(self, iteration: float) -> float:
         return super().factor(iteration) * cosine(iteration, self.warmup_steps, self.max_iters, self.lowest)

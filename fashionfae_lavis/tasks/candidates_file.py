@@ -9,6 +9,7 @@ JSON, in names that do not depend on us: a product is its id in the data set, an
 A list is shorter where a subcategory has too few negatives.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def candidate_lists(dataset, path: str | Path | None = None) -> list[Draw]:
     if path and is_main_process():
         write_lists(dataset, draws, path)
     return draws
+
+
+def lists_digest(draws: list[Draw]) -> str:
+    """Twelve hexadecimal digits that are equal for equal lists: whether two evaluations answered the same ones."""
+    digest = hashlib.sha256()
+    for draw in draws:
+        for lists in draw:
+            for rows in (lists.query, lists.candidate):
+                digest.update(str(rows.shape).encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes())
+    return digest.hexdigest()[:12]
 
 
 def write_lists(dataset, draws: list[Draw], path: str | Path) -> None:

@@ -14,7 +14,7 @@ from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import global_embeddings
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
-from fashionfae_lavis.tasks.candidates_file import candidate_lists
+from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
 from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
 from fashionfae_lavis.tasks.reranking import rerank
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
@@ -65,8 +65,9 @@ class RetrievalEvaluation(BaseTask):
 
         Returns:
             {"<text mode>": {"full": {...}, "sub": {...}}, ..., "chance": R@1 of chance on the full test,
-            "agg_metrics": mean recall of the full test with description and attributes}. With `run.k_test`, description
-            and attributes also have "reranked": {..., "k_test": candidates re-ranked}, the full test after it.
+            "sub_test_lists": digest of the sub-test's lists, "agg_metrics": mean recall of the full test with
+            description and attributes}. With `run.k_test`, description and attributes also have "reranked": {...,
+            "k_test": candidates re-ranked}, the full test after it.
         """
         dataset = data_loader.dataset
         draws = candidate_lists(dataset, self.run_cfg.get("candidates"))
@@ -84,6 +85,7 @@ class RetrievalEvaluation(BaseTask):
             results[mode]["reranked"] = {**recalls(*ranks), "k_test": self.k_test}
         # A text is right for one product in M; so is, for a text, the product of the image ranked first.
         results["chance"] = 100.0 / len(products)
+        results["sub_test_lists"] = lists_digest(draws)
         results["agg_metrics"] = results[mode]["full"]["mean"]
         self.evaluated = dataset, *embeds
         return results

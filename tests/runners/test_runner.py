@@ -207,6 +207,7 @@ def test_settings_that_make_no_sense(tmp_path):
         ({"batch_size_train": 1}, "run.batch_size_train: 1 on 1 process"),
         ({"batch_size_train": 25}, "run.batch_size_train: 25 .* takes more than the 24 training samples"),
         ({"max_iters": None}, "give run.max_iters or run.max_epoch"),
+        ({"max_minutes": 0}, "run.max_minutes is 0, but must be a number above 0"),
         ({"amp": "fp16"}, "run.amp: fp16 needs a GPU"),
         ({"resume_ckpt_path": "nothing.pth"}, "run.resume_ckpt_path: there is no checkpoint file"),
         ({"datasets": {"toy": {"val": ToyDataset()}}}, "no split 'train' .* the data sets give val"),

@@ -6,7 +6,7 @@ import pytest
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE
-from fashionfae_lavis.tasks.candidates_file import candidate_lists
+from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
 
 
 def catalogue(products=30, seed=0):
@@ -33,6 +33,17 @@ def test_lists_are_drawn_written_and_read(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["lists.json"]
     assert same(drawn, written) and same(written, candidate_lists(catalogue(), path)) and len(drawn) == 5
     assert (drawn[0].i2t.candidate == NO_CANDIDATE).any()  # a subcategory has fewer than 100 others
+
+
+def test_equal_lists_have_one_digest_however_they_came(tmp_path):
+    path = tmp_path / "lists.json"
+    drawn, written = candidate_lists(catalogue()), candidate_lists(catalogue(), path)
+    read = candidate_lists(catalogue(), path)
+    assert lists_digest(drawn) == lists_digest(written) == lists_digest(read)
+    assert len(lists_digest(drawn)) == 12 and lists_digest(drawn) != lists_digest(drawn[::-1])
+    assert lists_digest(drawn) != lists_digest(candidate_lists(catalogue(seed=1)))
+    read[4].t2i.candidate[-1, -1] += 1
+    assert lists_digest(drawn) != lists_digest(read)
 
 
 def test_the_file_means_the_same_to_a_stranger(tmp_path):

@@ -15,6 +15,7 @@ from fashionfae_lavis.masking.product_text import fashion_text
 from fashionfae_lavis.models import FashionRetrieval
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
 from fashionfae_lavis.runners.data_order import evaluation_loader
+from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
 from fashionfae_lavis.tasks.pretrain import FashionFAEPretrainTask
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask, embed_texts
 
@@ -56,6 +57,7 @@ def test_recalls_equal_a_plain_computation(dataset, loader):
         assert full["t2i_r1"] == pytest.approx(100 * np.mean(dataset.row_product[best_image] == np.arange(PRODUCTS)))
     assert results["chance"] == 100 / PRODUCTS
     assert results["agg_metrics"] == results["description+attributes"]["full"]["mean"]
+    assert results["sub_test_lists"] == lists_digest(candidate_lists(dataset))
 
 
 def test_the_lists_in_the_file_are_the_ones_ranked(loader, tmp_path):

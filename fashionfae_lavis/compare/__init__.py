@@ -1,0 +1,1 @@
+"""Comparison of systems: `fashionfae compare` trains and evaluates what a plan names, or reads finished runs."""

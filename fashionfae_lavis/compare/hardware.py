@@ -1,0 +1,29 @@
+"""What a run was computed on, in one line for people."""
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+
+def hardware() -> str:
+    """Such as "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads"."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    machine = [f"{cores} cores of {_processor()}", *([_memory()] if _memory() else []), *gpus, platform.system()]
+    software = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return f"{', '.join(machine)}; {software}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf"):
+        return ""
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB"

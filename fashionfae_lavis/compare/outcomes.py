@@ -1,0 +1,148 @@
+"""What an evaluation measured, and by which protocol: only figures of one protocol may stand in one table."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from lavis.common.registry import registry
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
+from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
+from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
+
+RETRIEVAL, RECOGNITION, PROBE = "retrieval", "recognition", "attribute probe"
+KINDS = {RetrievalEvaluation: RETRIEVAL, FashionRecognitionTask: RECOGNITION, AttributeProbeTask: PROBE}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation of one system.
+
+    Attributes:
+        kind: retrieval, recognition or attribute probe.
+        protocol: what must be equal in all systems, in words -> its value.
+        figures: dotted name -> percent, such as "retrieval.description.full.i2t_r1".
+        chance: the same names -> what guessing gives.
+    """
+
+    kind: str
+    protocol: dict[str, str]
+    figures: dict[str, float] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
+
+    as_dict = asdict
+
+
+def kind_of(config: dict) -> str | None:
+    """The kind of evaluation that a configuration's task makes; None for a task that makes none of them."""
+    task = registry.get_task_class(config["run"]["task"])
+    return next((kind for known, kind in KINDS.items() if task and issubclass(task, known)), None)
+
+
+def planned_outcome(config: dict) -> Outcome | None:
+    """The protocol as far as a configuration (plain containers) tells it, before anything is run."""
+    kind = kind_of(config)
+    if kind is None:
+        return None
+    run, model, datasets = config["run"], config["model"], config["datasets"]
+    storage = [data["build_info"].get("images", {}).get("storage") for data in datasets.values()]
+    protocol = {
+        "data": ", ".join(datasets),
+        "data's folder": ", ".join(map(str, storage)),
+        "split": ", ".join(run.get("test_splits") or []),
+    }
+    if kind == RECOGNITION:
+        (data,) = datasets.values()
+        mode = data["text_processor"]["eval"].get("mode") if model.get("use_text", True) else "no text"
+        protocol |= {"label": str(data.get("label")), "text mode": str(mode)}
+    if kind == PROBE:
+        protocol |= {"probe_products": str(run.get("probe_products", 500)), "seed of the pairs": str(run.get("seed"))}
+    return Outcome(kind, protocol)
+
+
+def outcome(config: dict, results: dict) -> Outcome | None:
+    """What a run measured, from its configuration and its results.json; None if nothing.
+
+    Raises:
+        UserError: it tested several splits, or its task is none of those that are compared.
+    """
+    if not results:
+        return None
+    planned = planned_outcome(config)
+    if planned is None:
+        known = ", ".join(KINDS.values())
+        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; those of {known} can.")
+    if len(results) > 1:
+        raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
+    ((split, measured),) = results.items()
+    read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
+    protocol, figures, chance = read(measured)
+    return Outcome(planned.kind, planned.protocol | {"split": split} | protocol, figures, chance)
+
+
+def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:
+    """Takes system's name and outcome; UserError that says what differs if two of a kind have not one protocol."""
+    first: dict[str, tuple[str, Outcome]] = {}
+    for name, found in outcomes:
+        other, before = first.setdefault(found.kind, (name, found))
+        for what in {**before.protocol, **found.protocol}:
+            values = [one.protocol.get(what, "not recorded") for one in (before, found)]
+            if values[0] != values[1]:
+                raise UserError(
+                    f"The {found.kind} of {other} and of {name} cannot be compared: their {what} differs "
+                    f"({values[0]}, and {values[1]})."
+                )
+
+
+def _retrieval(measured: dict) -> tuple[dict, dict, dict]:
+    modes = [mode for mode, value in measured.items() if isinstance(value, dict) and "full" in value]
+    sub, by_chance = measured[modes[0]]["sub"], measured["chance"]
+    figures, chance = {}, {}
+    for mode in modes:
+        tests = {"full": measured[mode]["full"]}
+        if "reranked" in measured[mode]:  # a figure of its own for each number of candidates
+            tests[f"reranked_{measured[mode]['reranked']['k_test']}"] = measured[mode]["reranked"]
+        for test, recalls in tests.items():
+            figures |= {f"retrieval.{mode}.{test}.{name}": recalls[name] for name in _recall_names()}
+        figures[f"retrieval.{mode}.sub.mean"] = measured[mode]["sub"]["mean"]
+        guessed = {f"{way}_r{k}": min(100.0, k * by_chance) for way in ("i2t", "t2i") for k in (1, 5, 10)}
+        guessed["mean"] = sum(guessed.values()) / len(guessed)
+        chance |= {f"retrieval.{mode}.full.{name}": value for name, value in guessed.items()}
+    protocol = {
+        "text mode": ", ".join(modes),
+        "number of products": f"{100 / by_chance:.0f}",
+        "lists of the sub-test": str(measured.get("sub_test_lists", "not recorded")),
+        "queries of the sub-test": str(sub["queries"]),
+    }
+    return protocol, figures, chance
+
+
+def _recall_names() -> list[str]:
+    return [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)] + ["mean"]
+
+
+def _recognition(measured: dict) -> tuple[dict, dict, dict]:
+    names = ("accuracy", "macro_f1")
+    protocol = {"number of images": str(measured["images"]), "number of classes": str(measured["classes"])}
+    figures, chance = ({f"recognition.{name}": side[name] for name in names} for side in (measured, measured["chance"]))
+    return protocol, figures, chance
+
+
+def _probe(measured: dict) -> tuple[dict, dict, dict]:
+    """Means over the attributes that a picture shows."""
+    seen = {name: row for name, row in measured["attributes"].items() if row["seen"]}
+    pairs = [row["pairs"]["accuracy"] for row in seen.values() if "pairs" in row]
+    figures = {"probe.values": _mean(row["itc"]["accuracy"] for row in seen.values())}
+    chance = {"probe.values": _mean(row["chance"] for row in seen.values())}
+    if pairs:
+        figures["probe.pairs"], chance["probe.pairs"] = _mean(pairs), 50.0
+    asked = [
+        f"{name} {row['products']}/{row['values']}/{row['pairs']['n'] if 'pairs' in row else 0}"
+        for name, row in seen.items()
+    ]
+    return {"attributes (products/values/pairs)": ", ".join(asked)}, figures, chance
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)

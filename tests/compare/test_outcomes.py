@@ -1,0 +1,84 @@
+import copy
+
+import pytest
+from toy_runs import config, probe, recognition, retrieval
+
+from fashionfae_lavis.compare.outcomes import check_agreement, outcome, planned_outcome
+from fashionfae_lavis.errors import UserError
+
+
+def test_retrieval():
+    found = outcome(config("fashion_retrieval"), {"val": retrieval()})
+    assert found.kind == "retrieval"
+    assert found.figures["retrieval.description.full.t2i_r10"] == 6
+    assert found.figures["retrieval.description+attributes.sub.mean"] == 40
+    assert found.figures["retrieval.description+attributes.reranked_16.i2t_r1"] == 9
+    assert "retrieval.description.reranked_16.i2t_r1" not in found.figures
+    # 400 products: 1, 5 and 10 of them in either direction.
+    assert found.chance["retrieval.description.full.i2t_r10"] == 2.5
+    assert found.chance["retrieval.description.full.mean"] == pytest.approx((0.25 + 1.25 + 2.5) / 3)
+    assert found.protocol["number of products"] == "400"
+
+
+def test_recognition():
+    found = outcome(config("fashion_recognition"), {"val": recognition()})
+    assert found.figures == {"recognition.accuracy": 90, "recognition.macro_f1": 80}
+    assert found.chance == {"recognition.accuracy": 10, "recognition.macro_f1": 2}
+    assert (found.protocol["text mode"], found.protocol["label"]) == ("recognition", "category")
+    image_only = planned_outcome(config("fashion_recognition", use_text=False))
+    assert image_only.protocol["text mode"] == "no text"
+
+
+def test_the_probe_s_means_leave_out_what_no_picture_shows():
+    found = outcome(config("attribute_probe"), {"val": probe()})
+    assert found.figures == {"probe.values": 40, "probe.pairs": 90}
+    assert found.chance == {"probe.values": 20, "probe.pairs": 50}
+    assert found.protocol["attributes (products/values/pairs)"] == "colour 50/4/7, trim 50/4/0"
+
+
+def test_a_run_that_measured_nothing_and_one_that_measured_too_much():
+    assert outcome(config("image_text_pretrain"), {}) is None
+    assert planned_outcome(config("image_text_pretrain")) is None
+    with pytest.raises(UserError, match="Results of the task fashion_composition cannot be compared"):
+        outcome(config("fashion_composition"), {"val": {}})
+    with pytest.raises(UserError, match="tests one split, not val, train"):
+        outcome(config("fashion_retrieval"), {"val": retrieval(), "train": retrieval()})
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "change_results", "what"),
+    [
+        (
+            "fashion_retrieval",
+            {"build_info": {"images": {"storage": "/other"}}},
+            None,
+            "data's folder .*mini, and /oth",
+        ),
+        ("fashion_retrieval", {"test_splits": ["train"]}, None, "split differs .val, and train"),
+        ("fashion_retrieval", {}, lambda r: r.update(chance=0.5), "number of products differs .400, and 200"),
+        ("fashion_retrieval", {}, lambda r: r.update(sub_test_lists="x"), "lists of the sub-test differs .abc, and x"),
+        ("fashion_retrieval", {}, lambda r: r.pop("description"), "text mode differs .description, description.attr"),
+        ("fashion_recognition", {"label": "sub category"}, None, "label differs .category, and sub category"),
+        ("fashion_recognition", {"use_text": False}, None, "text mode differs .recognition, and no text"),
+        ("fashion_recognition", {}, lambda r: r.update(images=29), "number of images differs .30, and 29"),
+        ("attribute_probe", {"probe_products": 9}, None, "probe_products differs .50, and 9"),
+        ("attribute_probe", {"seed": 1}, None, "seed of the pairs differs .42, and 1"),
+        ("attribute_probe", {}, lambda r: r["attributes"].pop("trim"), "attributes .* differs"),
+    ],
+)
+def test_what_differs_is_said(task, changes, change_results, what):
+    results = {"fashion_retrieval": retrieval, "fashion_recognition": recognition, "attribute_probe": probe}[task]()
+    first = outcome(config(task), {"val": results})
+    changed = copy.deepcopy(results)
+    if change_results:
+        change_results(changed)
+    split = changes.get("test_splits", ["val"])[0]
+    second = outcome(config(task, **changes), {split: changed})
+    check_agreement([("A", first), ("B", outcome(config(task), {"val": results}))])
+    with pytest.raises(UserError, match=f"of A and of B cannot be compared: their {what}"):
+        check_agreement([("A", first), ("B", second)])
+
+
+def test_different_kinds_need_not_agree():
+    kinds = (("attribute_probe", probe()), ("fashion_recognition", recognition()), ("fashion_retrieval", retrieval()))
+    check_agreement(("A", outcome(config(task), {"val": results})) for task, results in kinds)

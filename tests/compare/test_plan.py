@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from fashionfae_lavis.compare.plan import read_plan
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.objectives.sampling import StepSampler
+
+ROOT = Path(__file__).parents[2]
+MINI = "projects/fashionfae"
+
+
+@pytest.fixture
+def write_plan(tmp_path, monkeypatch):
+    """Writes a plan of one system and two evaluations; arguments are dotted keys (a tuple of names) and values."""
+    monkeypatch.chdir(ROOT)
+
+    def write(changes=()):
+        content = {
+            "title": "Plan",
+            "output": str(tmp_path / "output"),
+            "seeds": [0],
+            "training": {"run.max_iters": 3},
+            "evaluations": {
+                "retrieval": {"config": f"{MINI}/retrieval_eval.yaml", "options": {}},
+                "recognition": {"config": f"{MINI}/recognition.yaml", "options": {"run.max_iters": 2}},
+            },
+            "systems": {"A": {"config": f"{MINI}/pretrain.yaml"}, "B": {"config": f"{MINI}/pretrain.yaml"}},
+        }
+        for names, value in changes:
+            place = content
+            for name in names[:-1]:
+                place = place.setdefault(name, {})
+            if value is KeyError:
+                del place[names[-1]]
+            else:
+                place[names[-1]] = value
+        OmegaConf.save(OmegaConf.create(content), tmp_path / "plan.yaml")
+        return str(tmp_path / "plan.yaml")
+
+    return write
+
+
+def test_jobs_are_seed_by_seed_each_training_before_its_evaluations(write_plan):
+    plan = read_plan(write_plan([(("systems", "B", "evaluations", "recognition"), None), (("seeds",), [0, 1])]))
+    assert (plan.name, plan.report, plan.seeds, plan.systems) == ("plan", None, [0, 1], ["A", "B"])
+    titles = [f"{name}, seed {seed}" for seed in (0, 1) for name in "AB"]
+    a, b = ["training", "retrieval", "recognition"], ["training", "retrieval"]
+    assert [job.title for job in plan.jobs] == [
+        f"{title}, {name}" for title in titles for name in (a if title[0] == "A" else b)
+    ]
+    training, retrieval, recognition = plan.jobs[:3]
+    assert training.after is None and retrieval.after is recognition.after is training
+    assert str(recognition.place) == "a/seed0/recognition"
+    # What trains gets the seed; the lists and pairs of a mere test stay those of its configuration.
+    assert [job.resolved["run"]["seed"] for job in plan.jobs[5:8]] == [1, 42, 1]
+    assert training.resolved["run"]["max_iters"] == 3 and recognition.resolved["run"]["max_iters"] == 2
+    assert [job.seed for job in read_plan(write_plan(), seeds=[7]).jobs] == [7] * 6
+    assert read_plan(write_plan(), output="elsewhere").output == Path("elsewhere")
+
+
+def test_the_key_changes_with_all_that_decides_a_result_and_nothing_else(write_plan, tmp_path):
+    def digests(*changes):
+        return [job.digest for job in read_plan(write_plan(changes)).jobs]
+
+    before = digests()
+    assert before == digests((("output",), "elsewhere"), (("title",), "Other"))
+    assert before[0] == before[3]  # one configuration under two names
+    changed = digests((("systems", "B", "options", "run.init_lr"), 0.1))
+    assert changed[:3] == before[:3] and not set(changed[3:]) & set(before)
+    changed = digests((("evaluations", "recognition", "options", "run.max_iters"), 4))
+    assert [a == b for a, b in zip(before, changed, strict=True)] == [True, True, False] * 2
+
+    weights = tmp_path / "start.safetensors"
+    for content, different in ((b"one", True), (b"one", False), (b"two", True)):
+        weights.write_bytes(content)
+        after = digests((("systems", "A", "options", "model.pretrained"), str(weights)))
+        assert (after[0] != before[0]) == different and after[3:] == before[3:] or not different
+        before = after
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; a plan has base, evaluations, output"),
+        ([(("sytems",), {})], "plan.yaml has an unknown key `sytems`"),
+        ([(("seeds",), [0, 0])], "`seeds` must be a list of different whole numbers, .* not .0, 0."),
+        ([(("seeds",), [])], "`seeds` must be a list"),
+        ([(("systems",), {})], "`systems` must name at least one"),
+        ([(("systems", "a"), {"config": "x"})], "`systems`: two names differ in signs only"),
+        ([(("systems", "B", "config"), None)], "`systems.B.config` is not set"),
+        ([(("systems", "B", "config"), "none.yaml")], "There is no configuration file none.yaml"),
+        ([(("systems", "B", "evaluations", "x"), None)], "there is no x; there are retrieval, recognition"),
+        ([(("evaluations", "retrieval", "config"), None)], "`evaluations.retrieval.config` is not set"),
+        (
+            [(("evaluations", "retrieval", "config"), f"{MINI}/composition.yaml")],
+            "`evaluations.retrieval`: results of the task fashion_composition cannot be compared",
+        ),
+        (
+            [(("evaluations", "again"), {"config": f"{MINI}/retrieval.yaml"})],
+            "`evaluations.again` is a second retrieval: give it a plan of its own",
+        ),
+    ],
+)
+def test_plans_that_make_no_sense(write_plan, changes, message):
+    with pytest.raises(UserError, match=message):
+        read_plan(write_plan(changes))
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "option", "value", "message"),
+    [
+        ("retrieval", "run.test_splits", ["train"], "retrieval of A and of B .* split differs .val, and train"),
+        ("retrieval", "datasets.fashiongen_mini.build_info.images.storage", "/x", "data's folder differs"),
+        ("recognition", "datasets.fashiongen_mini.label", "category", "label differs .sub category, and category"),
+        ("recognition", "model.use_text", False, "text mode differs .recognition, and no text"),
+    ],
+)
+def test_protocols_that_disagree_are_refused_before_anything_runs(write_plan, evaluation, option, value, message):
+    with pytest.raises(UserError, match=message):
+        read_plan(write_plan([(("systems", "B", "evaluations", evaluation, "options", option), value)]))
+
+
+def test_a_plan_over_another(write_plan, tmp_path):
+    write_plan([(("report",), "docs/results.md")])
+    own = {"base": "plan.yaml", "title": "Other", "training": {"run.max_minutes": 2, "run.max_iters": 5}}
+    OmegaConf.save(OmegaConf.create(own), tmp_path / "other.yaml")
+    base, other = (read_plan(str(tmp_path / f"{name}.yaml")) for name in ("plan", "other"))
+    assert (other.name, other.title, other.report) == ("other", "Other", Path("docs/results.md"))
+    assert [job.title for job in other.jobs] == [job.title for job in base.jobs]
+    run = {**base.jobs[0].resolved["run"], "max_minutes": 2, "max_iters": 5}
+    assert other.jobs[0].resolved["run"] == run and base.jobs[0].resolved["run"]["max_iters"] == 3
+    OmegaConf.save(OmegaConf.create({"base": "none.yaml"}), tmp_path / "other.yaml")
+    with pytest.raises(UserError, match="There is no plan .*none.yaml"):
+        read_plan(str(tmp_path / "other.yaml"))
+
+
+def test_a_missing_file_and_one_that_is_no_plan(tmp_path):
+    with pytest.raises(UserError, match="There is no plan .*none.yaml"):
+        read_plan(str(tmp_path / "none.yaml"))
+    (tmp_path / "list.yaml").write_text("[1, 2]")
+    with pytest.raises(UserError, match="lacks the key `evaluations`"):
+        read_plan(str(tmp_path / "list.yaml"))
+    (tmp_path / "torn.yaml").write_text("{")
+    with pytest.raises(UserError, match="torn.yaml is not a yaml file"):
+        read_plan(str(tmp_path / "torn.yaml"))
+
+
+def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = read_plan("projects/compare/ablation.yaml")
+    assert len(plan.seeds) >= 3 and len(plan.jobs) == 4 * len(plan.seeds) * 4
+    trainings = [job for job in plan.jobs if job.after is None and job.seed == 0]
+    kinds = {}
+    for job in trainings:
+        sampler = StepSampler(job.resolved["run"].pop("steps"), 0)
+        kinds[job.system] = sampler.kinds
+        # The others keep their proportions, whatever is left out.
+        assert sampler.probabilities[:3] / sampler.probabilities[0] == pytest.approx([1, 0.25, 0.42 / 0.32])
+    assert kinds == {
+        "ITC + MLM + ITM": [("itc",), ("itm",), ("mlm",)],
+        "with AETP": [("itc",), ("itm",), ("mlm", "aetp")],
+        "with APIR": [("itc",), ("itm",), ("mlm",), ("apir",)],
+        "all five": [("itc",), ("itm",), ("mlm", "aetp"), ("apir",)],
+    }
+    assert all(job.resolved == trainings[0].resolved for job in trainings)
+
+
+def test_the_systems_are_trained_alike(monkeypatch):
+    pytest.importorskip("fashionfae_lavis.models.baselines")
+    monkeypatch.chdir(ROOT)
+    for name, minutes in (("systems", None), ("systems_time", 2.5)):
+        plan = read_plan(f"projects/compare/{name}.yaml")
+        trainings = [job.resolved for job in plan.jobs if job.after is None]
+        archs = {config["model"]["arch"] for config in trainings}
+        assert len(plan.seeds) >= 3 and archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
+        same = ("max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
+        for config in trainings:
+            run, model = config["run"], config["model"]
+            assert [run[key] for key in same] == [trainings[0]["run"][key] for key in same]
+            assert run.get("max_minutes") == minutes
+            assert config["datasets"] == trainings[0]["datasets"]
+            for key in ("pretrained", "load_pretrained", "image_encoder", "image_size", "vocabulary"):
+                assert model[key] == trainings[0]["model"][key], key
