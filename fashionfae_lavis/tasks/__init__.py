@@ -5,7 +5,7 @@ from fashionfae_lavis.tasks.composition import FashionCompositionTask
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
 from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
-from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
+from fashionfae_lavis.tasks.retrieval import FashionPretrainTask, FashionRetrievalTask
 
 __all__ = [
     "AETPTask",
@@ -13,6 +13,7 @@ __all__ = [
     "AttributeProbeTask",
     "FashionCompositionTask",
     "FashionFAEPretrainTask",
+    "FashionPretrainTask",
     "FashionRecognitionTask",
     "FashionRetrievalTask",
     "ImageTokenizerTask",
