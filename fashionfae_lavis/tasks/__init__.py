@@ -1,6 +1,7 @@
 """Tasks; importing this package registers them with LAVIS."""
 
 from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
+from fashionfae_lavis.tasks.captioning import FashionCaptioningTask
 from fashionfae_lavis.tasks.composition import FashionCompositionTask
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
@@ -11,6 +12,7 @@ __all__ = [
     "AETPTask",
     "APIRTask",
     "AttributeProbeTask",
+    "FashionCaptioningTask",
     "FashionCompositionTask",
     "FashionFAEPretrainTask",
     "FashionPretrainTask",
