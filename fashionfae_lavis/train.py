@@ -160,13 +160,25 @@ def run_stage(cfg: Config, job_id: str) -> dict:
     torch.manual_seed(seed)
     task = tasks.setup_task(cfg)
     datasets = task.build_datasets(cfg)
-    model = task.build_model(cfg)
+    model = build_model(task, cfg)
     runner_class = registry.get_runner_class(run.get("runner", "runner_base"))
     runner = runner_class(cfg=cfg, job_id=job_id, task=task, model=model, datasets=datasets)
     results = runner.train() or {}
     if is_main_process() and hasattr(task, "format"):
         report(task, model, results, Path(runner.output_dir))
     return results
+
+
+def build_model(task, cfg: Config):
+    """The task's model; a download of LAVIS's that fails becomes one sentence."""
+    try:
+        return task.build_model(cfg)
+    except OSError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"`model`: {cfg.model_cfg.arch} needs a file that cannot be had ({reason}): go online, or train one of our "
+            "from-scratch models, such as fashion_blip, fashion_albef or fashion_clip."
+        ) from error
 
 
 def report(task, model, results: dict, folder: Path) -> None:

@@ -109,3 +109,14 @@ def attribute_table(results: dict) -> str:
 
 def _with_half_width(figures: dict | None) -> str:
     return f"{figures['accuracy']:.1f} ± {figures['half_width']:.1f}" if figures else "-"
+
+
+def caption_table(results: dict) -> str:
+    """Table of the captions' scores, times 100 as is the custom, with those of the same captions for other images."""
+    names = list(results["scores"])
+    header = [f"{results['text']}, {results['images']} images", *names]
+    rows = [
+        [title, *(f"{100 * results[key][name]:.1f}" for name in names)]
+        for title, key in (("captions", "scores"), ("the same for other images", "other_image"))
+    ]
+    return "\n".join([text_table(header, rows), *results["left_out"].values()])

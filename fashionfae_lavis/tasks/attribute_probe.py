@@ -21,7 +21,7 @@ import torch
 from lavis.common.registry import registry
 from lavis.tasks.base_task import BaseTask
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.attribute_prompts import mask_value, pad_masked
@@ -33,9 +33,9 @@ from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.text_prediction import predict_words
 from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
-from fashionfae_lavis.runners.data_order import evaluation_loader
 from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 from fashionfae_lavis.tasks.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
+from fashionfae_lavis.tasks.embedding import first_images
 from fashionfae_lavis.tasks.grounding import spread_products
 from fashionfae_lavis.tasks.retrieval import embed_texts
 
@@ -96,12 +96,8 @@ def choose_attributes(
 def read_images(model, data_loader: DataLoader, products: np.ndarray) -> tuple[np.ndarray, Tensor]:
     """Global embeddings (N, D) of the first image of each product and, of a model with AETP, the pooled tokens
     (n, T, W) of this process's share of them."""
-    dataset = data_loader.dataset
-    rows = np.unique(dataset.row_product, return_index=True)[1][own_share(products)]
-    first = Subset(dataset, rows.tolist())
-    first.collater = dataset.collater
     embeddings, tokens = [], []
-    for batch in evaluation_loader(first, data_loader.batch_size, data_loader.num_workers, data_loader.pin_memory):
+    for batch in first_images(data_loader, own_share(products)):
         embeddings.append(global_embeddings(model, image=batch["image"]).cpu().numpy())
         if isinstance(model, FashionFAE):
             tokens.append(model.fusion_tokens(batch["image"].to(model.device)))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from fashionfae_lavis.runners.data_order import share_of_loader
+from fashionfae_lavis.runners.data_order import evaluation_loader, share_of_loader
 from fashionfae_lavis.runners.distributed import gather_in_order, own_share
 
 BATCH = 64
@@ -28,6 +28,15 @@ def embed_text_list(texts: list[str], embed: Callable[[list[str]], Tensor]) -> n
     starts = range(0, len(share), BATCH)
     rows = [_array(embed([texts[i] for i in share[start : start + BATCH]])) for start in starts]
     return gather_in_order(rows)[np.argsort(order)]
+
+
+def first_images(data_loader: DataLoader, products: np.ndarray) -> DataLoader:
+    """A loader like this one over the first image of each of these products (their indices) alone."""
+    dataset = data_loader.dataset
+    rows = np.unique(dataset.row_product, return_index=True)[1][products]
+    first = Subset(dataset, rows.tolist())
+    first.collater = dataset.collater
+    return evaluation_loader(first, data_loader.batch_size, data_loader.num_workers, data_loader.pin_memory)
 
 
 def _array(rows: Tensor) -> np.ndarray:

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from lavis.common.registry import registry
+from lavis.models.clip_models.model import CLIP
 from lavis.tasks.base_task import BaseTask
+from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
 from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
-from fashionfae_lavis.models.fashionfae import FashionFAE
-from fashionfae_lavis.models.features import global_embeddings
+from fashionfae_lavis.models.baselines.clip import set_loss
+from fashionfae_lavis.models.features import global_embeddings, has_embeddings
+from fashionfae_lavis.models.matching import has_matching
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
@@ -51,14 +53,29 @@ class RetrievalEvaluation(BaseTask):
         return cls(cfg.run_cfg)
 
     def build_model(self, cfg):
-        """As BaseTask; UserError where the ITM head is asked for and there is none."""
+        """As BaseTask; UserError where embeddings or the ITM head are asked for and there are none."""
         model = super().build_model(cfg)
-        if self.k_test and not isinstance(model, FashionFAE):
+        if not has_embeddings(model):
+            raise UserError(
+                f"model.arch: {cfg.model_cfg.arch} has no embeddings of images and texts to retrieve with: set it to "
+                "a model of retrieval or pre-training."
+            )
+        if self.k_test and not has_matching(model):
             raise UserError(
                 f"run.k_test: the model {cfg.model_cfg.arch} has no ITM head to re-rank with: set model.arch to "
-                "fashionfae, or run.k_test to 0."
+                "fashionfae, or to a BLIP or ALBEF that has one, or run.k_test to 0."
             )
+        if isinstance(model, CLIP):
+            set_loss(model)
         return model
+
+    def train_step(self, model, samples: dict) -> dict[str, Tensor]:
+        """The model's own losses of one batch.
+
+        LAVIS's retrieval models take rows of the same `image_id` for each other's positives: here the product's.
+        """
+        output = model({**samples, "image_id": samples["product_id"]})
+        return {name: value for name, value in output.items() if name.startswith(("loss", "acc"))}
 
     def evaluation(self, model, data_loader, cuda_enabled: bool = False) -> dict:
         """Recalls in percent; the processes share the work, and each returns all.
@@ -116,6 +133,11 @@ class FashionRetrievalTask(RetrievalEvaluation):
         """From the checkpoint in `model.pretrained`; see starting_point.py, also for the errors."""
         return build_from_checkpoint(cfg, super().build_model)
 
-    def train_step(self, model, samples: dict) -> dict[str, torch.Tensor]:
-        """ITC of one batch, also of the pre-training model, which has other objectives too."""
-        return model({**samples, "objectives": ["itc"]})
+    def train_step(self, model, samples: dict) -> dict[str, Tensor]:
+        """ITC of one batch, also of FashionFAE's pre-training model, which has other objectives; LAVIS's train theirs."""
+        return super().train_step(model, {**samples, "objectives": ["itc"]})
+
+
+@registry.register_task("fashion_pretrain")
+class FashionPretrainTask(RetrievalEvaluation):
+    """Trains a model of LAVIS (BLIP, ALBEF, CLIP) by its own losses, from its own start; evaluates by retrieval."""

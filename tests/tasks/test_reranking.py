@@ -5,6 +5,7 @@ from tiny import tiny_model, tiny_samples
 from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.metrics.retrieval import full_ranks
+from fashionfae_lavis.models import matching
 from fashionfae_lavis.tasks import reranking
 from fashionfae_lavis.tasks.reranking import match_scores, rerank
 
@@ -49,7 +50,7 @@ def test_scores_equal_those_of_each_pair_alone(model, texts, size, monkeypatch):
     monkeypatch.setattr(reranking, "PAIRS", 4)
     images = np.array([0, 0, 0, 0, 0, 0, 3, 3, 4, 12])  # some images have many pairs, others none
     rows = np.array([6, 5, 4, 3, 2, 0, 1, 2, 5, 6])
-    scores = match_scores(model, DataLoader(Images(), size), texts, images, rows)
+    scores = match_scores(model, DataLoader(Images(), size), texts, images, rows, embeddings())
     expected = [slow_score(model, image, texts[row]) for image, row in zip(images, rows, strict=True)]
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(scores, expected, atol=1e-4)
@@ -57,7 +58,7 @@ def test_scores_equal_those_of_each_pair_alone(model, texts, size, monkeypatch):
 
 def test_each_image_is_encoded_once_and_each_pair_judged_once(model, texts, monkeypatch):
     seen = {"images": 0, "pairs": 0}
-    encode, judge = model.image_encoder.forward, reranking.match_logits
+    encode, judge = model.image_encoder.forward, matching.match_logits
 
     def count_images(images):
         seen["images"] += len(images)
@@ -68,7 +69,7 @@ def test_each_image_is_encoded_once_and_each_pair_judged_once(model, texts, monk
         return judge(model, tokens, text)
 
     monkeypatch.setattr(model.image_encoder, "forward", count_images)
-    monkeypatch.setattr(reranking, "match_logits", count_pairs)
+    monkeypatch.setattr(matching, "match_logits", count_pairs)
     both_ways = embeddings(), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
     rerank(model, DataLoader(Images(), 4), texts, *both_ways, full_ranks(*both_ways[0], *both_ways[1]), k=TEXTS)
     # The three best of seven texts in one direction are among the pairs of the other.

@@ -1,0 +1,62 @@
+"""LAVIS's ALBEF (Li et al., arXiv 2107.07651): pre-training, retrieval and recognition, from scratch."""
+
+from lavis.common.registry import registry
+from lavis.models.albef_models.albef_classification import AlbefClassification
+from lavis.models.albef_models.albef_pretrain import AlbefPretrain
+from lavis.models.albef_models.albef_retrieval import AlbefRetrieval
+from lavis.models.med import BertForMaskedLM, XBertEncoder
+from omegaconf import DictConfig
+
+from fashionfae_lavis.models.baselines.parts import build_bert, build_image_encoder
+from fashionfae_lavis.models.baselines.scratch import NewHead, Scratch
+from fashionfae_lavis.models.configuration import model_config_path
+
+CONFIGS = {"mini": model_config_path("fashion_albef_mini")}
+
+
+class _Albef(Scratch):
+    """How ALBEF's models are built: LAVIS's constructors take the encoders."""
+
+    PRETRAINED_MODEL_CONFIG_DICT = CONFIGS
+    OPTIONS = ("embed_dim", "queue_size", "momentum", "alpha", "temp", "max_txt_len")
+
+    @classmethod
+    def build(cls, cfg: DictConfig, tokenizer) -> "_Albef":
+        options = {name: cfg[name] for name in cls.OPTIONS}
+        return cls(
+            image_encoder=build_image_encoder(cfg),
+            text_encoder=cls.bert(cfg, len(tokenizer)),
+            tokenizer=tokenizer,
+            **options,
+        )
+
+    @classmethod
+    def bert(cls, cfg: DictConfig, vocab_size: int):
+        return build_bert(XBertEncoder, cfg, vocab_size, add_pooling_layer=False)
+
+
+@registry.register_model("fashion_albef")
+class FashionAlbef(_Albef, AlbefPretrain):
+    """LAVIS's `albef_pretrain`: contrast with a momentum queue, matching, and masked words, all distilled."""
+
+    ARCH = "fashion_albef"
+    OPTIONS = (*_Albef.OPTIONS, "mlm_mask_prob")
+
+    @classmethod
+    def bert(cls, cfg: DictConfig, vocab_size: int):
+        return build_bert(BertForMaskedLM, cfg, vocab_size)
+
+
+@registry.register_model("fashion_albef_retrieval")
+class FashionAlbefRetrieval(_Albef, AlbefRetrieval):
+    """LAVIS's `albef_retrieval`: contrast and matching, in which rows of one product are no negatives."""
+
+    ARCH = "fashion_albef_retrieval"
+
+
+@registry.register_model("fashion_albef_recognition")
+class FashionAlbefRecognition(NewHead, _Albef, AlbefClassification):
+    """LAVIS's `albef_classification`."""
+
+    ARCH = "fashion_albef_recognition"
+    OPTIONS = ("num_classes", "momentum", "alpha", "max_txt_len")
