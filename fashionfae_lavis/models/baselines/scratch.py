@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.models.configuration import known_config_path, load_model_config, shipped
-from fashionfae_lavis.models.encoders import IMAGE_ENCODER
+from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.initial_weights import load_tokenizer
 
 
@@ -91,7 +91,7 @@ class Scratch:
     def start_from(self, path: str) -> None:
         """Load a checkpoint of this model whole, or of its family (BLIP, ALBEF) the weights of the same names.
 
-        Queues of past embeddings, and heads that the other has not, start anew. Of a file of models/mini_vit.py the
+        Queues of past embeddings, and heads that the other has not, start anew. Of a file of models/mini_encoders the
         image encoder is taken, and all else is new.
 
         Raises:
@@ -100,7 +100,7 @@ class Scratch:
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if arch != self.ARCH:
-            state = self._image_encoder_of(state) if arch == IMAGE_ENCODER else self._family_of(state, arch, path)
+            state = self._image_encoder_of(state) if arch == ENCODERS else self._family_of(state, arch, path)
             own = self.state_dict()
             taken = {name: tensor for name, tensor in state.items() if name in own and "queue" not in name}
             parts = (dict.fromkeys(name.split(".")[0] for name in names) for names in (taken, own.keys() - taken))
@@ -109,11 +109,13 @@ class Scratch:
             state = own | taken
         load_weights(self, state, path)
         self.is_whole = arch == self.ARCH
-        if arch == IMAGE_ENCODER and hasattr(self, "copy_params"):
+        if arch == ENCODERS and hasattr(self, "copy_params"):
             self.copy_params()  # the momentum encoders start as copies
 
     def _image_encoder_of(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {self.IMAGE_PREFIX + name.removeprefix("image_encoder."): tensor for name, tensor in state.items()}
+        mark = "image_encoder."
+        found = {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
+        return {self.IMAGE_PREFIX + name: tensor for name, tensor in found.items()}
 
     def _family_of(self, state: dict[str, torch.Tensor], arch: str, path: str) -> dict[str, torch.Tensor]:
         found = registry.get_model_class(arch)
