@@ -75,10 +75,11 @@ def mask_text(
     description: bool = True,
     prompts: bool = True,
     antonyms: Mapping[str, str] = ANTONYMS,
+    masked_share: float = MASKED_SHARE,
 ) -> MaskedText:
     """One product's text with pieces hidden for MLM (`description`) and for AETP (`prompts`).
 
-    Description: of n word pieces max(1, round(0.12 n)) become [MASK]. Binomial(n, 0.015) others are
+    Description: of n word pieces max(1, round(masked_share n)) become [MASK]. Binomial(n, 0.015) others are
     replaced: half of the time the whole word by its antonym, where it has one of as many pieces, else the
     piece by a random one. Prompts: two words of the title, but never the whole of it; then the attributes
     in random order, the whole value of one. Where `description` or `prompts` is False that part of the text
@@ -103,7 +104,7 @@ def mask_text(
     room = segment_lengths(len(template) + len(ids), len(asked_ids), max_length)[0] - len(template)
     ids, labels = ids[: max(0, room)], labels[: max(0, room)]
     if description and ids:
-        ids, labels = _mask_pieces(ids, words, tokenizer, rng, antonyms)
+        ids, labels = _mask_pieces(ids, words, tokenizer, rng, antonyms, masked_share)
     labels = [NO_LABEL] * len(template) + labels
     return _assemble((template + ids, labels), (asked_ids, asked_labels), tokenizer, max_length)
 
@@ -205,10 +206,11 @@ def _mask_pieces(
     tokenizer: PreTrainedTokenizerBase,
     rng: np.random.Generator,
     antonyms: Mapping[str, str],
+    masked_share: float,
 ) -> tuple[list[int], list[int]]:
     """Masked ids and labels of `ids`, the first pieces of `words`; `mask_text` says how many and which."""
     masked, labels = list(ids), [NO_LABEL] * len(ids)
-    hidden = max(1, round(MASKED_SHARE * len(ids)))
+    hidden = max(1, round(masked_share * len(ids)))
     replaced = rng.binomial(len(ids), REPLACED_SHARE)
     places = rng.permutation(len(ids))[: hidden + replaced].tolist()
     mask = tokenizer.mask_token_id

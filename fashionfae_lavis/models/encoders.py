@@ -22,8 +22,8 @@ from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
 
-# What the file of models/mini_vit.py calls itself, where a checkpoint names its model.
-IMAGE_ENCODER = "image_encoder"
+# What the file of models/mini_encoders calls itself, where a checkpoint names its model.
+ENCODERS = "encoders"
 
 
 class FashionEncoders(BaseModel):
@@ -128,7 +128,7 @@ class FashionEncoders(BaseModel):
     def start_from(self, path: str) -> None:
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
-        Of a file of models/mini_vit.py the image encoder is taken, and all else is new.
+        Of a file of models/mini_encoders the encoders are taken, and all else is new.
 
         Raises:
             UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared.
@@ -136,7 +136,7 @@ class FashionEncoders(BaseModel):
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if arch != self.ARCH:
-            shared = ("image_encoder",) if arch == IMAGE_ENCODER else self.SHARED
+            shared = ("image_encoder", "fusion_encoder") if arch == ENCODERS else self.SHARED
             if not shared:
                 raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
             state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in shared}

@@ -1,46 +1,26 @@
 """The image encoder that FashionFAE-mini starts from, as the paper's starts from a ViT that has seen ImageNet.
 
-    python -m fashionfae_lavis.models.mini_vit FILE.safetensors
-
-draws 12,000 products of another seed than FashionGen-Mini's, none of which looks like one of its validation products,
-and trains the image encoder to name what can be seen of them: the garment and each visible attribute. It sees pictures
-and labels only, no product's text. The file goes into `model.pretrained`; all else of a model then starts anew.
+It learns from pictures and labels, never from a product's text: first to name the garment and each visible attribute,
+then to name them in the words of the text encoder (as DeViSE does: Frome et al., NeurIPS 2013).
 """
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from fashionfae_lavis.datasets.builders.cache import cache_folder
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
-from fashionfae_lavis.datasets.fashiongen_mini import FILE_NAMES, prepare
-from fashionfae_lavis.datasets.fashiongen_mini.attributes import VISIBLE, Product, sample_products
-from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import save_safetensors
-from fashionfae_lavis.models.encoders import IMAGE_ENCODER
+from fashionfae_lavis.datasets.fashiongen_mini.attributes import VISIBLE, Product
+from fashionfae_lavis.datasets.fashiongen_mini.wording import GARMENT_NAMES, VALUE_WORDS
+from fashionfae_lavis.masking.product_text import normalise
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.image_encoder import ImageEncoder
+from fashionfae_lavis.models.mini_encoders.optimise import optimise
 from fashionfae_lavis.processors.images import shorter_side
-from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
 
-SEED = 1  # FashionGen-Mini's is 0
-PRODUCTS = 12_000
 BATCH = 64
-UPDATES = 3500
-RUN = {
-    "init_lr": 2e-3,
-    "beta2": 0.98,
-    "weight_decay": 0.01,
-    "lr_sched": "linear_warmup_cosine_iter",
-    "warmup_steps": 100,
-}
 
 
 def look_labels(products: list[Product]) -> tuple[dict[str, list[str]], Tensor]:
@@ -54,24 +34,6 @@ def look_labels(products: list[Product]) -> tuple[dict[str, list[str]], Tensor]:
     values = {name: sorted({look[name] for look in seen if name in look}) for name in (*VISIBLE, "sub category")}
     labels = [[values[name].index(look[name]) if name in look else -100 for name in values] for look in seen]
     return values, torch.tensor(labels)
-
-
-def optimise(module: nn.Module, loss_of_batch, updates: int) -> None:
-    """`updates` steps of AdamW on `module`, each on `loss_of_batch()`; what is drawn depends on SEED only."""
-    torch.manual_seed(SEED)
-    run = OmegaConf.create(RUN)
-    optimizer = build_optimizer(module, run)
-    schedule = build_schedule(optimizer, run, updates)
-    interval = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(range(updates), desc="image encoder", mininterval=interval) as bar:
-        for update in bar:
-            schedule.step(update)
-            loss = loss_of_batch()
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-            bar.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
 
 
 class Pictures:
@@ -132,7 +94,7 @@ def train_image_encoder(
         losses = [F.cross_entropy(head(states), w) for head, w in zip(heads, wanted, strict=True) if (w >= 0).any()]
         return sum(losses)
 
-    optimise(nn.ModuleList([encoder, heads]), loss_of_batch, updates)
+    optimise(nn.ModuleList([encoder, heads]), loss_of_batch, updates, "image encoder", lr=2e-3)
     hits = np.zeros((2, len(values)))
     with torch.no_grad():
         for images, product in pictures.test_batches():
@@ -143,26 +105,45 @@ def train_image_encoder(
     return dict(zip(values, hits[0] / hits[1].clip(1), strict=True))
 
 
-def main(path: Path, products: int = PRODUCTS, updates: int = UPDATES) -> dict[str, float]:
-    """Draw, train and write the image encoder; returns what `train_image_encoder` does."""
-    torch.manual_seed(SEED)
-    data = cache_folder() / "fashiongen_mini_vit"
-    prepare(data, train_products=products, validation_products=1, seed=SEED)
-    config = FashionFAE.config_for("mini")
-    model = FashionFAE.from_config({**config.model, "load_pretrained": False})
-    processing = OmegaConf.to_container(config.preprocess.vis_processor.train)
-    pictures = Pictures(FashionGenFile(data / FILE_NAMES["train"]), processing)
-    accuracy = train_image_encoder(model.image_encoder, pictures, sample_products("train", products, SEED), updates)
-    weights = {f"image_encoder.{name}": tensor for name, tensor in model.image_encoder.state_dict().items()}
-    save_safetensors(weights, {"model": {"arch": IMAGE_ENCODER}}, path)
-    return accuracy
+def word_embeddings(model: FashionFAE, values: dict[str, list[str]]) -> tuple[Tensor, Tensor]:
+    """What an image token that says a value is to look like, for each value that has words.
+
+    Returns:
+        embeddings (V, D): the mean of its words, each as it enters the first layer; and columns (V, 2): the number of
+        its attribute and of the value in `values`.
+    """
+    garments = {name: normalise(f"{name} {' '.join(others)}") for name, others in GARMENT_NAMES.items()}
+    bert, embeddings, columns = model.fusion_encoder, [], []
+    place = bert.visual_embeddings.token_type_embeddings.weight[0]
+    for attribute, (name, names) in enumerate(values.items()):
+        for value, label in enumerate(names):
+            words = VALUE_WORDS.get(name, garments)[label]
+            if words:
+                ids = torch.tensor(model.tokenizer(words, add_special_tokens=False)["input_ids"])
+                embeddings.append(bert.normalise(bert.embeddings.word_embeddings(ids) + place).mean(0))
+                columns.append((attribute, value))
+    return torch.stack(embeddings).detach(), torch.tensor(columns)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m fashionfae_lavis.models.mini_vit FILE.safetensors")
-    try:
-        for name, share in main(Path(sys.argv[1])).items():
-            print(f"{name:<14}{100 * share:5.1f} % of held-out pictures named rightly")
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def align_with_words(model: FashionFAE, pictures: Pictures, products: list[Product], updates: int) -> None:
+    """Train image encoder and visual projection: some token of a picture is to look like each word that is true of it.
+
+    A picture says a word as much as the loudest of its tokens (logsumexp); each true word is set against all that are
+    not true. The text encoder does not change.
+    """
+    values, labels = look_labels(products)
+    words, columns = word_embeddings(model, values)
+    true = labels[:, columns[:, 0]] == columns[:, 1]  # (P, V)
+    visual = model.fusion_encoder.visual_embeddings
+    log_scale = nn.Parameter(torch.tensor(-2.0))  # of a dot product of normalised states, of length sqrt(D)
+
+    def loss_of_batch() -> Tensor:
+        images, product = pictures.batch()
+        tokens = model.fusion_encoder.normalise(visual(model.fusion_tokens(images)))
+        scores = torch.logsumexp(tokens @ words.T * log_scale.exp(), dim=1)
+        said = true[product]
+        untrue = scores.masked_fill(said, float("-inf")).logsumexp(1, keepdim=True)
+        return F.softplus(untrue - scores)[said].mean()
+
+    trained = nn.ModuleList([model.image_encoder, visual.projection, nn.ParameterList([log_scale])])
+    optimise(trained, loss_of_batch, updates, "alignment", lr=1e-3)

@@ -1,0 +1,26 @@
+import torch
+
+from fashionfae_lavis.datasets.fashiongen_mini.attributes import sample_products
+from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.models.mini_encoders import images
+
+
+def test_values_are_numbered_per_attribute():
+    products = sample_products("train", 30)
+    values, labels = images.look_labels(products)
+    assert labels.shape == (30, len(values))
+    for product, row in zip(products, labels, strict=True):
+        named = {name: names[place] for (name, names), place in zip(values.items(), row, strict=True) if place >= 0}
+        assert named == {**product.look(), "sub category": product.subcategory}
+
+
+def test_a_value_looks_like_its_words_and_what_has_no_words_is_left_out():
+    config = FashionFAE.config_for("mini").model
+    model = FashionFAE.from_config({**config, "load_pretrained": False})
+    values = {"trim": ["belt", "none"], "sub category": ["SKIRTS"]}
+    embeddings, columns = images.word_embeddings(model, values)
+    assert columns.tolist() == [[0, 0], [1, 0]]
+    bert = model.fusion_encoder
+    ids = model.tokenizer("belt belted", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    words = bert.embeddings.word_embeddings(ids) + bert.visual_embeddings.token_type_embeddings.weight[0]
+    torch.testing.assert_close(embeddings[0], bert.embeddings.LayerNorm(words)[0].mean(0))
