@@ -29,7 +29,20 @@ STEPS = {"itc": ["itc"], "itm": ["itm"], "mlm+aetp": ["mlm", "aetp"], "apir": ["
 BASELINES = ("albef_pretrain", "blip_pretrain")
 VOCABULARY = 30_522
 LENGTH = 120
-WORDS = "long sleeve shirt cotton striped collar button coat wool belted pocket lining zip hood denim trouser knit".split()
+WORDS = (
+    "long",
+    "sleeve",
+    "shirt",
+    "cotton",
+    "striped",
+    "collar",
+    "button",
+    "wool",
+    "belted",
+    "pocket",
+    "denim",
+    "knit",
+)
 SIZES = {  # pixels, (width, depth, heads, inner width) of the two transformers
     "base": (224, (768, 12, 12, 3072)),
     "tiny": (224, (48, 2, 2, 96)),

@@ -1,4 +1,4 @@
-"""Captioning by a tiny BLIP trained on tiny drawn data, and FashionFAE's completion of attributes on the same images."""
+"""Captioning by a tiny BLIP trained on tiny drawn data, and FashionFAE's completion of attributes."""
 
 import argparse
 import json
