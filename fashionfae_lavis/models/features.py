@@ -38,9 +38,8 @@ def bert_of(model) -> torch.nn.Module:
 
 def word_pieces_of(model, texts: list[str]):
     """Token ids and mask (B, L), cut at the text length that one of LAVIS's BLIP or ALBEF models is trained with."""
-    return model.tokenizer(texts, padding=True, truncation=True, max_length=model.max_txt_len, return_tensors="pt").to(
-        model.device
-    )
+    cut = {"truncation": True, "max_length": model.max_txt_len}
+    return model.tokenizer(texts, padding=True, return_tensors="pt", **cut).to(model.device)
 
 
 def _projected(model, image: Tensor | None, text_input: list[str] | None) -> Tensor:

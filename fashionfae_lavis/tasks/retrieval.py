@@ -134,7 +134,7 @@ class FashionRetrievalTask(RetrievalEvaluation):
         return build_from_checkpoint(cfg, super().build_model)
 
     def train_step(self, model, samples: dict) -> dict[str, Tensor]:
-        """ITC of one batch, also of FashionFAE's pre-training model, which has other objectives; LAVIS's train theirs."""
+        """ITC of one batch, also of FashionFAE's pre-training model, which has other losses; LAVIS's train theirs."""
         return super().train_step(model, {**samples, "objectives": ["itc"]})
 
 

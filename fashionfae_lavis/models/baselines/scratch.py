@@ -1,6 +1,7 @@
 """What lets a model class of LAVIS be built without a download, and be loaded like a model of ours."""
 
 import logging
+import re
 
 import torch
 from lavis.common.registry import registry
@@ -125,4 +126,4 @@ class Scratch:
                 f"{path} is of the model {arch}, which shares no weights with {self.ARCH}: set `model.arch` to it."
             )
         # ALBEF's pre-training model holds its BERT below a word head, the others bare.
-        return {name.replace(".bert.", "."): tensor for name, tensor in state.items()}
+        return {re.sub(r"^(text_encoder(_m)?)\.bert\.", r"\1.", name): tensor for name, tensor in state.items()}

@@ -1,0 +1,234 @@
+"""Time and memory of a training step at the paper's size, FashionFAE's beside LAVIS's ALBEF and BLIP.
+
+    python benchmarks/step_time.py                    # ViT-B/16, BERT-base, batch 8, 120 word pieces; tens of minutes
+    python benchmarks/step_time.py --size tiny        # does it run? seconds
+    python benchmarks/step_time.py --formats fp32
+
+A step is what the runner does with a batch: losses, gradients, AdamW's update. FashionFAE: each step kind, and their
+mean weighted by the released ratios, which is what an update costs on average. `albef_pretrain` and `blip_pretrain` are
+LAVIS's own classes with LAVIS's own encoders, vocabulary as large as BERT's and LAVIS's lengths of queue. All have
+random weights, dropout as in training, and the same images and texts, which fill all 120 places.
+
+Each row is a process of its own, on `--threads` threads, one after the other: the median of `--steps` steps after one
+to warm up, and the process's peak memory. Only ratios within one run mean something elsewhere. bf16 is autocast, and is
+left out where the processor does not multiply in it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STEPS = {"itc": ["itc"], "itm": ["itm"], "mlm+aetp": ["mlm", "aetp"], "apir": ["apir"]}
+BASELINES = ("albef_pretrain", "blip_pretrain")
+VOCABULARY = 30_522
+LENGTH = 120
+WORDS = (
+    "long",
+    "sleeve",
+    "shirt",
+    "cotton",
+    "striped",
+    "collar",
+    "button",
+    "wool",
+    "belted",
+    "pocket",
+    "denim",
+    "knit",
+)
+SIZES = {  # pixels, (width, depth, heads, inner width) of the two transformers
+    "base": (224, (768, 12, 12, 3072)),
+    "tiny": (224, (48, 2, 2, 96)),
+}
+
+
+def make_tokenizer():
+    """The shipped vocabulary, filled up to the length of BERT's: prediction heads cost what they cost there."""
+    from transformers import BertTokenizerFast
+
+    from fashionfae_lavis.models.configuration import shipped
+
+    pieces = (Path(shipped("vocabularies", "mini")) / "vocab.txt").read_text().split("\n")
+    pieces = [piece for piece in pieces if piece]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vocab.txt"
+        path.write_text("\n".join([*pieces, *(f"[unused{i}]" for i in range(VOCABULARY - len(pieces)))]) + "\n")
+        return BertTokenizerFast(str(path))
+
+
+def make_batch(size: int, pixels: int) -> dict:
+    """Products whose texts are longer than what is read, so that all places are filled."""
+    import torch
+
+    from fashionfae_lavis.masking.product_text import fashion_text
+
+    fields = [
+        {
+            "title": f"{WORDS[row % len(WORDS)]} {WORDS[(row + 3) % len(WORDS)]} coat",
+            "description": " ".join(WORDS[(row + place) % len(WORDS)] for place in range(2 * LENGTH)),
+            "category": "TOPS",
+            "sub category": "SHIRTS",
+            "gender": "Women",
+            "season": "SS2017",
+            "composition": "100% cotton",
+        }
+        for row in range(size)
+    ]
+    return {
+        "image": torch.randn(size, 3, pixels, pixels, generator=torch.Generator().manual_seed(0)),
+        "text_input": [fashion_text(field, "description+attributes") for field in fields],
+        "fields": fields,
+        "product_id": torch.arange(size),
+        "image_id": torch.arange(size),
+        "epoch": 0,
+        "num_iters_per_epoch": 100,
+    }
+
+
+def make_fashionfae(size: str):
+    from omegaconf import OmegaConf
+
+    from fashionfae_lavis.models import FashionFAE
+
+    pixels, (width, depth, heads, inner) = SIZES[size]
+    cfg = FashionFAE.config_for("base").model
+    if size != "base":
+        sizes = {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
+        tiny = {
+            "image_size": pixels,
+            "image_encoder": {"width": width, "depth": depth, "heads": heads},
+            "fusion_encoder": {**sizes, "intermediate_size": inner, "split": 1},
+            "image_tokenizer": {"channels": 8, "blocks": 1, "codes": 16, "code_dim": 8},
+        }
+        cfg = OmegaConf.merge(cfg, tiny)
+    return FashionFAE.build(cfg, make_tokenizer(), VOCABULARY)
+
+
+def make_baseline(name: str, size: str):
+    """LAVIS's own class from LAVIS's own parts; only the tokenizer, which it would ask the hub for, is given."""
+    from lavis.models.albef_models.albef_pretrain import AlbefPretrain
+    from lavis.models.blip_models.blip_pretrain import BlipPretrain
+    from lavis.models.med import BertForMaskedLM, XBertEncoder, XBertLMHeadDecoder
+    from lavis.models.vit import VisionTransformerEncoder
+    from transformers import BertConfig
+
+    pixels, (width, depth, heads, inner) = SIZES[size]
+    vit = VisionTransformerEncoder(img_size=pixels, patch_size=16, embed_dim=width, depth=depth, num_heads=heads)
+    vit.vision_width = width
+    tokenizer = make_tokenizer()
+    if name == "blip_pretrain":
+        tokenizer.add_special_tokens({"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]})
+        tokenizer.enc_token_id = tokenizer.additional_special_tokens_ids[0]
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=depth,
+        num_attention_heads=heads,
+        intermediate_size=inner,
+        encoder_width=width,
+        add_cross_attention=True,
+        add_type_embeddings=False,
+    )
+    model_class = {"albef_pretrain": AlbefPretrain, "blip_pretrain": BlipPretrain}[name]
+    model_class.init_tokenizer = classmethod(lambda cls: tokenizer)
+    if name == "albef_pretrain":
+        config.fusion_layer = depth // 2
+        return AlbefPretrain(vit, BertForMaskedLM(config), queue_size=65_536, max_txt_len=LENGTH)
+    encoder = XBertEncoder(config, add_pooling_layer=False)
+    return BlipPretrain(vit, encoder, XBertLMHeadDecoder(config), queue_size=57_600, max_txt_len=LENGTH)
+
+
+def measure(row: str, args) -> dict:
+    """Runs in a process of its own: {"seconds": median of a step, "memory": the process's peak in GB}."""
+    import torch
+    from omegaconf import OmegaConf
+
+    from fashionfae_lavis.runners.optimizers import build_optimizer
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    model = (make_fashionfae(args.size) if row in STEPS else make_baseline(row, args.size)).train()
+    optimizer = build_optimizer(model, OmegaConf.create({"init_lr": 1e-5, "weight_decay": 1e-4}))
+    batch = make_batch(args.batch, SIZES[args.size][0])
+    seconds = []
+    for step in range(1 + args.steps):
+        batch.update(iters=step, mask_seed=(0, step))
+        if row in STEPS:
+            batch["objectives"] = STEPS[row]
+        clock = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.formats == ["bf16"]):
+            loss = model(batch)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds.append(time.perf_counter() - clock)
+        assert torch.isfinite(loss), row
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return {"seconds": statistics.median(seconds[1:]), "memory": peak}
+
+
+def in_a_process(row: str, number_format: str, args) -> dict:
+    options = {"--size": args.size, "--batch": args.batch, "--threads": args.threads, "--steps": args.steps}
+    command = [sys.executable, "-W", "ignore", __file__, "--row", row, "--formats", number_format]
+    command += [str(part) for pair in options.items() for part in pair]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor has instructions for it; emulated it says nothing."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def weighted_mean(rows: dict[str, dict]) -> dict:
+    """FashionFAE's update on average: seconds by the released ratios, memory the largest."""
+    from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS
+
+    ratios = {"+".join(step["objectives"]): step["ratio"] for step in DEFAULT_STEPS}
+    seconds = sum(ratio * rows[name]["seconds"] for name, ratio in ratios.items()) / sum(ratios.values())
+    return {"seconds": seconds, "memory": max(rows[name]["memory"] for name in ratios)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="base")
+    parser.add_argument("--formats", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--row", choices=(*STEPS, *BASELINES), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.row:
+        print(json.dumps(measure(args.row, args)))
+        return
+    formats = [name for name in args.formats if name == "fp32" or multiplies_bf16() or args.size == "tiny"]
+    if len(formats) < len(args.formats):
+        print("bf16 is left out: this processor does not multiply in it.")
+    results = {}
+    print(f"{'':>24} {'seconds':>9} {'of ALBEF fp32':>14} {'memory, GB':>11}")
+    for number_format in formats:
+        rows = {}
+        for row in (*BASELINES, *STEPS):
+            rows[row] = in_a_process(row, number_format, args)
+            show(row, number_format, rows[row], results.get("fp32", rows))
+        rows["fashionfae mean"] = weighted_mean(rows)
+        results[number_format] = rows
+        show("fashionfae mean", number_format, rows["fashionfae mean"], results.get("fp32", rows))
+
+
+def show(row: str, number_format: str, found: dict, reference: dict) -> None:
+    ratio = found["seconds"] / reference["albef_pretrain"]["seconds"]
+    print(f"{row:>18} {number_format:>5} {found['seconds']:>9.2f} {ratio:>14.2f} {found['memory']:>11.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

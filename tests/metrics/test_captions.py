@@ -1,0 +1,77 @@
+"""Scores of captions are pycocoevalcap's own."""
+
+import shutil
+
+import pytest
+from pycocoevalcap.eval import COCOEvalCap, Spice
+from pycocoevalcap.meteor.meteor import Meteor
+
+from fashionfae_lavis.metrics import captions as module
+from fashionfae_lavis.metrics.captions import BLEU, caption_scores
+
+REFERENCES = {
+    7: ["striped cotton shirt with long sleeves and a button down collar"],
+    9: ["belted wool coat in navy", "navy coat of wool with a belt"],
+    12: ["pleated skirt cannot be seen through"],
+}
+CAPTIONS = {7: "striped cotton shirt with short sleeves", 9: "navy wool coat with a belt", 12: "pleated skirt in red"}
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="pycocoevalcap's tokenizer and METEOR need Java")
+
+
+class Listed:
+    """What pycocoevalcap's evaluation asks of pycocotools' COCO."""
+
+    def __init__(self, texts):
+        self.imgToAnns = {image: [{"caption": text} for text in group] for image, group in texts.items()}
+
+    def getImgIds(self):  # noqa: N802
+        return list(self.imgToAnns)
+
+
+@needs_java
+def test_scores_are_those_of_its_direct_use(monkeypatch):
+    monkeypatch.setattr(Spice, "__init__", lambda self: None)  # would fetch 400 MB
+    monkeypatch.setattr(Spice, "compute_score", lambda self, gts, res: (0.0, [0.0] * len(gts)))
+    direct = COCOEvalCap(Listed(REFERENCES), Listed({image: [text] for image, text in CAPTIONS.items()}))
+    direct.evaluate()
+    del direct.eval["SPICE"]
+    monkeypatch.setattr(module, "SPICE_MODELS", module.SPICE_MODELS.with_name("missing"))
+    scores, left_out = caption_scores(CAPTIONS, REFERENCES)
+    assert scores == direct.eval and scores["METEOR"] > 0.1
+    assert list(left_out) == ["SPICE"] and "get_stanford_models" in left_out["SPICE"]
+
+
+def test_without_java_the_rest_is_scored_and_two_sentences_say_what_is_missing(monkeypatch):
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    scores, left_out = caption_scores(CAPTIONS, REFERENCES)
+    assert list(scores) == [*BLEU, "ROUGE_L", "CIDEr"]
+    # Of 16 words in the captions all but short, in, red are in a reference of theirs; the references nearest in length
+    # have 11, 5 and 6 words, 22 in all.
+    precision, brevity = 13 / 16, 2.718281828 ** (1 - 22 / 16)
+    assert scores["Bleu_1"] == pytest.approx(precision * brevity, rel=1e-6)
+    assert scores["Bleu_1"] > scores["Bleu_2"] > scores["Bleu_4"] > 0
+    assert left_out == {
+        "METEOR": "METEOR is left out, as it needs Java, which is not installed.",
+        "SPICE": "SPICE is left out, as it needs Java, which is not installed.",
+    }
+
+
+@needs_java
+def test_a_program_that_fails_costs_only_its_own_score(monkeypatch):
+    def fail(self, *pairs):
+        raise OSError("no memory\nfor it")
+
+    monkeypatch.setattr(Meteor, "compute_score", fail)
+    scores, left_out = caption_scores(CAPTIONS, REFERENCES)
+    assert "METEOR" not in scores and scores["CIDEr"] > 0
+    assert left_out["METEOR"] == "METEOR is left out, as its program failed: no memory for it."
+
+
+def test_perfect_and_foreign_captions(monkeypatch):
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    right = {image: texts[0] for image, texts in REFERENCES.items()}
+    assert caption_scores(right, REFERENCES)[0]["Bleu_4"] == pytest.approx(1, abs=1e-6)
+    wrong = dict.fromkeys(REFERENCES, "nothing that fits")
+    assert caption_scores(wrong, REFERENCES)[0]["Bleu_1"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="same images"):
+        caption_scores({7: "a"}, REFERENCES)
