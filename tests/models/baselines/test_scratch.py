@@ -15,7 +15,7 @@ from tiny import tiny_samples
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.models.checkpoints import save_atomically, save_safetensors
-from fashionfae_lavis.models.encoders import IMAGE_ENCODER
+from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.features import global_embeddings
 
 PRETRAINING = ("fashion_blip", "fashion_albef", "fashion_clip")
@@ -113,7 +113,7 @@ def test_the_image_encoder_alone_can_be_pre_trained(arch, tmp_path):
     encoder = tiny_baseline("fashion_blip").visual_encoder
     weights = {f"image_encoder.{name}": tensor + 1 for name, tensor in encoder.state_dict().items()}
     path = str(tmp_path / "vit.safetensors")
-    save_safetensors(weights, {"model": {"arch": IMAGE_ENCODER}}, path)
+    save_safetensors(weights, {"model": {"arch": ENCODERS}}, path)
     model, fresh = tiny_baseline(arch, pretrained=path), tiny_baseline(arch)
     names = {prefix for prefix in ("visual_encoder.", "visual_encoder_m.", "visual.encoder.")}
     for name, tensor in model.state_dict().items():
