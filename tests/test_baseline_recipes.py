@@ -55,7 +55,8 @@ def test_recipes_are_known_to_lavis(path):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_pre_training_is_as_long_and_on_as_much_as_fashionfae_s(system):
     ours, theirs = (load(FOLDER / name / "pretrain.yaml").run_cfg for name in ("fashionfae", system))
-    same = ("runner", "seed", "max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "max_grad_norm")
+    # Not the learning rate: FashionFAE's starts from encoders that know something, and moves them slowly.
+    same = ("runner", "seed", "max_iters", "batch_size_train", "weight_decay", "beta2", "max_grad_norm")
     schedule = ("lr_sched", "warmup_steps", "warmup_factor", "min_lr")
     assert {key: theirs[key] for key in same + schedule} == {key: ours[key] for key in same + schedule}
     for name in ("pretrain", "retrieval"):
