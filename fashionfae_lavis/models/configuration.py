@@ -54,3 +54,22 @@ def load_model_config(model_cls, model_type: str | None) -> DictConfig:
     if "image_tokenizer" in merged.model:
         merged.model.image_tokenizer.weights = None
     return merged
+
+
+class Configured:
+    """To be put before a model class of LAVIS: its model types are ours, and a checkpoint is one too.
+
+    A subclass sets `PRETRAINED_MODEL_CONFIG_DICT`, model type -> path of its configuration.
+    """
+
+    DEFAULT_MODEL_TYPE = "mini"
+
+    @classmethod
+    def config_for(cls, model_type: str | None) -> DictConfig:
+        """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
+        return load_model_config(cls, model_type)
+
+    @classmethod
+    def default_config_path(cls, model_type: str) -> str:
+        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
+        return known_config_path(cls, model_type)

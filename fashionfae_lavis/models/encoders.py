@@ -12,12 +12,7 @@ from transformers import BertConfig
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.word_pieces import tokenize_texts
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.models.configuration import (
-    known_config_path,
-    load_model_config,
-    model_config_path,
-    shipped,
-)
+from fashionfae_lavis.models.configuration import Configured, model_config_path, shipped
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
@@ -26,7 +21,7 @@ from fashionfae_lavis.models.initial_weights import load_hub_weights, load_token
 ENCODERS = "encoders"
 
 
-class FashionEncoders(BaseModel):
+class FashionEncoders(Configured, BaseModel):
     """Base class: the two encoders (METHOD 2), without a head.
 
     A subclass sets `ARCH`, the name it is registered under, and `SHARED`, the parts it takes from the checkpoint of
@@ -40,7 +35,6 @@ class FashionEncoders(BaseModel):
 
     ARCH: str
     SHARED: tuple[str, ...] = ("image_encoder", "fusion_encoder")
-    DEFAULT_MODEL_TYPE = "mini"
     # Sizes, vocabulary and image processing are those of pre-training, so the models share its files.
     PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
 
@@ -50,16 +44,6 @@ class FashionEncoders(BaseModel):
         self.fusion_encoder = fusion_encoder
         self.tokenizer = tokenizer
         self.max_length = max_length
-
-    @classmethod
-    def config_for(cls, model_type: str | None) -> DictConfig:
-        """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
-        return load_model_config(cls, model_type)
-
-    @classmethod
-    def default_config_path(cls, model_type: str) -> str:
-        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
-        return known_config_path(cls, model_type)
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":

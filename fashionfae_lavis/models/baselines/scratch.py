@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.models.configuration import known_config_path, load_model_config, shipped
+from fashionfae_lavis.models.configuration import Configured, shipped
 from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.initial_weights import load_tokenizer
 
@@ -22,7 +22,7 @@ class NewHead:
         return not self.is_whole
 
 
-class Scratch:
+class Scratch(Configured):
     """To be put before a model class of LAVIS: the tokenizer is given, and `from_config` needs no hub.
 
     A subclass sets `ARCH`, the name it is registered under, and `PRETRAINED_MODEL_CONFIG_DICT`, and defines `build`.
@@ -32,7 +32,6 @@ class Scratch:
     """
 
     ARCH: str
-    DEFAULT_MODEL_TYPE = "mini"
     IMAGE_PREFIX = "visual_encoder."  # of the image encoder's weights
     is_whole = False
 
@@ -47,16 +46,6 @@ class Scratch:
     def build(cls, cfg: DictConfig, tokenizer) -> "Scratch":
         """The model with its random initial weights, from the configuration's `model`."""
         raise NotImplementedError
-
-    @classmethod
-    def config_for(cls, model_type: str | None) -> DictConfig:
-        """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
-        return load_model_config(cls, model_type)
-
-    @classmethod
-    def default_config_path(cls, model_type: str) -> str:
-        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
-        return known_config_path(cls, model_type)
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "Scratch":
