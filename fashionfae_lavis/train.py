@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import gc
 import json
 import logging
 import random
@@ -50,6 +51,7 @@ def main(evaluate: bool = False) -> None:
         sys.exit(2)
     finally:
         if dist.is_initialized():
+            gc.collect()  # a wrapped model that outlives the group would abort the process at its end
             dist.destroy_process_group()
 
 

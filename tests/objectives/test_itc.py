@@ -43,19 +43,23 @@ RANK = """
 import sys, torch, torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from tiny import tiny_model, tiny_samples
+
+def main():
+    rank = dist.get_rank()
+    model = DistributedDataParallel(tiny_model().eval(), find_unused_parameters=True)
+    samples = tiny_samples(8)
+    half = slice(4 * rank, 4 * rank + 4)
+    samples = {k: v[half] if k != "mask_seed" else v for k, v in samples.items()}
+    loss = model({**samples, "objectives": ["itc"]})["loss_itc"]
+    loss.backward()
+    losses = [torch.zeros(()) for _ in range(2)]
+    dist.all_gather(losses, loss.detach())
+    if rank == 0:
+        grads = {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}
+        torch.save({"loss": sum(losses) / 2, "grads": grads}, sys.argv[1])
+
 dist.init_process_group("gloo")
-rank = dist.get_rank()
-model = DistributedDataParallel(tiny_model().eval(), find_unused_parameters=True)
-samples = tiny_samples(8)
-half = slice(4 * rank, 4 * rank + 4)
-samples = {k: v[half] if k != "mask_seed" else v for k, v in samples.items()}
-loss = model({**samples, "objectives": ["itc"]})["loss_itc"]
-loss.backward()
-losses = [torch.zeros(()) for _ in range(2)]
-dist.all_gather(losses, loss.detach())
-if rank == 0:
-    grads = {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}
-    torch.save({"loss": sum(losses) / 2, "grads": grads}, sys.argv[1])
+main()  # its model holds on to the group, which aborts the process where it outlives the group's end
 dist.destroy_process_group()
 """
 
