@@ -12,6 +12,7 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from fashionfae_lavis import objectives
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
@@ -52,6 +53,11 @@ class FashionFAE(FashionRetrieval):
         image_encoder, fusion_encoder, image_tokenizer: the parts, built by `build`.
         tokenizer: word-piece tokenizer of transformers.
         max_length: longest text in word pieces.
+        masked_patches: patches that APIR hides (the paper's 8 of 49 by default).
+        token_scale: size that APIR's promoted token starts with, the weight of its LayerNorm.
+
+    Raises:
+        UserError: there are not so many patches.
     """
 
     ARCH = "fashionfae"
@@ -64,9 +70,15 @@ class FashionFAE(FashionRetrieval):
         image_tokenizer: ImageTokenizer,
         tokenizer,
         max_length: int,
+        masked_patches: int = 8,
+        token_scale: float = 1.0,
     ):
         super().__init__(image_encoder, fusion_encoder, tokenizer, max_length)
         config = fusion_encoder.config
+        patches = (image_encoder.grid // image_encoder.pool) ** 2
+        if not 0 < masked_patches <= patches:
+            raise UserError(f"`model.apir.masked_patches` is {masked_patches}, but must be from 1 to {patches}.")
+        self.masked_patches = masked_patches
         self.itm_head = nn.Linear(config.hidden_size, 2)
         self.mlm_head = WordHead(config)
         self.promotion = AttributePromotion(config.hidden_size)
@@ -75,12 +87,13 @@ class FashionFAE(FashionRetrieval):
         )
         for head in (self.itm_head, self.mlm_head, self.promotion, self.apir_head):
             head.apply(fusion_encoder._init_weights)
+        nn.init.constant_(self.promotion.layer_norm.weight, token_scale)
         self.image_tokenizer = image_tokenizer.requires_grad_(False)
         self.image_tokenizer.eval()
 
     @classmethod
     def heads_from_config(cls, cfg: DictConfig) -> dict:
-        return {"image_tokenizer": ImageTokenizer.from_config(cfg.image_tokenizer)}
+        return {"image_tokenizer": ImageTokenizer.from_config(cfg.image_tokenizer), **cfg.get("apir", {})}
 
     def train(self, mode: bool = True) -> "FashionFAE":
         """The image tokenizer is a fixed target and stays in evaluation mode."""

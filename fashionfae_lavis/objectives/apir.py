@@ -71,6 +71,7 @@ def apir(model, batch) -> dict[str, Tensor]:
     """One APIR step on a batch with freshly drawn patch masks; see apir_loss."""
     tokens = model.image_encoder.pool_tokens(batch.image_tokens)
     grid = model.image_encoder.grid // model.image_encoder.pool
-    patch_mask = torch.from_numpy(batch_block_masks(batch.rng, len(tokens), grid)).to(tokens.device)
+    masks = batch_block_masks(batch.rng, len(tokens), grid, model.masked_patches)
+    patch_mask = torch.from_numpy(masks).to(tokens.device)
     codes = model.image_tokenizer.encode(batch.images)
     return apir_loss(model, tokens, batch.text, codes, patch_mask)

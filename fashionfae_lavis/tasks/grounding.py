@@ -114,7 +114,8 @@ def apir_grounding(model, dataset) -> dict[str, float]:
         images = images.to(model.device)
         tokens = model.image_encoder.pool_tokens(model.image_encoder(images))
         codes = model.image_tokenizer.encode(images)
-        patch_mask = torch.from_numpy(batch_block_masks(rng, len(images), grid)).to(images.device)
+        masks = batch_block_masks(rng, len(images), grid, model.masked_patches)
+        patch_mask = torch.from_numpy(masks).to(images.device)
         targets = codes[patch_mask]
         text = model.tokenize([fashion_text(fields, "description+attributes") for fields in products])
         others = text.rows(torch.arange(len(images), device=images.device).roll(1))

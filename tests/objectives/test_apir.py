@@ -1,7 +1,11 @@
+import sys
+
+import pytest
 import torch
 import torch.nn.functional as F
 from tiny import tiny_model, tiny_samples
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.objectives.apir import AttributePromotion, apir_loss, reconstruct
 from fashionfae_lavis.objectives.itc import contrastive_loss
 
@@ -62,3 +66,25 @@ def test_codes_are_computed_without_gradient_and_any_batch_size_works():
         assert output["loss"].isfinite()
     output["loss"].backward()
     assert all(p.grad is None for p in model.image_tokenizer.parameters())
+
+
+def test_as_many_patches_are_hidden_as_the_configuration_says(monkeypatch):
+    hidden = []
+
+    def loss(model, image_tokens, text, codes, patch_mask):
+        hidden.append(patch_mask.sum(1).tolist())
+        return apir_loss(model, image_tokens, text, codes, patch_mask)
+
+    monkeypatch.setattr(sys.modules[apir_loss.__module__], "apir_loss", loss)
+    for model in (tiny_model(), tiny_model(apir__masked_patches=5)):
+        model({**tiny_samples(3), "objectives": ["apir"]})
+    assert hidden == [[8] * 3, [5] * 3]
+    for patches in (0, 17):
+        with pytest.raises(UserError, match=rf"masked_patches` is {patches}, but must be from 1 to 16"):
+            tiny_model(apir__masked_patches=patches)
+
+
+def test_the_promoted_token_starts_at_its_scale():
+    model = tiny_model(apir__token_scale=0.1).eval()
+    _, promoted = reconstruct(model, *case(model)[1:])
+    torch.testing.assert_close(promoted.std(1, unbiased=False), torch.full((3,), 0.1), rtol=1e-3, atol=0)
