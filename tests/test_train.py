@@ -2,16 +2,12 @@
 
 import argparse
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from programs import one_line, run, run_and_kill
 
 from fashionfae_lavis.datasets import fashioniq_mini
 from fashionfae_lavis.datasets.fashiongen_mini import prepare
@@ -62,24 +58,6 @@ def write_config(tmp_path, data):
         OmegaConf.save(config, tmp_path / "config.yaml")
 
     return write
-
-
-def command(*options, program="train"):
-    overrides = ["--options", *options] if options else []
-    return [sys.executable, "-W", "ignore", "-m", f"lavis.{program}", "--cfg-path", "config.yaml", *overrides]
-
-
-def run(folder, *options, program="train"):
-    return subprocess.run(command(*options, program=program), cwd=folder, capture_output=True, text=True, timeout=300)
-
-
-def one_line(result) -> str:
-    """The error that a failed command ends with; it must be one line, without a stack trace."""
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 @pytest.mark.slow
@@ -177,19 +155,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_con
     assert run(tmp_path, "run.output_dir=whole").returncode == 0
     (whole,) = (tmp_path / "whole").iterdir()
 
-    process = subprocess.Popen(
-        command("run.output_dir=killed"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:  # kill it in the second stage, after its first checkpoint
-        logs = list((tmp_path / "killed").glob("*/metrics.jsonl"))
-        if logs and len(logs[0].read_text().splitlines()) >= 6:
-            break
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    (killed,) = (tmp_path / "killed").iterdir()
+    killed = run_and_kill(tmp_path, "killed", after=6)  # in the second stage, after its first checkpoint
     interrupted = torch.load(killed / "checkpoint_last.pth", weights_only=True)
     assert interrupted["iters"] < 12
 

@@ -43,7 +43,7 @@ def restore_run(runner, path: Path) -> None:
     if "data_order" not in state:
         raise UserError(f"run.resume_ckpt_path: {path} holds weights but no state of a run to continue.")
     for name, value in runner.data_order.items():
-        before = state["data_order"][name]
+        before = state["data_order"].get(name)  # older checkpoints, of one data set, lack the ratios
         if before != value:
             raise UserError(f"run.resume_ckpt_path: {path} was made with {name} = {before}, not {value}.")
     load_weights(runner.bare_model, state["model"], path)

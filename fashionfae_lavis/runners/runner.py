@@ -12,9 +12,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from lavis.common.dist_utils import get_rank, get_world_size, is_dist_avail_and_initialized, is_main_process
+from lavis.common.dist_utils import is_dist_avail_and_initialized, is_main_process
 from lavis.common.registry import registry
-from lavis.datasets.data_utils import apply_to_sample, concat_datasets, reorg_datasets_by_split
+from lavis.datasets.data_utils import apply_to_sample
 from lavis.runners.runner_base import RunnerBase
 from lavis.runners.runner_iter import RunnerIter
 from omegaconf import OmegaConf
@@ -24,8 +24,9 @@ from torch.utils.data import Dataset, IterableDataset
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint, save_atomically
 from fashionfae_lavis.runners.curves import draw_curves
-from fashionfae_lavis.runners.data_order import EndlessBatches, evaluation_loader, training_loader
+from fashionfae_lavis.runners.data_order import evaluation_loader, training_loader
 from fashionfae_lavis.runners.distributed import gather_objects, true_anywhere
+from fashionfae_lavis.runners.joint import data_order, join_splits, training_batches
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
 from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
@@ -46,7 +47,8 @@ class FashionRunner(RunnerIter):
     ``checkpoint_last.pth``, and ``checkpoint_best.pth`` if ``agg_metrics`` of the first of these splits has
     improved. The output folder also gets ``config.yaml``, ``metrics.jsonl``, TensorBoard events and
     ``curves.png``. An iteration is one update of the weights, of ``run.accum_grad_iters`` batches; logs and
-    messages count from 1, ``samples["iters"]`` from 0. For a length in minutes see ``length.py``.
+    messages count from 1, ``samples["iters"]`` from 0. For a length in minutes see ``length.py``, for several data sets
+    and their splits ``joint.py``.
 
     Raises:
         UserError: a setting that makes no sense, a folder that cannot be written to, a checkpoint that does
@@ -56,7 +58,7 @@ class FashionRunner(RunnerIter):
     def __init__(self, cfg, task, model, datasets, job_id):
         # not RunnerIter's, which cannot work out the length from the data
         RunnerBase.__init__(self, cfg, task, model, datasets, job_id)
-        self.datasets = concat_datasets(reorg_datasets_by_split(datasets))
+        self.datasets = join_splits(datasets)
         self.amp_dtype = autocast_dtype(cfg.run_cfg.get("amp"), self.device)
         self.iters = 0
         self.seconds = 0.0  # spent in updates, those before a resumption included
@@ -66,17 +68,9 @@ class FashionRunner(RunnerIter):
             self._set_length(cfg.run_cfg)
 
     def _set_length(self, run) -> None:
-        # a checkpoint can only be continued with the same values of these
-        self.data_order = {
-            "run.batch_size_train": int(run.batch_size_train),
-            "run.accum_grad_iters": self.accum_grad_iters,
-            "run.seed": int(run.get("seed", 42)),
-            "number of processes": get_world_size(),
-            "number of training samples": len(self._dataset("train")),
-        }
-        batch_size, accumulate, seed, world_size, samples = self.data_order.values()
-        self.batches = EndlessBatches(samples, batch_size, seed, get_rank(), world_size)
-        self.iters_per_epoch = max(1, self.batches.batches_per_epoch // accumulate)
+        self.data_order = data_order(self._dataset("train"), run)
+        self.batches = training_batches(self.data_order)
+        self.iters_per_epoch = max(1, self.batches.batches_per_epoch // self.accum_grad_iters)
         if run.get("max_iters"):
             self.max_iters = int(run.max_iters)
         elif run.get("max_epoch"):
@@ -313,7 +307,7 @@ class FashionRunner(RunnerIter):
 
     def _dataset(self, split: str) -> Dataset:
         dataset = self.datasets.get(split)
-        if dataset is None or isinstance(dataset, tuple | IterableDataset):
+        if dataset is None or isinstance(dataset, IterableDataset):
             known = ", ".join(self.datasets)
             raise UserError(f"There is no split '{split}' that can be indexed; the data sets give {known}.")
         return dataset

@@ -7,6 +7,12 @@ from fashionfae_lavis.datasets.builders.catalogue import (
 )
 from fashionfae_lavis.datasets.builders.fashiongen import FashionGenBuilder, FashionGenMiniBuilder
 from fashionfae_lavis.datasets.builders.fashioniq import FashionIQBuilder, FashionIQMiniBuilder
+from fashionfae_lavis.datasets.builders.fashionvil import (
+    FashionViLFACADBuilder,
+    FashionViLFashion200kBuilder,
+    FashionViLFashionGenBuilder,
+    FashionViLPolyvoreBuilder,
+)
 
 __all__ = [
     "CatalogueBuilder",
@@ -16,4 +22,8 @@ __all__ = [
     "FashionGenMiniBuilder",
     "FashionIQBuilder",
     "FashionIQMiniBuilder",
+    "FashionViLFACADBuilder",
+    "FashionViLFashion200kBuilder",
+    "FashionViLFashionGenBuilder",
+    "FashionViLPolyvoreBuilder",
 ]

@@ -35,6 +35,8 @@ class CatalogueFile:
     product of each image; `texts`, for title, description and each attribute a list of P strings.
     """
 
+    mend = "put it back, or prepare the catalogue again"
+
     def __init__(self, path: Path, images: Path, names: list[str], products: list[dict]):
         self.path = path
         self.product_ids = np.array([product["row"] for product in products], dtype=np.int64)
@@ -52,9 +54,7 @@ class CatalogueFile:
         try:
             return read_photograph(path)
         except Exception as error:  # a broken file can make Pillow raise anything
-            raise UserError(
-                f"{path} can no longer be read ({error}): put it back, or prepare the catalogue again"
-            ) from error
+            raise UserError(f"{path} cannot be read ({error}): {self.mend}") from error
 
 
 def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, CatalogueFile]:
