@@ -39,13 +39,18 @@ def kind_of(config: dict) -> str | None:
     return next((kind for known, kind in KINDS.items() if task and issubclass(task, known)), None)
 
 
+def _folder(data: dict):
+    """Where a data set lies, by its configuration: a catalogue has a root, LAVIS's own kind a storage."""
+    return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
+
+
 def planned_outcome(config: dict) -> Outcome | None:
     """The protocol as far as a configuration (plain containers) tells it, before anything is run."""
     kind = kind_of(config)
     if kind is None:
         return None
     run, model, datasets = config["run"], config["model"], config["datasets"]
-    storage = [data["build_info"].get("images", {}).get("storage") for data in datasets.values()]
+    storage = [_folder(data) for data in datasets.values()]
     protocol = {
         "data": ", ".join(datasets),
         "data's folder": ", ".join(map(str, storage)),

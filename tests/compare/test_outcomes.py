@@ -29,6 +29,14 @@ def test_recognition():
     assert image_only.protocol["text mode"] == "no text"
 
 
+def test_a_catalogue_s_folder_is_its_root():
+    made = config("fashion_recognition")
+    (data,) = made["datasets"].values()
+    del data["build_info"]
+    made["datasets"] = {"catalogue_recognition": {**data, "root": "shop"}}
+    assert planned_outcome(made).protocol["data's folder"] == "shop"
+
+
 def test_the_probe_s_means_leave_out_what_no_picture_shows():
     found = outcome(config("attribute_probe"), {"val": probe()})
     assert found.figures == {"probe.values": 40, "probe.pairs": 90}
