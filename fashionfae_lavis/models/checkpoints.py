@@ -30,7 +30,10 @@ def save_safetensors(model_state: dict[str, torch.Tensor], config: dict, path: s
     """Weights and configuration in one safetensors file, written like :func:`save_atomically`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata={"config": json.dumps(config)})
+        temporary.chmod(mode)  # safetensors 0.8 lets nobody but the owner read its files
 
 
 def read_checkpoint(path: str | Path) -> dict:

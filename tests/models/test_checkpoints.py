@@ -53,6 +53,12 @@ def test_safetensors_keeps_weights_and_configuration(tmp_path):
     assert all(torch.equal(read["model"][name], tensor) for name, tensor in state.items())
 
 
+def test_safetensors_can_be_read_by_whoever_may_read_new_files_here(tmp_path):
+    (tmp_path / "new").touch()
+    save_safetensors({"a": torch.zeros(1)}, {}, tmp_path / "weights.safetensors")
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_damaged_files(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
