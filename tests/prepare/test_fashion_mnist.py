@@ -54,6 +54,18 @@ def test_half_an_image_of_an_interrupted_run_is_written_again(source, tmp_path):
     assert path.read_bytes() == whole and Image.open(path).size == (28, 28)
 
 
+def test_a_full_disk_leaves_no_catalogue(source, tmp_path):
+    out = tmp_path / "out"
+    image = out / "images" / "train" / "00" / "00007.png"
+    image.parent.mkdir(parents=True)
+    image.symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"Cannot write .*products.csv \(No space left on device\): free some space"):
+        prepare_fashion_mnist(source, out)
+    assert [path.name for path in out.iterdir()] == ["images"]
+    image.unlink()
+    assert prepare_fashion_mnist(source, out).products == {"train": 20, "test": 10}
+
+
 def test_mistakes_are_named(source, tmp_path):
     images = source / "train-images-idx3-ubyte.gz"
     whole = images.read_bytes()

@@ -74,6 +74,16 @@ def test_texts_from_the_index_are_those_of_the_file(root, monkeypatch):
     assert np.array_equal(indexed.image(4), plain.image(4))
 
 
+def test_a_full_disk_leaves_no_index(root):
+    index = index_path(root / FILES["train"])
+    index.with_name(f"{index.name}.tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=rf"Cannot write {index} \(No space left on device\): free some space"):
+        index_fashiongen(root)
+    assert not index.exists()
+    index_fashiongen(root)
+    assert index.exists()
+
+
 @pytest.mark.parametrize("damage", ["another file", "half an index", "no list"])
 def test_an_index_that_does_not_fit_is_not_used(root, damage, caplog):
     path = root / FILES["train"]
