@@ -68,7 +68,7 @@ def test_start_up_costs_less_than_two_milliseconds():
         report = python("-X", "importtime", "-c", "pass").stderr
         return int(re.search(r"\| +(\d+) \| +fashionfae_lavis_autoload", report)[1])
 
-    assert min(cost() for _ in range(10)) < 2000  # microseconds, with all that it imports
+    assert min(cost() for _ in range(30)) < 2000  # microseconds, with all that it imports
 
 
 def test_registers_once_after_lavis_and_leaves_no_trace_on_it(fake):

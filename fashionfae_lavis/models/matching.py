@@ -37,12 +37,12 @@ def matching_texts(model, texts: list[str]) -> Text:
 def matching_scores(model, tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
     """Scores (P,) of P pairs of image tokens (P, N, D) and texts, of which the global embeddings have this similarity.
 
-    FashionFAE: log-odds of a match. BLIP and ALBEF, as LAVIS re-ranks with them: the logit of a match plus the
-    similarity.
+    FashionFAE: log-odds of a match plus ITC's logit, scale^2 times the similarity, so that what ITC knows is not thrown
+    away. BLIP and ALBEF, as LAVIS re-ranks with them: the logit of a match plus the similarity.
     """
     if isinstance(model, FashionFAE):
         logits = match_logits(model, tokens, text)
-        return logits[:, 1] - logits[:, 0]
+        return logits[:, 1] - logits[:, 0] + model.scale**2 * similarity
     states = bert_of(model)(
         text.input_ids,
         attention_mask=text.mask,
