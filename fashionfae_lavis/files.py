@@ -1,5 +1,6 @@
-"""Files that appear under their name only when they are whole."""
+"""Files that appear under their name only when they are whole, and files of others that may not be."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +35,15 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {path} ({error.strerror}): use another one.") from error
+
+
+def read_json_list(path: Path, what: str) -> list:
+    """The list in a json file that is there; UserError where it holds none of `what`, or is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not json, or not text
+        raise UserError(f"{path} is damaged ({error}): copy the file again") from error
+    if not isinstance(content, list) or not content:
+        kind = "an empty list" if isinstance(content, list) else f"a {type(content).__name__}"
+        raise UserError(f"{path} holds {kind} instead of {what}")
+    return content

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import read_json_list
 
 CLASSES = ("dress", "shirt", "toptee")
 IMAGE_ENDINGS = (".jpg", ".png", ".jpeg")
@@ -74,14 +75,7 @@ def find_images(folder: Path, garment: str) -> dict[str, Path]:
 def _read_list(path: Path) -> list:
     if not path.is_file():
         raise _missing(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not json, or not text
-        raise UserError(f"{path} is damaged ({error}): copy the file again") from error
-    if not isinstance(content, list) or not content:
-        kind = "an empty list" if isinstance(content, list) else f"a {type(content).__name__}"
-        raise UserError(f"{path} holds {kind} instead of FashionIQ's list of entries")
-    return content
+    return read_json_list(path, "FashionIQ's list of entries")
 
 
 def _is_request(entry) -> bool:

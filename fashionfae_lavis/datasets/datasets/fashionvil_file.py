@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import read_json_list
 
 # The files' keys of words, in the order of their prompts, and the names that prompts have for them.
 ATTRIBUTES = {
@@ -72,14 +73,7 @@ def _read_list(path: Path) -> list:
             f"{path} is missing: github.com/BrandonHanx/mmf says where FashionViL's preprocessed files are; put it "
             f"there, or set `build_info.images.storage` of the data set to the folder that holds {path.parent.name}"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not json, or not text
-        raise UserError(f"{path} is damaged ({error}): copy the file again") from error
-    if not isinstance(content, list) or not content:
-        kind = "an empty list" if isinstance(content, list) else f"a {type(content).__name__}"
-        raise UserError(f"{path} holds {kind} instead of FashionViL's list of products")
-    return content
+    return read_json_list(path, "FashionViL's list of products")
 
 
 def _image_folder(folder: Path, split: str) -> Path:
