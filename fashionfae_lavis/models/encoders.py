@@ -17,8 +17,10 @@ from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
 
-# What the file of models/mini_encoders calls itself, where a checkpoint names its model.
+# What the file of models/mini_encoders calls itself, where a checkpoint names its model, and what it lacks: how image
+# tokens enter the text encoder is for pre-training to learn.
 ENCODERS = "encoders"
+BETWEEN = "fusion_encoder.visual_embeddings.projection"
 
 
 class FashionEncoders(Configured, BaseModel):
@@ -112,7 +114,7 @@ class FashionEncoders(Configured, BaseModel):
     def start_from(self, path: str) -> None:
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
-        Of a file of models/mini_encoders the encoders are taken, and all else is new.
+        Of a file of models/mini_encoders the encoders are taken; the projection between them and all else is new.
 
         Raises:
             UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared.
@@ -123,9 +125,15 @@ class FashionEncoders(Configured, BaseModel):
             shared = ("image_encoder", "fusion_encoder") if arch == ENCODERS else self.SHARED
             if not shared:
                 raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
-            state = {name: tensor for name, tensor in state.items() if name.split(".")[0] in shared}
-            own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in shared}
-            new = ", ".join(dict.fromkeys(name.split(".")[0] for name in own)) or "nothing"
+            left_out = BETWEEN if arch == ENCODERS else ()
+
+            def taken(name: str) -> bool:
+                return name.split(".")[0] in shared and not name.startswith(left_out)
+
+            state = {name: tensor for name, tensor in state.items() if taken(name)}
+            own = {name: tensor for name, tensor in self.state_dict().items() if not taken(name)}
+            parts = (BETWEEN if name.startswith(left_out) else name.split(".")[0] for name in own)
+            new = ", ".join(dict.fromkeys(parts)) or "nothing"
             logging.info("%s is of the model %s: %s taken, %s new.", path, arch, ", ".join(shared), new)
             state |= own
         load_weights(self, state, path)

@@ -60,10 +60,16 @@ def grounding_table(report: dict) -> str:
     parts = []
     if "aetp" in report:
         rows = [
-            [name, f"{row['right']:.1f}", f"{row['shuffled']:.1f}", f"{row['right'] - row['shuffled']:+.1f}"]
+            [
+                name,
+                f"{row['right']:.1f}",
+                f"{row['shuffled']:.1f}",
+                f"{row['right'] - row['shuffled']:+.1f}",
+                str(row["places"]),
+            ]
             for name, row in report["aetp"].items()
         ]
-        parts.append(text_table(["AETP: masked words right, %", "own image", "other image", "gain"], rows))
+        parts.append(text_table(["AETP: masked words right, %", "own image", "other image", "gain", "words"], rows))
     if "apir" in report:
         row = report["apir"]
         cells = [f"{row[key]:.1f}" for key in ("right", "shuffled_text", "most_frequent_code")]

@@ -20,7 +20,7 @@ def spread_products(dataset, limit: int) -> np.ndarray:
     return np.linspace(0, len(dataset.product_ids) - 1, min(limit, len(dataset.product_ids))).astype(int)
 
 
-def product_batches(dataset, limit: int = 512):
+def product_batches(dataset, limit: int = 2048):
     """First image and fields of up to `limit` products spread over the split, in batches of at least two.
 
     Yields:

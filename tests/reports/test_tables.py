@@ -40,7 +40,7 @@ def test_recalls_stand_beside_chance_and_short_queries_are_counted():
 
 def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():
     table = grounding_table({"aetp": {"colour": {"right": 90.0, "shuffled": 12.5, "places": 8}}})
-    assert table.splitlines()[2].split() == ["colour", "90.0", "12.5", "+77.5"]
+    assert table.splitlines()[2].split() == ["colour", "90.0", "12.5", "+77.5", "8"]
     assert grounding_table({}) == ""
 
 

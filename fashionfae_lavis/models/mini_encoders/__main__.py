@@ -2,7 +2,8 @@
 
 Draws 12,000 products of another seed than FashionGen-Mini's, none of which looks like one of its validation products,
 and trains the text encoder on their texts, then the image encoder on their pictures. The file goes into
-`model.pretrained`; all else of a model then starts anew.
+`model.pretrained`; all else of a model then starts anew, the projection from the one to the other too: which picture
+belongs to which text is for pre-training to learn.
 """
 
 import sys
@@ -17,7 +18,7 @@ from fashionfae_lavis.datasets.fashiongen_mini import FILE_NAMES, prepare
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import sample_products
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.checkpoints import save_safetensors
-from fashionfae_lavis.models.encoders import ENCODERS
+from fashionfae_lavis.models.encoders import BETWEEN, ENCODERS
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.mini_encoders.images import Pictures, align_with_words, train_image_encoder
 from fashionfae_lavis.models.mini_encoders.optimise import SEED
@@ -40,7 +41,8 @@ def main(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES
     pictures = Pictures(FashionGenFile(data / FILE_NAMES["train"]), processing)
     accuracy |= train_image_encoder(model.image_encoder, pictures, drawn, updates["images"])
     align_with_words(model, pictures, drawn, updates["alignment"])
-    weights = {k: v for k, v in model.state_dict().items() if k.split(".")[0] in ("image_encoder", "fusion_encoder")}
+    encoders = {k: v for k, v in model.state_dict().items() if k.split(".")[0] in ("image_encoder", "fusion_encoder")}
+    weights = {name: tensor for name, tensor in encoders.items() if not name.startswith(BETWEEN)}
     save_safetensors(weights, {"model": {"arch": ENCODERS}}, path)
     return accuracy
 
