@@ -1,6 +1,7 @@
 """The command `fashionfae`: one subcommand, one function, which imports what it needs only when it is called."""
 
 import argparse
+import signal
 import sys
 import warnings
 from itertools import groupby
@@ -95,6 +96,7 @@ def compare(runs: list[str], cfg_path: str | None, output: str | None, seeds: li
         )
     from fashionfae_lavis.compare import report
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by an exception, which ends the job too
     written = report.compare_plan(cfg_path, seeds, output) if cfg_path else report.compare_runs(runs, output)
     print(f"\n{written[0].read_text(encoding='utf-8')}")
     print("".join(f"{path}\n" for path in written), end="")

@@ -1,5 +1,6 @@
 """Does the model look? Masked words predicted with the right and with another image, masked codes with the right and
-with another text. Both controls change nothing but the other modality."""
+with another text. Both controls change nothing but the other modality: each product gets that of one half a batch
+away, as neighbours in a file are often of a kind."""
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
             answers = _pieces(named[name], model.tokenizer) if name in named else slice(None)
             right, shuffled = (
                 _best(predict_words(model, seen, Text(input_ids, mask), places)[0], answers) == targets
-                for seen in (tokens, tokens.roll(1, 0))
+                for seen in (tokens, tokens.roll(len(tokens) // 2, 0))
             )
             count += (right.sum().item(), shuffled.sum().item(), len(targets))
     return {
@@ -118,7 +119,7 @@ def apir_grounding(model, dataset) -> dict[str, float]:
         patch_mask = torch.from_numpy(masks).to(images.device)
         targets = codes[patch_mask]
         text = model.tokenize([fashion_text(fields, "description+attributes") for fields in products])
-        others = text.rows(torch.arange(len(images), device=images.device).roll(1))
+        others = text.rows(torch.arange(len(images), device=images.device).roll(len(images) // 2))
         right += (_codes(model, tokens, text, patch_mask) == targets).sum().item()
         shuffled += (_codes(model, tokens, others, patch_mask) == targets).sum().item()
         seen.append(targets.cpu())

@@ -187,3 +187,16 @@ def test_a_job_that_fails_is_named_with_its_reason(workplace):
     assert "itc, seed 3, training ended with status 2, see compared/itc/seed3/training.log: The loss" in failed.stderr
     assert "is not finite at iteration" in failed.stderr
     assert results_of(workplace) == {}
+
+
+@pytest.mark.slow
+def test_when_it_is_ended_the_program_it_runs_ends_too(workplace):
+    process = subprocess.Popen(command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL)
+    lock, deadline = workplace / "compared" / ".lock", time.monotonic() + 300
+    while not lock.exists() or not lock.read_text().strip():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(lock.read_text()), 0)
