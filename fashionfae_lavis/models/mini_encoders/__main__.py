@@ -25,7 +25,7 @@ from fashionfae_lavis.models.mini_encoders.optimise import SEED
 from fashionfae_lavis.models.mini_encoders.text import train_text_encoder
 
 PRODUCTS = 12_000
-UPDATES = {"text": 5000, "images": 3500, "alignment": 500}
+UPDATES = {"text": 5000, "images": 8000, "alignment": 500}
 
 
 def main(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES) -> dict[str, float]:

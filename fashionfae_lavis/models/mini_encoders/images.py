@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.fashiongen_mini.attributes import VISIBLE, Product
+from fashionfae_lavis.datasets.fashiongen_mini.drawing import choose_poses
 from fashionfae_lavis.datasets.fashiongen_mini.wording import GARMENT_NAMES, VALUE_WORDS
 from fashionfae_lavis.masking.product_text import normalise
 from fashionfae_lavis.models.fashionfae import FashionFAE
@@ -21,18 +22,26 @@ from fashionfae_lavis.models.mini_encoders.optimise import optimise
 from fashionfae_lavis.processors.images import shorter_side
 
 BATCH = 64
+HIDDEN = {"back": ("neckline", "closure"), "detail": ("length",)}  # what cannot be seen in a pose
 
 
 def look_labels(products: list[Product]) -> tuple[dict[str, list[str]], Tensor]:
-    """What there is to name on the pictures of P products.
+    """What there is to name on the N pictures of these products, in the order of their file.
 
     Returns:
-        the values of each of A attributes, "sub category" among them, and the number of each product's value (P, A),
-        -100 where it does not have the attribute.
+        the values of each of A attributes, "sub category" among them, and the number of each picture's value (N, A),
+        -100 where the product does not have the attribute or the picture does not show it.
     """
-    seen = [{**product.look(), "sub category": product.subcategory} for product in products]
-    values = {name: sorted({look[name] for look in seen if name in look}) for name in (*VISIBLE, "sub category")}
-    labels = [[values[name].index(look[name]) if name in look else -100 for name in values] for look in seen]
+    looks = [{**product.look(), "sub category": product.subcategory} for product in products]
+    values = {name: sorted({look[name] for look in looks if name in look}) for name in (*VISIBLE, "sub category")}
+    labels = [
+        [
+            values[name].index(look[name]) if name in look and name not in HIDDEN.get(pose, ()) else -100
+            for name in values
+        ]
+        for look, product in zip(looks, products, strict=True)
+        for pose in choose_poses(product)
+    ]
     return values, torch.tensor(labels)
 
 
@@ -49,23 +58,22 @@ class Pictures:
         self.pixels = torch.from_numpy(
             np.stack([np.asarray(shorter_side(file.image(row), look["resize"])) for row in rows])
         )
-        self.product = torch.from_numpy(file.row_product)
-        held_out = self.product >= (1 - tested) * len(file.product_ids)
+        held_out = torch.from_numpy(file.row_product) >= (1 - tested) * len(file.product_ids)
         self.train_rows, self.test_rows = (torch.arange(len(rows))[chosen] for chosen in (~held_out, held_out))
         self.size, self.room = look["image_size"], look["resize"] - look["image_size"] + 1
         self.mean, self.std = (torch.tensor(look[name])[:, None, None] for name in ("mean", "std"))
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """BATCH random crops (B, 3, S, S), half of them mirrored, and the index of their products (B,)."""
+        """BATCH random crops (B, 3, S, S), half of them mirrored, and their rows in the file (B,)."""
         chosen = self.train_rows[torch.randint(len(self.train_rows), (BATCH,))]
-        return self._processed(torch.stack([self._crop(int(row)) for row in chosen])), self.product[chosen]
+        return self._processed(torch.stack([self._crop(int(row)) for row in chosen])), chosen
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The same of the held-out images, cut from the middle."""
         edge = self.room // 2
         for rows in self.test_rows.split(BATCH):
             pixels = self.pixels[rows, edge : edge + self.size, edge : edge + self.size]
-            yield self._processed(pixels), self.product[rows]
+            yield self._processed(pixels), rows
 
     def _crop(self, row: int) -> Tensor:
         top, left = torch.randint(self.room, (2,)).tolist()
@@ -88,18 +96,18 @@ def train_image_encoder(
     heads = nn.ModuleList(nn.Linear(encoder.embed_dim, len(names)) for names in values.values())
 
     def loss_of_batch() -> Tensor:
-        images, product = pictures.batch()
+        images, rows = pictures.batch()
         states = encoder(images).mean(1)
-        wanted = labels[product].T
+        wanted = labels[rows].T
         losses = [F.cross_entropy(head(states), w) for head, w in zip(heads, wanted, strict=True) if (w >= 0).any()]
         return sum(losses)
 
     optimise(nn.ModuleList([encoder, heads]), loss_of_batch, updates, "image encoder", lr=2e-3)
     hits = np.zeros((2, len(values)))
     with torch.no_grad():
-        for images, product in pictures.test_batches():
+        for images, rows in pictures.test_batches():
             states = encoder(images).mean(1)
-            for place, (head, wanted) in enumerate(zip(heads, labels[product].T, strict=True)):
+            for place, (head, wanted) in enumerate(zip(heads, labels[rows].T, strict=True)):
                 right = (head(states).argmax(1) == wanted) & (wanted >= 0)
                 hits[:, place] += right.sum().item(), (wanted >= 0).sum().item()
     return dict(zip(values, hits[0] / hits[1].clip(1), strict=True))
@@ -133,15 +141,15 @@ def align_with_words(model: FashionFAE, pictures: Pictures, products: list[Produ
     """
     values, labels = look_labels(products)
     words, columns = word_embeddings(model, values)
-    true = labels[:, columns[:, 0]] == columns[:, 1]  # (P, V)
+    true = labels[:, columns[:, 0]] == columns[:, 1]  # (N, V)
     visual = model.fusion_encoder.visual_embeddings
     log_scale = nn.Parameter(torch.tensor(-2.0))  # of a dot product of normalised states, of length sqrt(D)
 
     def loss_of_batch() -> Tensor:
-        images, product = pictures.batch()
+        images, rows = pictures.batch()
         tokens = model.fusion_encoder.normalise(visual(model.fusion_tokens(images)))
         scores = torch.logsumexp(tokens @ words.T * log_scale.exp(), dim=1)
-        said = true[product]
+        said = true[rows]
         untrue = scores.masked_fill(said, float("-inf")).logsumexp(1, keepdim=True)
         return F.softplus(untrue - scores)[said].mean()
 
