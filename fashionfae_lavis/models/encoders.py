@@ -1,6 +1,7 @@
 """What every model of the family has: the image encoder, the fusion encoder, and how they are configured and loaded."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import contextmanager
 
 from lavis.common.registry import registry
@@ -20,6 +21,7 @@ from fashionfae_lavis.models.initial_weights import load_hub_weights, load_token
 # What the file of models/mini_encoders calls itself, where a checkpoint names its model, and what it lacks: how image
 # tokens enter the text encoder is for pre-training to learn.
 ENCODERS = "encoders"
+PARTS = ("image_encoder", "fusion_encoder")
 BETWEEN = "fusion_encoder.visual_embeddings.projection"
 
 
@@ -36,7 +38,7 @@ class FashionEncoders(Configured, BaseModel):
     """
 
     ARCH: str
-    SHARED: tuple[str, ...] = ("image_encoder", "fusion_encoder")
+    SHARED: tuple[str, ...] = PARTS
     # Sizes, vocabulary and image processing are those of pre-training, so the models share its files.
     PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
 
@@ -81,7 +83,7 @@ class FashionEncoders(Configured, BaseModel):
             model.load_checkpoint(cfg.finetuned)
         elif cfg.get("load_pretrained", True):
             if cfg.get("pretrained"):
-                model.start_from(shipped("weights", cfg.pretrained))
+                model.start_from(shipped("weights", cfg.pretrained), cfg.get("pretrained_encoders"))
             else:
                 load_hub_weights(model, cfg.bert, cfg.vit)
         return model
@@ -111,18 +113,25 @@ class FashionEncoders(Configured, BaseModel):
         """Load one of our checkpoints (.pth or .safetensors); anything missing or of another shape is an error."""
         load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
 
-    def start_from(self, path: str) -> None:
+    def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
-        Of a file of models/mini_encoders the encoders are taken; the projection between them and all else is new.
+        Of a file of models/mini_encoders the encoders are taken, or those of them that `encoders` names; the projection
+        between them and all else is new.
 
         Raises:
-            UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared.
+            UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared;
+                or `encoders` names none, or is given for another file.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
+        if encoders is not None and (arch != ENCODERS or not encoders or set(encoders) - set(PARTS)):
+            raise UserError(
+                f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} from a "
+                f"file such as mini_encoders.safetensors; model.pretrained is {path}."
+            )
         if arch != self.ARCH:
-            shared = ("image_encoder", "fusion_encoder") if arch == ENCODERS else self.SHARED
+            shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
             if not shared:
                 raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
             left_out = BETWEEN if arch == ENCODERS else ()

@@ -74,9 +74,9 @@ class FashionRecognition(FashionEncoders):
         self.check_same_question(url_or_filename, "model.finetuned")
         super().load_checkpoint(url_or_filename)
 
-    def start_from(self, path: str) -> None:
+    def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
         self.check_same_question(path, "model.pretrained")
-        super().start_from(path)
+        super().start_from(path, encoders)
 
     def check_same_question(self, path: str, key: str) -> None:
         """UserError if the checkpoint at `path` tells other classes apart than this model, or reads other input.

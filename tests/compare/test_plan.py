@@ -170,17 +170,26 @@ def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
 def test_the_systems_are_trained_alike(monkeypatch):
     pytest.importorskip("fashionfae_lavis.models.baselines")
     monkeypatch.chdir(ROOT)
-    for name, minutes in (("systems", None), ("systems_time", 2.5)):
+    for name, minutes in (("systems", None), ("systems_time", 4), ("systems_encoder", None)):
         plan = read_plan(f"projects/compare/{name}.yaml")
         trainings = [job.resolved for job in plan.jobs if job.after is None]
         archs = {config["model"]["arch"] for config in trainings}
         assert len(plan.seeds) >= 3 and archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
+        image_encoder = ("image_encoder", "visual_encoder", "visual.encoder")
         same = ("max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
         for config in trainings:
             run, model = config["run"], config["model"]
             assert [run[key] for key in same] == [trainings[0]["run"][key] for key in same]
             assert run.get("max_minutes") == minutes
             assert config["datasets"] == trainings[0]["datasets"]
-            assert model["load_pretrained"] is False
+            (scale,) = (run["lr_scale"][key] for key in image_encoder if key in run["lr_scale"])
+            if name == "systems_encoder":
+                assert model["load_pretrained"] is True and model["pretrained"] == "mini_encoders.safetensors"
+                assert model.get("pretrained_encoders") == (
+                    ["image_encoder"] if model["arch"] == "fashionfae" else None
+                )
+                assert scale == 0.1
+            else:
+                assert model["load_pretrained"] is False and scale == 1
             for key in ("image_encoder", "image_size", "vocabulary"):
                 assert model[key] == trainings[0]["model"][key], key
