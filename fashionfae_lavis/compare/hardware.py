@@ -11,9 +11,15 @@ def hardware() -> str:
     """Such as "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    machine = [f"{cores} cores of {_processor()}", *([_memory()] if _memory() else []), *gpus, platform.system()]
-    software = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    processor = f"{_counted(cores, 'core')} of {_processor()}"
+    machine = [processor, *([_memory()] if _memory() else []), *gpus, platform.system()]
+    threads = _counted(torch.get_num_threads(), "thread")
+    software = f"Python {platform.python_version()}, torch {torch.__version__}, {threads}"
     return f"{', '.join(machine)}; {software}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _processor() -> str:
