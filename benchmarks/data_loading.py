@@ -24,10 +24,11 @@ import numpy as np
 import torch
 
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenEvalDataset
-from fashionfae_lavis.datasets.fashiongen_mini.attributes import sample_products
-from fashionfae_lavis.datasets.fashiongen_mini.writing import write_split
+from fashionfae_lavis.datasets.loaders import training_loader
+from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.writing import write_split
 from fashionfae_lavis.processors import FashionImageTrainProcessor, FashionTextProcessor
-from fashionfae_lavis.runners.data_order import EndlessBatches, training_loader
+from fashionfae_lavis.runners.data_order import EndlessBatches
 
 BATCH = 64
 SIDE = 256

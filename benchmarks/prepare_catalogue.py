@@ -50,7 +50,7 @@ def make(folder: Path, products: int) -> None:
 
 def decode(folder: Path) -> None:
     """The least that looking at every image can cost."""
-    from fashionfae_lavis.datasets.workers import all_cores, in_workers
+    from fashionfae_lavis.workers import all_cores, in_workers
 
     paths = iter(sorted(str(path) for path in (folder / "photos").rglob("*.jpg")))
     for _ in in_workers(_decode_all, iter(lambda: list(islice(paths, 32)), []), all_cores()):

@@ -67,7 +67,7 @@ def make_batch(size: int, pixels: int) -> dict:
     """Products whose texts are longer than what is read, so that all places are filled."""
     import torch
 
-    from fashionfae_lavis.masking.product_text import fashion_text
+    from fashionfae_lavis.text.product_text import fashion_text
 
     fields = [
         {

@@ -23,8 +23,8 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.runners.distributed import gather_objects, init_distributed
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
 
 STAGE = "image_tokenizer"

@@ -10,8 +10,8 @@ from baselines import CLASSES, tiny_config
 from lavis.common.registry import registry
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.runners import FashionRunner
 from fashionfae_lavis.train import build_model, load_config, run_config
 

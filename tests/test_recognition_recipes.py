@@ -8,9 +8,9 @@ from authors import tiny_of
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.datasets.builders.fashiongen import LABELS
-from fashionfae_lavis.masking.product_text import FIELDS, prompt_names
 from fashionfae_lavis.models import FashionRecognition
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
+from fashionfae_lavis.text.product_text import FIELDS, prompt_names
 from fashionfae_lavis.train import load_config
 
 PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"

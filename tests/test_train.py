@@ -9,11 +9,11 @@ import torch
 from omegaconf import OmegaConf
 from programs import one_line, run, run_and_kill
 
-from fashionfae_lavis.datasets import fashioniq_mini
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
+from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini import fashioniq as fashioniq_mini
+from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.models.checkpoints import save_safetensors
 from fashionfae_lavis.train import choose_job_id, load_config
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))

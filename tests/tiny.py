@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.masking.product_text import fashion_text
 from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.text.product_text import fashion_text
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
 COLOURS = ("red", "blue", "green", "black", "white", "yellow", "grey", "pink")

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from lavis.models.blip_models.blip_outputs import BlipOutputFeatures
 
-from fashionfae_lavis.masking.product_text import attribute_words
 from fashionfae_lavis.processors import FashionTextProcessor
+from fashionfae_lavis.text.product_text import attribute_words
 
 CATEGORIES = {"SHIRTS": "TOPS", "TANK TOPS": "TOPS", "SKIRTS": "SKIRTS", "GOWNS": "DRESSES"}
 WORDS = 1200  # different ones that a BagOfWords can tell apart

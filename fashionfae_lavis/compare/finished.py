@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
 
 

@@ -18,12 +18,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fashionfae_lavis.checkpoints import replacing
 from fashionfae_lavis.compare.finished import Row, read_run, training_figures
 from fashionfae_lavis.compare.hardware import hardware
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, outcome
 from fashionfae_lavis.compare.plan import Job, Plan
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import replacing
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from fashionfae_lavis.checkpoints import replacing
 from fashionfae_lavis.compare.figure import draw_comparison
 from fashionfae_lavis.compare.finished import Row, rows_of
 from fashionfae_lavis.compare.jobs import run_plan
@@ -13,7 +14,6 @@ from fashionfae_lavis.compare.plan import Plan, read_plan
 from fashionfae_lavis.compare.published import published_block
 from fashionfae_lavis.compare.table import csv_table, markdown_tables
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import replacing
 
 HEAD = "# Results\n\nEach section is written by the command that it names; what is written by hand stays.\n"
 READING = (

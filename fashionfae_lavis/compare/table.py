@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from fashionfae_lavis.compare.finished import Row
-from fashionfae_lavis.masking.product_text import TEXT_MODES
+from fashionfae_lavis.text.product_text import TEXT_MODES
 
 COST = {
     "parameters": "parameters trained",

@@ -13,8 +13,8 @@ from lavis.common.registry import registry
 from torch import Tensor, nn
 
 from fashionfae_lavis.models.encoders import FashionEncoders
-from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.itc import one_way_loss
+from fashionfae_lavis.text.word_pieces import Text
 
 
 @registry.register_model("fashionfae_composition")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 
 PACKAGE = Path(__file__).resolve().parent.parent
 

@@ -9,6 +9,14 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from yaml import YAMLError
 
+from fashionfae_lavis.checkpoints import (
+    find_state,
+    load_weights,
+    read_checkpoint,
+    read_file,
+    save_atomically,
+    save_safetensors,
+)
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, ImageTokenizer
 from fashionfae_lavis.models.authors_layout import (
@@ -20,14 +28,6 @@ from fashionfae_lavis.models.authors_layout import (
     kind_of,
     left_out,
     our_state,
-)
-from fashionfae_lavis.models.checkpoints import (
-    find_state,
-    load_weights,
-    read_checkpoint,
-    read_file,
-    save_atomically,
-    save_safetensors,
 )
 from fashionfae_lavis.models.initial_weights import load_tokenizer
 

@@ -10,15 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from transformers import BertConfig
 
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.word_pieces import tokenize_texts
-from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.models.configuration import Configured, model_config_path, shipped
-from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
+from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
 
-# What the file of models/mini_encoders calls itself, where a checkpoint names its model, and what it lacks: how image
+# What the file of mini/encoders calls itself, where a checkpoint names its model, and what it lacks: how image
 # tokens enter the text encoder is for pre-training to learn.
 ENCODERS = "encoders"
 PARTS = ("image_encoder", "fusion_encoder")
@@ -116,7 +116,7 @@ class FashionEncoders(Configured, BaseModel):
     def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
         """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
 
-        Of a file of models/mini_encoders the encoders are taken, or those of them that `encoders` names; the projection
+        Of a file of mini/encoders the encoders are taken, or those of them that `encoders` names; the projection
         between them and all else is new.
 
         Raises:

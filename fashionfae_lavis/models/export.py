@@ -7,8 +7,8 @@
 
 import sys
 
+from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint, save_safetensors
 
 
 def export(checkpoint: str, path: str) -> None:

@@ -13,11 +13,12 @@ from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from fashionfae_lavis import objectives
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
+from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
 from fashionfae_lavis.models.retrieval import FashionRetrieval
 from fashionfae_lavis.objectives.apir import AttributePromotion
+from fashionfae_lavis.text.word_pieces import Text
 
 
 class Batch(NamedTuple):

@@ -1,7 +1,5 @@
 """One BERT in three uses: text alone, text followed by image tokens (fusion), upper layers only."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from fairscale.nn.checkpoint.checkpoint_activations import checkpoint_wrapper
@@ -10,18 +8,7 @@ from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from fashionfae_lavis.models.attention_init import mimetic_attention_
-
-
-class Text(NamedTuple):
-    """Tokenised texts: ids and mask (1 = real place), both (B, L), and BERT's segment ids (None: all 0)."""
-
-    input_ids: Tensor
-    mask: Tensor
-    segments: Tensor | None = None
-
-    def rows(self, index: Tensor) -> "Text":
-        """The texts at these rows of the batch."""
-        return Text(*(None if field is None else field[index] for field in self))
+from fashionfae_lavis.text.word_pieces import Text
 
 
 class SdpaSelfAttention(BertSelfAttention):

@@ -13,7 +13,7 @@ from lavis.models.base_model import BaseModel
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.models.configuration import model_config_path, shipped
 
 

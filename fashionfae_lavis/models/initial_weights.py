@@ -7,8 +7,8 @@ from huggingface_hub import HfApi
 from transformers import AutoTokenizer, BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
 
+from fashionfae_lavis.checkpoints import find_state, load_weights, read_file
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import find_state, load_weights, read_file
 from fashionfae_lavis.models.configuration import shipped
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import bert_of, word_pieces_of
-from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.itm import match_logits
+from fashionfae_lavis.text.word_pieces import Text
 
 
 def has_matching(model) -> bool:

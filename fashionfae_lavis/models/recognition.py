@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 from fashionfae_lavis.models.encoders import FashionEncoders
-from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.text.word_pieces import Text
 
 # FashionGen's categories; its subcategories are 121.
 CATEGORIES = 48

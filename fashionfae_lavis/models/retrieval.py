@@ -7,8 +7,8 @@ from lavis.models.blip_models.blip_outputs import BlipOutputFeatures
 from torch import Tensor, nn
 
 from fashionfae_lavis.models.encoders import FashionEncoders
-from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.itc import itc_loss
+from fashionfae_lavis.text.word_pieces import Text
 
 
 @registry.register_model("fashionfae_retrieval")

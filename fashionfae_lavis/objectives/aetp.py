@@ -2,7 +2,7 @@
 
     L_AETP = mean over labelled places of the attribute prompts of  CE( vocabulary logits, word piece )
 
-The prompts are `the image <name> is <value>`; which of their words are masked: masking/attribute_prompts.py.
+The prompts are `the image <name> is <value>`; which of their words are masked: masking/word_masks.py.
 """
 
 from torch import Tensor

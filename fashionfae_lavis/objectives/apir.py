@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fashionfae_lavis.masking.patch_blocks import batch_block_masks
+from fashionfae_lavis.masking.patch_masks import batch_block_masks
 from fashionfae_lavis.objectives.itc import contrastive_loss
 from fashionfae_lavis.objectives.mlm import mean_cross_entropy
 

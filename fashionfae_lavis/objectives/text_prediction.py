@@ -8,11 +8,11 @@ The second term is the global consistency of the masked text, seen with the imag
 import torch
 from torch import Tensor
 
-from fashionfae_lavis.masking.attribute_prompts import mask_text, pad_masked
-from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
 from fashionfae_lavis.objectives.aetp import aetp_loss
 from fashionfae_lavis.objectives.itc import contrastive_loss
 from fashionfae_lavis.objectives.mlm import mlm_loss
+from fashionfae_lavis.text.word_pieces import Text
 
 
 def predict_words(model, image_tokens: Tensor, text, places: Tensor) -> tuple[Tensor, Tensor]:

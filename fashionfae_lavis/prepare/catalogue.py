@@ -19,13 +19,13 @@ from itertools import islice
 from pathlib import Path
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import FORMAT, NAME, SPLITS
-from fashionfae_lavis.datasets.workers import WorkerDied, all_cores, in_workers, progress_bar
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
-from fashionfae_lavis.masking.product_text import FREE_TEXT, normalise
 from fashionfae_lavis.prepare.images import Pattern, image_problem, listed_images
 from fashionfae_lavis.prepare.tables import Table, cell_text
 from fashionfae_lavis.prepare.texts import Spellings, plain_text
+from fashionfae_lavis.text.product_text import FREE_TEXT, normalise
+from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 REJECTED = "rejected.csv"
 # What a row is read for, and the names of columns that say so where --map does not.

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fashionfae_lavis.datasets.workers import progress_bar
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.prepare.catalogue import Summary, prepare_catalogue
+from fashionfae_lavis.workers import progress_bar
 
 SOURCE = "/usr/share/datasets/fashion-mnist"  # Debian's
 FILES = {"train": "train", "test": "t10k"}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile, write_index
-from fashionfae_lavis.masking.product_text import ATTRIBUTES, CLASSES
+from fashionfae_lavis.text.product_text import ATTRIBUTES, CLASSES
 
 FILES = {"train": "fashiongen_256_256_train.h5", "validation": "fashiongen_256_256_validation.h5"}
 

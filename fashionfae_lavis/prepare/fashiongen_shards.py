@@ -16,9 +16,9 @@ from PIL import Image
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, pack, source_of, write_json
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, shard_name, shards_folder
-from fashionfae_lavis.datasets.workers import WorkerDied, all_cores, in_workers, progress_bar
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 PRODUCTS = 500  # of a shard: about 2,000 images and 200 MB of FashionGen
 PLAN = "plan.json"  # which file the shards are of

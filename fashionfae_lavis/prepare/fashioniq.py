@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fashionfae_lavis.datasets.datasets.fashioniq_files import CLASSES, find_images, read_image_list, read_requests
-from fashionfae_lavis.datasets.workers import WorkerDied, all_cores, in_workers, progress_bar
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.prepare.images import image_problem
+from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 SPLITS = ("train", "val")
 

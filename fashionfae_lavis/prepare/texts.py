@@ -3,7 +3,7 @@
 import html
 import re
 
-from fashionfae_lavis.masking.product_text import normalise
+from fashionfae_lavis.text.product_text import normalise
 
 _UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]*>")

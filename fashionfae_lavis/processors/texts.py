@@ -6,7 +6,7 @@ import numpy as np
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
 
-from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text, normalise
+from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normalise
 
 
 @registry.register_processor("fashionfae_text")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fashionfae_lavis.masking.product_text import fashion_text
 from fashionfae_lavis.reports.sheet import RIGHT, WRONG, new_sheet, save_sheet, show_found, show_image, write_above
+from fashionfae_lavis.text.product_text import fashion_text
 
 
 def draw_retrieval_sheet(

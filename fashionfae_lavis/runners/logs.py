@@ -10,7 +10,7 @@ from pathlib import Path
 from lavis.common.dist_utils import is_main_process
 from tqdm import tqdm
 
-from fashionfae_lavis.runners.distributed import gather_objects
+from fashionfae_lavis.distributed import gather_objects
 
 METRICS_FILE = "metrics.jsonl"
 SMOOTHING = 0.95  # of the losses in the progress bar

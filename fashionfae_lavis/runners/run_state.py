@@ -5,10 +5,10 @@ from pathlib import Path
 from lavis.common.dist_utils import get_rank
 from omegaconf import OmegaConf
 
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
+from fashionfae_lavis.distributed import gather_objects
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.runners.distributed import gather_objects
-from fashionfae_lavis.runners.random_state import random_state, restore_random_state
+from fashionfae_lavis.random_state import random_state, restore_random_state
 
 
 def run_state(runner) -> dict:

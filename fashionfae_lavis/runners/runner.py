@@ -21,11 +21,11 @@ from omegaconf import OmegaConf
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, IterableDataset
 
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint, save_atomically
+from fashionfae_lavis.datasets.loaders import evaluation_loader, training_loader
+from fashionfae_lavis.distributed import gather_objects, true_anywhere
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint, save_atomically
 from fashionfae_lavis.runners.curves import draw_curves
-from fashionfae_lavis.runners.data_order import evaluation_loader, training_loader
-from fashionfae_lavis.runners.distributed import gather_objects, true_anywhere
 from fashionfae_lavis.runners.joint import data_order, join_splits, training_batches
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog

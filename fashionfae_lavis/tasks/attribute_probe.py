@@ -23,21 +23,20 @@ from lavis.tasks.base_task import BaseTask
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fashionfae_lavis.distributed import gather_in_order, own_share
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.attribute_prompts import mask_value, pad_masked
-from fashionfae_lavis.masking.word_pieces import text_pieces
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
+from fashionfae_lavis.evaluation.embedding import first_images
+from fashionfae_lavis.evaluation.grounding import spread_products
+from fashionfae_lavis.masking.word_masks import mask_value, pad_masked
 from fashionfae_lavis.metrics.attribute_probe import pair_hits, piece_scores, share, value_ranks, value_shares
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import global_embeddings
-from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.text_prediction import predict_words
 from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
-from fashionfae_lavis.runners.distributed import gather_in_order, own_share
-from fashionfae_lavis.tasks.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
-from fashionfae_lavis.tasks.embedding import first_images
-from fashionfae_lavis.tasks.grounding import spread_products
 from fashionfae_lavis.tasks.retrieval import embed_texts
+from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
 BATCH = 32  # joint passes at once
 

@@ -8,17 +8,17 @@ from lavis.common.dist_utils import main_process
 from lavis.common.registry import registry
 from lavis.tasks.captioning import CaptionTask
 
+from fashionfae_lavis.distributed import own_share
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import ATTRIBUTES, description_words
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values, prompt
+from fashionfae_lavis.evaluation.embedding import first_images
+from fashionfae_lavis.evaluation.grounding import spread_products
 from fashionfae_lavis.metrics.captions import caption_scores
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.reports.tables import caption_table
-from fashionfae_lavis.runners.distributed import own_share
 from fashionfae_lavis.tasks.attribute_probe import score_values
-from fashionfae_lavis.tasks.attribute_questions import attribute_values, prompt
-from fashionfae_lavis.tasks.embedding import first_images
-from fashionfae_lavis.tasks.grounding import spread_products
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
+from fashionfae_lavis.text.product_text import ATTRIBUTES, description_words
 
 
 @torch.no_grad()

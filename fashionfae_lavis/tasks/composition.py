@@ -7,10 +7,10 @@ from lavis.common.registry import registry
 from lavis.tasks.base_task import BaseTask
 from torch import Tensor
 
+from fashionfae_lavis.evaluation.embedding import embed_batches, embed_text_list
 from fashionfae_lavis.metrics.composition import chance_recall, composed_recall
 from fashionfae_lavis.reports.composition_sheet import draw_composition_sheet
 from fashionfae_lavis.reports.tables import composition_table
-from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 

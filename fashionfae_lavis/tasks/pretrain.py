@@ -5,8 +5,8 @@ from lavis.common.registry import registry
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
-from fashionfae_lavis.tasks.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 
 

@@ -12,6 +12,8 @@ from lavis.tasks.multimodal_classification import MultimodalClassificationTask
 from omegaconf import open_dict
 from torch import Tensor
 
+from fashionfae_lavis.datasets.loaders import share_of_loader
+from fashionfae_lavis.distributed import gather_in_order
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.recognition import (
     accuracy,
@@ -23,8 +25,6 @@ from fashionfae_lavis.metrics.recognition import (
 )
 from fashionfae_lavis.reports.confusion import draw_confusion
 from fashionfae_lavis.reports.tables import recognition_table
-from fashionfae_lavis.runners.data_order import share_of_loader
-from fashionfae_lavis.runners.distributed import gather_in_order
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 

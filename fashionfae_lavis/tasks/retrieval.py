@@ -9,17 +9,17 @@ from lavis.tasks.base_task import BaseTask
 from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import TEXT_MODES, fashion_text
+from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_digest
+from fashionfae_lavis.evaluation.embedding import embed_batches, embed_text_list
+from fashionfae_lavis.evaluation.reranking import rerank
 from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
 from fashionfae_lavis.models.baselines.clip import set_loss
 from fashionfae_lavis.models.features import global_embeddings, has_embeddings
 from fashionfae_lavis.models.matching import has_matching
 from fashionfae_lavis.reports.retrieval_sheet import draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
-from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
-from fashionfae_lavis.tasks.embedding import embed_batches, embed_text_list
-from fashionfae_lavis.tasks.reranking import rerank
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
+from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text
 
 
 def embed_images(model, data_loader) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 from tiny import CONFIG
 
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
+from fashionfae_lavis.mini.fashiongen import prepare
 
 UPDATES = 40
 

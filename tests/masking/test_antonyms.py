@@ -1,5 +1,5 @@
 from fashionfae_lavis.masking.antonyms import ANTONYMS
-from fashionfae_lavis.masking.product_text import normalise
+from fashionfae_lavis.text.product_text import normalise
 
 
 def test_words_are_single_normalised_words():

@@ -6,8 +6,8 @@ from authors import FAMILY, authors_checkpoint
 from tiny import tiny_model
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.golden.golden_weights import read_manifest, weights_of
 from fashionfae_lavis.models.authors_layout import KINDS, authors_state, check, kind_of, left_out, our_state
-from fashionfae_lavis.tools.golden_weights import read_manifest, weights_of
 
 
 @pytest.mark.parametrize("kind", FAMILY)

@@ -5,8 +5,8 @@ from authors import tiny_of
 from lavis.common.registry import registry
 from tiny import tiny_model, tiny_samples
 
+from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.models import FashionComposition
-from fashionfae_lavis.models.checkpoints import save_safetensors
 
 
 def samples():

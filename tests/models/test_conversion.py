@@ -10,9 +10,9 @@ from lavis.models import load_model
 from omegaconf import OmegaConf
 from tiny import CONFIG, tiny_model, tiny_samples
 
+from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionRecognition, FashionRetrieval, ImageTokenizer
-from fashionfae_lavis.models.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.models.conversion import export_checkpoint, import_checkpoint
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionRetrieval
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 from fashionfae_lavis.models.configuration import shipped
 
 FILE = "mini_encoders.safetensors"

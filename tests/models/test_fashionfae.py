@@ -3,9 +3,9 @@ import torch
 from omegaconf import OmegaConf
 from tiny import CONFIG, tiny_model, tiny_samples
 
+from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.models.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.objectives import OBJECTIVES
 
 

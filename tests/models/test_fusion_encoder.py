@@ -2,7 +2,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from fashionfae_lavis.models.fusion_encoder import FusionEncoder, Text
+from fashionfae_lavis.models.fusion_encoder import FusionEncoder
+from fashionfae_lavis.text.word_pieces import Text
 
 CONFIG = BertConfig(
     vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64,

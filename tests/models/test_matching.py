@@ -9,9 +9,9 @@ from baselines import tiny_baseline
 from tiny import tiny_samples
 from torch.utils.data import DataLoader, Dataset
 
+from fashionfae_lavis.evaluation.reranking import match_scores, rerank
 from fashionfae_lavis.metrics.retrieval import full_ranks
 from fashionfae_lavis.models.features import global_embeddings
-from fashionfae_lavis.tasks.reranking import match_scores, rerank
 
 IMAGES, TEXTS, K = 7, 5, 3
 

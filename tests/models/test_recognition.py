@@ -3,9 +3,9 @@ import torch
 from authors import tiny_of
 from tiny import tiny_model, tiny_samples
 
+from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionRecognition
-from fashionfae_lavis.models.checkpoints import save_safetensors
 
 
 def samples():

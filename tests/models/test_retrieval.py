@@ -3,9 +3,9 @@ import torch
 from authors import tiny_of
 from tiny import tiny_model, tiny_samples
 
+from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionRetrieval
-from fashionfae_lavis.models.checkpoints import save_safetensors
 
 
 def test_it_is_the_itc_step_of_pre_training(tmp_path):

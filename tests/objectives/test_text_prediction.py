@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from tiny import tiny_model, tiny_samples
 
-from fashionfae_lavis.models.fusion_encoder import Text
 from fashionfae_lavis.objectives.aetp import aetp_loss
 from fashionfae_lavis.objectives.itc import contrastive_loss
 from fashionfae_lavis.objectives.mlm import mlm_loss
 from fashionfae_lavis.objectives.text_prediction import predict_words, text_prediction_loss
+from fashionfae_lavis.text.word_pieces import Text
 
 
 def test_each_part_is_the_mean_over_its_own_places():

@@ -18,8 +18,8 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
+from fashionfae_lavis.distributed import init_distributed
 from fashionfae_lavis.runners import FashionRunner
-from fashionfae_lavis.runners.distributed import init_distributed
 
 SAMPLES = 24
 

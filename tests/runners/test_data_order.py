@@ -6,8 +6,9 @@ import pytest
 import torch
 from runner_toy import ToyDataset
 
+from fashionfae_lavis.datasets.loaders import SeededDataset, training_loader
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.runners.data_order import EndlessBatches, SeededDataset, training_loader
+from fashionfae_lavis.runners.data_order import EndlessBatches
 
 
 def test_order_resumes_at_any_batch():

@@ -8,9 +8,10 @@ from omegaconf import OmegaConf
 from runner_toy import ToyDataset, ToyTask, make_runner
 from torch.utils.data import IterableDataset
 
+from fashionfae_lavis.checkpoints import read_checkpoint
+from fashionfae_lavis.datasets.loaders import training_loader
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
-from fashionfae_lavis.runners.data_order import EndlessBatches, training_loader
+from fashionfae_lavis.runners.data_order import EndlessBatches
 from fashionfae_lavis.runners.joint import (
     JointBatches,
     JointDataset,

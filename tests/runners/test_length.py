@@ -12,8 +12,8 @@ import torch
 from omegaconf import OmegaConf
 from runner_toy import make_runner
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import read_metrics
 

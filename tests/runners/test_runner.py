@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.data import IterableDataset
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401 (imported here, not in the first test's time)
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import read_checkpoint
 
 PROGRAM = str(Path(__file__).with_name("runner_toy.py"))
 

@@ -10,12 +10,11 @@ from toy_products import BagOfWords, ToyProducts
 from two_processes import run_in_two_processes
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.attribute_prompts import mask_value
-from fashionfae_lavis.masking.word_pieces import text_pieces
-from fashionfae_lavis.models.fusion_encoder import Text
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values
+from fashionfae_lavis.masking.word_masks import mask_value
 from fashionfae_lavis.tasks import attribute_probe
 from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask, score_values
-from fashionfae_lavis.tasks.attribute_questions import attribute_values
+from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
 
 def loader(dataset):

@@ -15,12 +15,12 @@ from tiny import tiny_model
 from torch.utils.data import DataLoader
 from toy_products import ToyProducts
 
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import field_words
 from fashionfae_lavis.metrics.captions import caption_scores
+from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.tasks.attribute_probe import score_values
 from fashionfae_lavis.tasks.captioning import FashionCaptioningTask, complete_attributes
+from fashionfae_lavis.text.product_text import field_words
 from fashionfae_lavis.train import load_config, run_config
 
 VALUES = {"category": ["dresses", "skirts", "tops"], "season": ["fall winter 2016", "spring summer 2017"]}

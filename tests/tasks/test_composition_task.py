@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from two_processes import run_in_two_processes
 
 from fashionfae_lavis.datasets.datasets.fashioniq import FashionIQEvalDataset
-from fashionfae_lavis.datasets.fashioniq_mini import prepare
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini.fashioniq import prepare
 from fashionfae_lavis.models import FashionComposition
 from fashionfae_lavis.processors import FashionCaptionProcessor, FashionImageEvalProcessor
 from fashionfae_lavis.tasks.composition import FashionCompositionTask

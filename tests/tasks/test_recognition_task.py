@@ -21,13 +21,13 @@ from torch.utils.data import DataLoader
 from transformers import BertConfig
 from two_processes import run_in_two_processes
 
+from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.datasets.builders import FashionGenBuilder
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.recognition import confusion_matrix, macro_f1
+from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionRecognition
-from fashionfae_lavis.models.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
 from fashionfae_lavis.train import load_config, run_config
 

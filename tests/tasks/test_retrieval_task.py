@@ -10,14 +10,14 @@ from two_processes import run_in_two_processes
 
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenEvalDataset
-from fashionfae_lavis.datasets.fashiongen_mini import prepare
-from fashionfae_lavis.masking.product_text import fashion_text
+from fashionfae_lavis.datasets.loaders import evaluation_loader
+from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_digest
+from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionRetrieval
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
-from fashionfae_lavis.runners.data_order import evaluation_loader
-from fashionfae_lavis.tasks.candidates_file import candidate_lists, lists_digest
 from fashionfae_lavis.tasks.pretrain import FashionFAEPretrainTask
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask, embed_texts
+from fashionfae_lavis.text.product_text import fashion_text
 
 PRODUCTS = 21
 

@@ -5,8 +5,8 @@ import torch
 from omegaconf import OmegaConf
 from tiny import CONFIG, tiny_model
 
+from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import save_safetensors
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
 
 

@@ -8,7 +8,7 @@ from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
 from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import ATTRIBUTES, CLASSES, prompt_names
+from fashionfae_lavis.text.product_text import ATTRIBUTES, CLASSES, prompt_names
 
 TRAIN_FILE = "fashiongen_256_256_train.h5"
 VALIDATION_FILE = "fashiongen_256_256_validation.h5"
@@ -75,13 +75,13 @@ class FashionGenMiniBuilder(FashionGenBuilder):
 
     def _download_data(self):
         # Imported here: only the process that draws needs the drawing code.
-        from fashionfae_lavis.datasets.fashiongen_mini import prepare
+        from fashionfae_lavis.mini.fashiongen import prepare
 
         prepare(self.folder())
 
     def build(self) -> dict:
-        from fashionfae_lavis.datasets.fashiongen_mini import ATTRIBUTE_WORDS
-        from fashionfae_lavis.datasets.fashiongen_mini.visible import VisibleAttributes
+        from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
+        from fashionfae_lavis.mini.fashiongen.visible import VisibleAttributes
 
         datasets = super().build()
         for split, dataset in zip(("train", "validation"), datasets.values(), strict=True):

@@ -53,6 +53,6 @@ class FashionIQMiniBuilder(FashionIQBuilder):
 
     def _download_data(self):
         # Imported here: only the process that draws needs the drawing code.
-        from fashionfae_lavis.datasets.fashioniq_mini import prepare
+        from fashionfae_lavis.mini.fashioniq import prepare
 
         prepare(self.folder())

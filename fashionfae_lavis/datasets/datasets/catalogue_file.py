@@ -21,7 +21,7 @@ from PIL import Image
 
 from fashionfae_lavis.datasets.datasets.photographs import read_photograph
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import FREE_TEXT
+from fashionfae_lavis.text.product_text import FREE_TEXT
 
 NAME = "catalogue.jsonl"
 FORMAT = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fashionfae_lavis.files import replacing
-from fashionfae_lavis.masking.product_text import FREE_TEXT, attribute_names
+from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names
 
 FORMAT = 1
 

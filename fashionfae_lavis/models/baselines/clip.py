@@ -8,12 +8,12 @@ from lavis.models.clip_models.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fashionfae_lavis.masking.product_text import normalise, prompt_template
-from fashionfae_lavis.masking.word_pieces import tokenize_texts
 from fashionfae_lavis.models.attention_init import mimetic_attention_
 from fashionfae_lavis.models.baselines.parts import PatchEncoder, build_image_encoder, sine_positions_
 from fashionfae_lavis.models.baselines.scratch import Scratch
 from fashionfae_lavis.models.configuration import model_config_path
+from fashionfae_lavis.text.product_text import normalise, prompt_template
+from fashionfae_lavis.text.word_pieces import tokenize_texts
 
 WORDS = 0.02  # spread of CLIP's word embeddings
 

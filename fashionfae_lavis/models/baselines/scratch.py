@@ -7,8 +7,8 @@ import torch
 from lavis.common.registry import registry
 from omegaconf import DictConfig, OmegaConf
 
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.models.configuration import Configured, shipped
 from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.initial_weights import load_tokenizer
@@ -81,7 +81,7 @@ class Scratch(Configured):
     def start_from(self, path: str) -> None:
         """Load a checkpoint of this model whole, or of its family (BLIP, ALBEF) the weights of the same names.
 
-        Queues of past embeddings, and heads that the other has not, start anew. Of a file of models/mini_encoders the
+        Queues of past embeddings, and heads that the other has not, start anew. Of a file of mini/encoders the
         image encoder is taken, and all else is new.
 
         Raises:

@@ -16,10 +16,10 @@ from fashionfae_lavis.datasets.builders import (
     CatalogueRetrievalBuilder,
 )
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.attribute_prompts import NO_LABEL, mask_text
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values
+from fashionfae_lavis.evaluation.grounding import aetp_grounding
+from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
-from fashionfae_lavis.tasks.attribute_questions import attribute_values
-from fashionfae_lavis.tasks.grounding import aetp_grounding
 
 
 @pytest.fixture(scope="module")

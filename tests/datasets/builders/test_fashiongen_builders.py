@@ -105,7 +105,7 @@ def test_mini_is_prepared_then_read(fashiongen_folder, tmp_path, monkeypatch):
         prepared.append(folder)
         shutil.copytree(fashiongen_folder, folder)
 
-    monkeypatch.setattr("fashionfae_lavis.datasets.fashiongen_mini.prepare", prepare)
+    monkeypatch.setattr("fashionfae_lavis.mini.fashiongen.prepare", prepare)
     monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path))
     splits = load_dataset("fashiongen_mini")
     assert prepared == [tmp_path / "fashiongen_mini"]

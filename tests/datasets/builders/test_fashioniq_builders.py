@@ -6,8 +6,8 @@ from lavis.datasets.builders import dataset_zoo, load_dataset
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.datasets.builders import FashionIQBuilder, FashionIQMiniBuilder
-from fashionfae_lavis.datasets.fashioniq_mini import prepare
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini.fashioniq import prepare
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_mini_is_prepared_in_the_cache_then_read(folder, tmp_path, monkeypatch):
         prepared.append(place)
         Path(place).symlink_to(folder)
 
-    monkeypatch.setattr("fashionfae_lavis.datasets.fashioniq_mini.prepare", prepare)
+    monkeypatch.setattr("fashionfae_lavis.mini.fashioniq.prepare", prepare)
     monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path))
     splits = load_dataset("fashioniq_mini")
     assert prepared == [tmp_path / "fashioniq_mini"]

@@ -6,7 +6,7 @@ import pytest
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import TEXT_COLUMNS, FashionGenFile, group_in_order
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.product_text import FIELDS
+from fashionfae_lavis.text.product_text import FIELDS
 
 
 @pytest.fixture

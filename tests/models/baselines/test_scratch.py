@@ -12,9 +12,9 @@ from lavis.models.clip_models.model import CLIP
 from omegaconf import OmegaConf
 from tiny import tiny_samples
 
+from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.models.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.features import global_embeddings
 

@@ -1,0 +1,1 @@
+"""The drawn data sets, FashionGen-Mini and FashionIQ-Mini, and the program that trains the shipped encoders."""

@@ -1,0 +1,173 @@
+"""Draws the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale ground.
+
+Shapes are painted at twice the size and reduced, which smooths their edges; all else happens at
+the final size.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from fashionfae_lavis.mini.fashiongen.attributes import Product
+from fashionfae_lavis.mini.fashiongen.bottoms import sketch_skirt, sketch_trousers
+from fashionfae_lavis.mini.fashiongen.fabrics import COLOURS, MARGIN, folds, pattern, texture
+from fashionfae_lavis.mini.fashiongen.sketch import Layer, Points, Sketch
+from fashionfae_lavis.mini.fashiongen.tops import sketch_top
+
+OTHER_POSES = ("back", "turned", "detail")
+DETAIL_ZOOM = 1.9
+_SLEEVE_ANGLE = 24
+_FOLDS = 8
+_CLOTH = (Layer.BODY, Layer.LEFT, Layer.RIGHT, Layer.TRIM, Layer.CONTRAST)
+# Tables from how far inside the garment a place is to its shading and shadow, in steps: files stay small.
+_ROUNDED = [128 - 4 * round(0.05 * (255 - value)) for value in range(256)]
+_SHADOW = [6 * round(value * 70 / 255 / 6) for value in range(256)]
+
+
+def choose_poses(product: Product) -> list[str]:
+    """The front and one to three other views."""
+    rng = product.generator(2)
+    count = int(rng.integers(1, 4))
+    return ["front", *(str(pose) for pose in rng.permutation(OTHER_POSES)[:count])]
+
+
+def draw_views(product: Product, image_size: int) -> list[np.ndarray]:
+    """One uint8 (image_size, image_size, 3) RGB picture for each of `choose_poses`."""
+    rng = product.generator(3)
+    look = product.look()
+    front, back = (_sketch(product.subcategory, look, seen_from_behind) for seen_from_behind in (False, True))
+    return [
+        _draw_view(back if pose == "back" else front, look, pose, image_size, rng) for pose in choose_poses(product)
+    ]
+
+
+def draw_front(product: Product, image_size: int) -> np.ndarray:
+    """The first of `draw_views` alone."""
+    look = product.look()
+    return _draw_view(_sketch(product.subcategory, look, False), look, "front", image_size, product.generator(3))
+
+
+def _sketch(subcategory: str, look: dict[str, str], back: bool) -> Sketch:
+    if subcategory == "SKIRTS":
+        return sketch_skirt(look, back)
+    if subcategory == "TROUSERS":
+        return sketch_trousers(look, back)
+    return sketch_top(subcategory, look, back)
+
+
+def _draw_view(sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: np.random.Generator) -> np.ndarray:
+    left, top, right, bottom = sketch.bounds()
+    scale = min(0.93 * size / (bottom - top), 0.93 * size / (right - left), 1.75 * size / 256)
+    scale *= rng.uniform(0.93, 1.0)
+    centre = np.array([0.0, (top + bottom) / 2])
+    if pose == "detail":
+        scale *= DETAIL_ZOOM
+        centre = np.array([rng.uniform(-12, 12), rng.uniform(30, 45) + min(top, 0) * 0.3])
+    squeeze = np.array([0.9, 0.58])[:: rng.choice((-1, 1))] if pose == "turned" else np.ones(2)
+    shift = size * (0.5 + rng.uniform(-0.02, 0.02, 2))
+
+    def place(points: Points) -> Points:
+        """Garment units to pixels at twice the size."""
+        x, y = (points - centre).T
+        x = x * np.where(x < 0, squeeze[0], squeeze[1])
+        return 2 * (np.stack([x, y + (1 - squeeze.min()) * 0.12 * x], 1) * scale + shift)
+
+    layers = sketch.paint(place, 2 * size, 2 * scale, thin=2 * 1.5 * size / 256)
+    base, second, contrast = (np.array(colour) + rng.integers(-5, 6) for colour in COLOURS[look["colour"]])
+    cloth = _Cloth(
+        look,
+        colours=np.clip(_flat_colours(base, contrast), 0, 255).astype(np.uint8),
+        second=tuple(np.clip(second, 0, 255).tolist()),
+        split=int((shift + ((0, (top + bottom) / 2 + 4) - centre) * scale)[1]),
+        zoom=DETAIL_ZOOM if pose == "detail" else 1.0,
+        size=size,
+        corner=(rng.uniform(0, MARGIN, 2) * size / 256).astype(int),
+    )
+    return np.asarray(_light(_dress(layers, cloth), layers, size, rng))
+
+
+def _dress(layers: Image.Image, cloth: "_Cloth") -> Image.Image:
+    """The garment at the final size, on a ground of its own colour: flat colours first, cloth upon them."""
+    garment = layers.copy()
+    garment.putpalette(cloth.colours.tobytes())
+    garment = garment.convert("RGB").reduce(2)
+    for layer in _CLOTH:
+        places = _only(layers, (layer,))
+        extent = places.getbbox()
+        if extent:
+            box = (extent[0] // 2, extent[1] // 2, (extent[2] + 1) // 2, (extent[3] + 1) // 2)
+            mask = places.reduce(2, box=tuple(2 * side for side in box))
+            garment.paste(cloth.cut(layer, box), box[:2], mask)
+    return garment
+
+
+def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """An RGB colour for each layer; lines on dark cloth are lighter than it, so that they show."""
+    dark = base.mean() < 80
+    colours = np.zeros((len(Layer), 3))
+    colours[[Layer.NOTHING, Layer.BODY, Layer.LEFT, Layer.RIGHT]] = base
+    colours[Layer.TRIM] = base + (26 if dark else -16)
+    colours[Layer.CONTRAST] = contrast
+    colours[Layer.INSIDE] = base * 0.45 + (24 if dark else 0)
+    colours[Layer.OUTLINE] = base * 0.3 + (0 if dark else 12)
+    colours[Layer.SEAM] = base + 46 if dark else base * 0.64
+    colours[Layer.METAL] = (205, 207, 214)
+    colours[Layer.BUTTON] = (238, 230, 212) if base.mean() < 150 else (70, 54, 46)
+    colours[Layer.BELT] = (196, 148, 92) if base.mean() < 110 else (84, 52, 34)
+    return colours
+
+
+@dataclass(frozen=True)
+class _Cloth:
+    """The patterned and textured cloth of one view."""
+
+    look: dict[str, str]
+    colours: np.ndarray  # uint8 (layers, 3)
+    second: tuple[int, int, int]  # the other colour of the pattern
+    split: int  # the row below which a colour-blocked body has its second colour
+    zoom: float
+    size: int
+    corner: np.ndarray  # where in the fields the picture lies
+
+    def cut(self, layer: Layer, box: tuple[int, int, int, int]) -> Image.Image:
+        """A piece for one layer, to fit into `box` of the picture."""
+        angle = {Layer.LEFT: _SLEEVE_ANGLE, Layer.RIGHT: -_SLEEVE_ANGLE}.get(layer, 0)
+        window = (*(box[:2] + self.corner).tolist(), *(box[2:] + self.corner).tolist())
+        name, fabric = self.look["pattern"], self.look["fabric"]
+        piece = Image.new("RGB", (box[2] - box[0], box[3] - box[1]), tuple(self.colours[layer].tolist()))
+        if name == "colourblock" and layer is Layer.BODY:
+            piece.paste(self.second, (0, max(0, self.split - box[1]), piece.width, piece.height))
+        elif name not in ("plain", "colourblock") and layer in (Layer.BODY, Layer.LEFT, Layer.RIGHT):
+            piece.paste(self.second, mask=pattern(name, self.size, self.zoom, angle).crop(window))
+        if fabric == "cotton":  # smooth
+            return piece
+        return _add(piece, texture(fabric, self.size, self.zoom, angle).crop(window))
+
+
+def _add(image: Image.Image, field: Image.Image) -> Image.Image:
+    """Adds a field centred on 128 to all three channels."""
+    return ImageChops.add(image, Image.merge("RGB", (field,) * 3), 1, -128)
+
+
+def _only(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
+    """255 where one of these layers is, elsewhere 0; at twice the final size."""
+    table = [0] * 256
+    for layer in wanted:
+        table[layer] = 255
+    return layers.point(table)
+
+
+def _light(garment: Image.Image, layers: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
+    """Folds and round edges on the garment, a soft shadow under it, and the ground."""
+    inside = _only(layers, tuple(Layer)[1:]).reduce(2)
+    soft = inside.reduce(8).filter(ImageFilter.BoxBlur(1)).resize((size, size), Image.Resampling.BILINEAR)
+    bend = folds(size, int(rng.integers(_FOLDS)))
+    lit = _add(garment, ImageChops.add(bend, soft.point(_ROUNDED), 1, -128 + int(rng.integers(-6, 9))))
+
+    shade = int(rng.integers(234, 243))
+    ground = Image.new("RGB", (size, size), (shade, shade, shade - 2))
+    ground.paste((120, 118, 120), (size // 64, size // 42), soft.point(_SHADOW))
+    ground.paste(lit, mask=inside)
+    return ground

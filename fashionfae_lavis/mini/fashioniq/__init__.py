@@ -1,0 +1,129 @@
+"""FashionIQ-Mini: drawn garments and requests to change them, in FashionIQ's file layout, made here when needed.
+
+The garments are those of FashionGen-Mini, seen from the front: see `requests` for which are shown and asked for,
+`captions` for the words.
+"""
+
+import io
+import json
+import os
+import shutil
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini import fashiongen as fashiongen_mini
+from fashionfae_lavis.mini.drawn_data import drawing_bar, drawing_into, require_room
+from fashionfae_lavis.mini.fashiongen.attributes import Product
+from fashionfae_lavis.mini.fashiongen.drawing import draw_front
+from fashionfae_lavis.mini.fashioniq.captions import write_captions
+from fashionfae_lavis.mini.fashioniq.requests import Request, image_id, sample_split
+from fashionfae_lavis.workers import in_workers
+
+__all__ = ["prepare"]
+
+# Counts every change of what is drawn or written here; drawing has a number of its own.
+GENERATOR_VERSION = 1
+FOLDERS = ("captions", "image_splits", "images")
+RECIPE = "recipe.json"  # written last: where it is right, all else is there
+JPEG_QUALITY = 88
+BYTES_PER_IMAGE = 22_000  # of 256 x 256 pixels, with a margin
+
+
+def prepare(
+    folder: Path, train_pool: int = 200, validation_pool: int = 200, image_size: int = 256, seed: int = 0
+) -> None:
+    """Draws the data set into `folder` unless it is there already.
+
+    2,400 requests to train on, 603 to validate on, in galleries of 600 images a class; the garments of a pool, of which
+    a class has four in training and three in validation, can be fewer.
+    Of processes that call this at the same time one draws and the others wait. Raises UserError when the folder cannot
+    be written, has too little room, or holds other files.
+    """
+    folder = Path(folder)
+    recipe = {
+        "data set": "FashionIQ-Mini",
+        "versions": [GENERATOR_VERSION, fashiongen_mini.GENERATOR_VERSION],
+        "pools": {"train": train_pool, "val": validation_pool},
+        "image_size": image_size,
+        "seed": seed,
+    }
+    if _is_whole(folder, recipe):
+        return
+    with drawing_into(folder, "FashionIQ-Mini"):
+        if not _is_whole(folder, recipe):
+            _check_ours(folder)
+            _write(folder, recipe)
+
+
+def _is_whole(folder: Path, recipe: dict) -> bool:
+    """True when the folder was made by this recipe, and no image has gone since."""
+    try:
+        written = json.loads((folder / RECIPE).read_text())
+        count = written.pop("images")
+        return written == recipe and len(os.listdir(folder / "images")) == count
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+def _check_ours(folder: Path) -> None:
+    """What is replaced must have been drawn by us: no photograph is to be lost to a path in the wrong place."""
+    if not (folder / RECIPE).exists() and any((folder / name).exists() for name in FOLDERS):
+        raise UserError(
+            f"{folder} holds files that are not FashionIQ-Mini's, which are drawn only into a folder of their own: "
+            "set datasets.fashioniq_mini.build_info.images.storage to another one, or read it as datasets: fashioniq"
+        )
+
+
+def _write(folder: Path, recipe: dict) -> None:
+    """Draws beside what is there, then puts the new folders into their places, the recipe last."""
+    (folder / RECIPE).touch()  # what is here from now on is ours, also if this run is killed
+    new = folder / ".new"
+    shutil.rmtree(new, ignore_errors=True)  # left by a run that was killed
+    try:
+        for name in FOLDERS:
+            (new / name).mkdir(parents=True)
+        garments = []
+        for split, size in recipe["pools"].items():
+            for name, (shown, requests) in sample_split(split, size, recipe["seed"]).items():
+                garments += shown
+                _write_json(new / "image_splits" / f"split.{name}.{split}.json", [image_id(p) for p in shown])
+                captions = [_entry(request) for request in requests]
+                _write_json(new / "captions" / f"cap.{name}.{split}.json", captions)
+        _draw(new / "images", garments, recipe["image_size"])
+        for name in FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            os.replace(new / name, folder / name)
+        _write_json(new / RECIPE, {**recipe, "images": len(garments)})
+        os.replace(new / RECIPE, folder / RECIPE)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _entry(request: Request) -> dict:
+    captions = write_captions(request, request.target.generator(1))
+    return {"target": image_id(request.target), "candidate": image_id(request.reference), "captions": captions}
+
+
+def _write_json(path: Path, content) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _draw(folder: Path, garments: list[Product], image_size: int) -> None:
+    require_room(folder, len(garments) * round(BYTES_PER_IMAGE * (image_size / 256) ** 2))
+    drawn = in_workers(partial(_jpeg, image_size=image_size), garments)
+    with closing(drawn), drawing_bar(len(garments), "FashionIQ-Mini") as bar:
+        for product, picture in zip(garments, drawn, strict=True):
+            (folder / f"{image_id(product)}.jpg").write_bytes(picture)
+            bar.update()
+
+
+def _jpeg(product: Product, image_size: int) -> bytes:
+    file = io.BytesIO()
+    # Colour at full resolution: thin stripes would lose theirs.
+    Image.fromarray(np.asarray(draw_front(product, image_size))).save(file, "jpeg", quality=JPEG_QUALITY, subsampling=0)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""What a product's text is: its words, its prompts, its word pieces."""

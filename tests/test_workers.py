@@ -1,0 +1,36 @@
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from fashionfae_lavis.workers import WAITING, WorkerDied, in_workers
+
+
+def _square(number):
+    time.sleep(0.01 * (number % 3))  # so that workers do not finish in order
+    return number * number
+
+
+def _die_at_five(number):
+    return os._exit(1) if number == 5 else number
+
+
+@pytest.mark.parametrize("processes", [None, 1, 3, 20])
+def test_results_come_in_the_order_of_the_items(processes):
+    assert list(in_workers(_square, list(range(17)), processes)) == [number**2 for number in range(17)]
+
+
+def test_a_worker_that_died_is_an_error_and_the_others_end():
+    with pytest.raises(WorkerDied):
+        list(in_workers(_die_at_five, list(range(50)), 3))
+    assert not multiprocessing.active_children()
+
+
+def test_items_are_taken_only_as_they_are_needed():
+    taken = []
+    results = in_workers(_square, (taken.append(number) or number for number in range(100)), 3)
+    assert [next(results) for _ in range(10)] == [number**2 for number in range(10)]
+    assert len(taken) <= 10 + 3 * WAITING
+    results.close()
+    assert not multiprocessing.active_children()
