@@ -1,4 +1,4 @@
-"""The picture of a comparison: a panel for each main figure, a bar for each system's mean, a dot for each seed."""
+"""Chart of a comparison: one panel for each main figure, with a bar for a system's mean and a dot for each seed."""
 
 import math
 import statistics
@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashionfae_lavis.compare.finished import Row
-from fashionfae_lavis.compare.table import MAIN, chance_of, of_systems, values
+from fashionfae_lavis.compare.table import MAIN, by_system, chance_levels, values
 
 COLOURS = ("#8a8f98", "#2a6f97", "#c8553d", "#4c8c6b", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
 INK, GREY = "#222222", "#666666"
-PANELS = 4  # beside each other
+PANELS = 4  # in one row of the chart
 
 
 def draw_comparison(rows: Sequence[Row], title: str, path: Path) -> bool:
-    """PNG at `path`; returns False, and draws nothing, where no system has a main figure."""
+    """Draws the chart as a PNG file.
+
+    Returns:
+        False, and draws nothing, if no system has a main figure.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    systems, chance = of_systems(rows), chance_of(rows)
+    systems, chance = by_system(rows), chance_levels(rows)
     names = [name for name in MAIN if values(rows, name)]
     if not names:
         return False
@@ -29,13 +33,13 @@ def draw_comparison(rows: Sequence[Row], title: str, path: Path) -> bool:
     size = (3.1 * columns + 1.6, lines * (1.15 + 0.34 * len(systems)) + 0.5)
     figure, axes = plt.subplots(lines, columns, sharey=True, squeeze=False, figsize=size, layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
-        for place, own in enumerate(systems.values()):
-            found = values(own, name)
+        for y, system_rows in enumerate(systems.values()):
+            found = values(system_rows, name)
             if found:
-                axis.barh(place, statistics.fmean(found), 0.62, color=COLOURS[place % len(COLOURS)], zorder=2)
-                axis.plot(found, [place] * len(found), "o", color=INK, markersize=3, alpha=0.75, zorder=3)
+                axis.barh(y, statistics.fmean(found), 0.62, color=COLOURS[y % len(COLOURS)], zorder=2)
+                axis.plot(found, [y] * len(found), "o", color=INK, markersize=3, alpha=0.75, zorder=3)
                 label = f" {statistics.fmean(found):.1f}"
-                axis.text(max(found), place, label, va="center", fontsize=8, color=INK, zorder=4)
+                axis.text(max(found), y, label, va="center", fontsize=8, color=INK, zorder=4)
         if name in chance:
             axis.axvline(chance[name], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), zorder=4)
         axis.set_title(MAIN[name], fontsize=9.5, loc="left", weight="bold")

@@ -1,4 +1,4 @@
-"""A tiny plan from its command line to its report: killed and resumed, changed, and with results that disagree."""
+"""A tiny plan from its command to its report: killed and resumed, changed, and with protocols that differ."""
 
 import csv
 import json
@@ -48,11 +48,11 @@ def workplace(tmp_path):
         "recognition": {"run": {"task": "fashion_recognition"}, "model": {"arch": "fashionfae_recognition"}, **tuned},
         "probe": {"run": {"task": "attribute_probe", "evaluate": True, "probe_products": 12}},
     }
-    for name, own in parts.items():
+    for name, part in parts.items():
         config = {
-            "model": {**model, **own.get("model", {})},
-            "datasets": {"fashiongen": {**data, **own.get("data", {})}},
-            "run": {**run, **own["run"]},
+            "model": {**model, **part.get("model", {})},
+            "datasets": {"fashiongen": {**data, **part.get("data", {})}},
+            "run": {**run, **part["run"]},
         }
         OmegaConf.save(OmegaConf.create(config), tmp_path / f"{name}.yaml")
     write_plan(tmp_path)
@@ -92,6 +92,17 @@ def compare(folder, *arguments):
     return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=600)
 
 
+def started_program(folder, comparison):
+    """Waits until the comparison has started a program that holds its lock; returns the program's process id."""
+    holder, deadline = folder / "compared" / ".program.lock.pid", time.monotonic() + 300
+    while True:
+        assert comparison.poll() is None and time.monotonic() < deadline
+        process = int(holder.read_text() or 0) if holder.exists() else 0
+        if process not in (0, comparison.pid):
+            return process
+        time.sleep(0.005)
+
+
 def results_of(folder):
     paths = sorted((folder / "compared").glob("*/seed3/*.json"))
     return {str(path.relative_to(folder / "compared").with_suffix("")): json.loads(path.read_text()) for path in paths}
@@ -99,7 +110,7 @@ def results_of(folder):
 
 @pytest.mark.slow
 def test_a_plan_from_its_command_to_its_report(workplace):
-    # Killed with all it has started, once the first training has written a checkpoint.
+    # Killed together with the program it runs, when the first training has written a checkpoint.
     process = subprocess.Popen(
         command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -107,11 +118,13 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     while not list((workplace / "compared").glob("itc/seed3/training-*/*/checkpoint_last.pth")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGSTOP)  # it waits here, and holds the folder
+    os.killpg(process.pid, signal.SIGSTOP)  # stops here and keeps its locks
     busy = compare(workplace, "--cfg-path", "plan.yaml")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert busy.returncode == 2 and "Another comparison works in compared (process " in busy.stderr, busy.stderr
+    assert (
+        busy.returncode == 2 and f"Another comparison is running in compared (process {process.pid})" in busy.stderr
+    ), busy.stderr
     assert results_of(workplace) == {}
 
     done = compare(workplace, "--cfg-path", "plan.yaml")
@@ -145,20 +158,20 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     assert (workplace / "docs" / "compare_plan.png").stat().st_size > 0
     tables = [path.read_bytes() for path in (workplace / "compared").glob("table.*")]
 
-    # Nothing to do; then one system's configuration changes, and its jobs alone are run.
+    # Nothing is left to run. Then one system's configuration changes, and only its jobs run.
     again = compare(workplace, "--cfg-path", "plan.yaml")
-    assert again.stdout.count("done before") == 6 and ": runs" not in again.stdout
+    assert again.stdout.count("finished earlier") == 6 and ": running" not in again.stdout
     assert [path.read_bytes() for path in (workplace / "compared").glob("table.*")] == tables
     write_plan(workplace, lr=5e-3)
     changed = compare(workplace, "--cfg-path", "plan.yaml")
     assert changed.returncode == 0, changed.stderr
-    assert changed.stdout.count("done before") == 4
-    assert "runs again, as configuration.run.init_lr has changed from 0.001 to 0.005" in changed.stdout
+    assert changed.stdout.count("finished earlier") == 4
+    assert "running again, because configuration.run.init_lr has changed from 0.001 to 0.005" in changed.stdout
     second = results_of(workplace)
     differ = [name for name in first if first[name] != second[name]]
     assert differ == ["itc-mlm/seed3/retrieval", "itc-mlm/seed3/training"]
 
-    # Results of one plan by another protocol, as those of an older data set would be.
+    # A result by another protocol, such as that of an older data set.
     path = folder / "retrieval.json"
     result = json.loads(path.read_text())
     result["outcome"]["protocol"]["lists of the sub-test"] = "others"
@@ -190,13 +203,24 @@ def test_a_job_that_fails_is_named_with_its_reason(workplace):
 
 
 @pytest.mark.slow
-def test_when_it_is_ended_the_program_it_runs_ends_too(workplace):
+def test_a_terminated_comparison_ends_its_program(workplace):
     process = subprocess.Popen(command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL)
-    lock, deadline = workplace / "compared" / ".lock", time.monotonic() + 300
-    while not lock.exists() or not lock.read_text().strip():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
+    program = started_program(workplace, process)
     process.terminate()
     assert process.wait() == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
-        os.kill(int(lock.read_text()), 0)
+        os.kill(program, 0)
+
+
+@pytest.mark.slow
+def test_a_program_that_outlives_its_comparison_keeps_the_folder_locked(workplace):
+    process = subprocess.Popen(command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL)
+    program = started_program(workplace, process)
+    process.kill()
+    process.wait()
+    os.kill(program, signal.SIGSTOP)
+    try:
+        busy = compare(workplace, "--cfg-path", "plan.yaml")
+    finally:
+        os.kill(program, signal.SIGKILL)
+    assert busy.returncode == 2 and f"Another comparison is running in compared (process {program})" in busy.stderr
