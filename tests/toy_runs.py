@@ -1,19 +1,15 @@
-"""Configurations and results of runs, reduced to what a comparison reads, and the rows of a comparison."""
+"""Configurations and results of runs, as far as a comparison reads them."""
 
 import json
 
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.compare.finished import Row
-from fashionfae_lavis.compare.outcomes import Outcome
-
-PAIRS, ACCURACY = "probe.pairs", "recognition.accuracy"
 RECALLS = {"i2t_r1": 1.0, "i2t_r5": 2.0, "i2t_r10": 3.0, "t2i_r1": 4.0, "t2i_r5": 5.0, "t2i_r10": 6.0, "mean": 3.5}
 SUB = {"mean": 40.0, "queries": 100, "short_queries": 0}
 
 
 def config(task, **changes):
-    """Returns a configuration as outcomes read it; `changes` are keys of run, model or the dataset."""
+    """A configuration with what outcomes are read from; `changes` are keys of run, model or the data set."""
     data = {"build_info": {"images": {"storage": "mini"}}, "text_processor": {"eval": {"mode": "recognition"}}}
     sections = {
         "run": {"task": task, "test_splits": ["val"], "probe_products": 50, "seed": 42},
@@ -47,7 +43,7 @@ def probe():
 
 
 def write_run(folder, task, results=None, pretrained=None, **run):
-    """Writes the output folder of a run; returns its path."""
+    """The output folder of a run, as far as a comparison reads it."""
     folder.mkdir(parents=True)
     content = config(task)
     content["run"].update(run)
@@ -56,21 +52,3 @@ def write_run(folder, task, results=None, pretrained=None, **run):
     if results:
         (folder / "results.json").write_text(json.dumps({"val": results}))
     return str(folder)
-
-
-def comparison_rows():
-    """Two seeds of three systems; the last one has no recognition."""
-    figures = {
-        "base": [(100, 60.0, 90.0), (100, 64.0, 80.0)],
-        "better": [(150, 63.0, 70.0), (150, 65.0, 74.0)],
-        "other": [(90, 50.0, None), (90, 52.0, None)],
-    }
-    found = []
-    for system, seeds in figures.items():
-        for seed, (parameters, pairs, accuracy) in enumerate(seeds):
-            row = Row(system, seed, {"parameters": parameters * 1000})
-            row.add(Outcome("attribute probe", {"split": "val"}, {PAIRS: pairs}, {PAIRS: 50.0}))
-            if accuracy is not None:
-                row.add(Outcome("recognition", {"split": "val"}, {ACCURACY: accuracy}))
-            found.append(row)
-    return found

@@ -15,11 +15,11 @@ from fashionfae_lavis.compare.table import csv_table, markdown_tables
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 
-HEAD = "# Results\n\nThe command named in a marked section generates it. All other text is written by hand.\n"
+HEAD = "# Results\n\n`fashionfae compare` generates the marked sections. All other text is written by hand.\n"
 READING = (
-    "All figures except cost are in percent. Retrieval is the mean of six recalls; the sub-test ranks one product among "
-    "101. Probe figures are means over the attributes that are visible in pictures. Trained parameters are those "
-    "that updates have changed. Milliseconds are wall time of training and include the load of other programs."
+    "All figures except cost are in percent. Retrieval is the mean of six recalls; the sub-test ranks one product "
+    "among 101. Probe figures are means over the attributes that are visible in pictures. Trained parameters are "
+    "those that updates have changed. Milliseconds are wall time of training and include the load of other programs."
 )
 
 

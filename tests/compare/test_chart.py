@@ -1,5 +1,5 @@
 import matplotlib.image
-from toy_runs import comparison_rows
+from comparison_rows import comparison_rows
 
 from fashionfae_lavis.compare.chart import draw_comparison
 from fashionfae_lavis.compare.finished import Row

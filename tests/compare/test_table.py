@@ -2,7 +2,7 @@ import csv
 import io
 
 import pytest
-from toy_runs import ACCURACY, PAIRS, comparison_rows
+from comparison_rows import ACCURACY, PAIRS, comparison_rows
 
 from fashionfae_lavis.compare.finished import Row
 from fashionfae_lavis.compare.outcomes import Outcome
