@@ -17,7 +17,7 @@ COMPARISON, PROGRAM = ".lock", ".program.lock"
 def hold(folder: Path, name: str) -> Iterator[None]:
     """Creates the folder and holds one of its locks until the block ends or this process dies.
 
-    A file beside the lock names this process, because some platforms let nobody read a locked file.
+    A file next to the lock names this process, because some platforms let nobody read a locked file.
 
     Raises:
         UserError: another process holds the lock, or the folder cannot be written to.

@@ -39,7 +39,7 @@ def test_names_are_grouped_by_reason_and_long_lists_cut(capsys):
 
 
 def test_errors_are_one_sentence_and_exit_status_2(tmp_path, capsys):
-    target = str(tmp_path / "ours.pth")
+    target = str(tmp_path / "converted.pth")
     whole = tmp_path / "whole.pth"
     torch.save({"model": authors_checkpoint("contrastive")}, whole)
     shutil.copy(whole, tmp_path / "mini.pth")

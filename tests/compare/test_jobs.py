@@ -171,7 +171,7 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     differ = [name for name in first if first[name] != second[name]]
     assert differ == ["itc-mlm/seed3/retrieval", "itc-mlm/seed3/training"]
 
-    # A result by another protocol, such as that of an older data set.
+    # A result by another protocol, such as that of an older dataset.
     path = folder / "retrieval.json"
     result = json.loads(path.read_text())
     result["outcome"]["protocol"]["lists of the sub-test"] = "others"
