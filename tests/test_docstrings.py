@@ -24,7 +24,7 @@ def test_examples(name):
 
 def test_there_are_examples():
     finder = doctest.DocTestFinder(exclude_empty=True)
-    packages = ("objectives", "metrics", "text")
+    packages = ("objectives", "metrics")
     names = [name for name in modules() if name.split(".")[1] in packages]
     with_examples = [
         name for name in names if any(test.examples for test in finder.find(importlib.import_module(name)))
