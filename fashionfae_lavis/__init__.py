@@ -1,7 +1,7 @@
-"""FashionFAE inside LAVIS.
+"""FashionFAE for LAVIS.
 
-Nothing has to be imported from here for LAVIS to know us: see `fashionfae_lavis.plugin`. Importing this
-package is cheap (neither torch nor LAVIS), and registers us by hand where the automatic way is turned off.
+LAVIS finds this package without an import: see `fashionfae_lavis.plugin`. Importing it is cheap, as it imports neither
+torch nor LAVIS, and registers it where the automatic registration is turned off.
 """
 
 import fashionfae_lavis_autoload

@@ -1,4 +1,4 @@
-"""The released recipe at the paper's size, and evaluations of it, as far as they show without their data."""
+"""The released recipes at the paper's size and their evaluations, as far as they can be tested without data."""
 
 import argparse
 from pathlib import Path

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
 
 
@@ -48,9 +49,7 @@ def training_figures(folder: Path) -> dict[str, float]:
     state = read_checkpoint(folder / LAST_CHECKPOINT)
     if "data_order" not in state:
         return {}
-    order = state["data_order"]
-    batch = order["run.batch_size_train"] * order["run.accum_grad_iters"] * order["number of processes"]
-    samples = batch * state["iters"]
+    samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
     figures = {
         "parameters": sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values()),
         "updates": state["iters"],

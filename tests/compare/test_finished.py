@@ -14,7 +14,7 @@ def test_what_training_took(tmp_path):
     trained = sum(p.numel() for part in (runner.bare_model.even, runner.bare_model.odd) for p in part.parameters())
     assert figures["parameters"] == trained == 8  # and not the frozen part's 12
     assert (figures["updates"], figures["samples"]) == (12, 12 * 2 * 4)
-    assert figures["milliseconds"] == pytest.approx(1000 * runner.seconds / 96) and runner.seconds > 0
+    assert figures["milliseconds"] == pytest.approx(1000 * runner.progress.seconds / 96) and runner.progress.seconds > 0
 
 
 def test_parts_that_no_update_reached_are_not_counted(tmp_path):
