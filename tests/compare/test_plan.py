@@ -155,7 +155,7 @@ def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
     kinds = {}
     for job in trainings:
         sampler = StepSampler(job.resolved["run"].pop("steps"), 0)
-        kinds[job.system] = sampler.kinds
+        kinds[job.system] = sampler.steps
         # The others keep their proportions, whatever is left out.
         assert sampler.probabilities[:3] / sampler.probabilities[0] == pytest.approx([1, 0.28 / 0.20, 0.30 / 0.20])
     assert kinds == {
