@@ -7,8 +7,6 @@ import torch
 
 from fashionfae_lavis.masking.patch_masks import batch_block_masks
 from fashionfae_lavis.masking.word_masks import mask_words, pad_masked
-from fashionfae_lavis.objectives.apir import reconstruct
-from fashionfae_lavis.objectives.text_prediction import predict_words
 from fashionfae_lavis.text.product_text import attribute_names, attribute_words, fashion_text
 from fashionfae_lavis.text.word_pieces import Text, word_pieces
 
@@ -57,7 +55,7 @@ def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
                 continue
             answers = _pieces(named[name], model.tokenizer) if name in named else slice(None)
             right, shuffled = (
-                _best(predict_words(model, seen, Text(input_ids, mask), places)[0], answers) == targets
+                _best(model.predict_words(seen, Text(input_ids, mask), places)[0], answers) == targets
                 for seen in (tokens, tokens.roll(len(tokens) // 2, 0))
             )
             count += (right.sum().item(), shuffled.sum().item(), len(targets))
@@ -133,5 +131,5 @@ def apir_grounding(model, dataset) -> dict[str, float]:
 
 
 def _codes(model, tokens, text: Text, patch_mask: torch.Tensor) -> torch.Tensor:
-    states, _ = reconstruct(model, tokens, text, patch_mask)
+    states, _ = model.reconstruct(tokens, text, patch_mask)
     return model.apir_head(states[patch_mask]).argmax(1)

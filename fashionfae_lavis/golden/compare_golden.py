@@ -1,9 +1,10 @@
-"""Compare our models with numbers of the authors' implementation.
+"""Compares the models with numbers of the authors' implementation.
 
-    python -m fashionfae_lavis.golden.compare_golden golden_seed0.npz
+    fashionfae compare-golden golden_seed0.npz
 
-The file holds inputs (`in.*`) and outputs; weights and images are made from its seed, so it is all that is needed.
-One line an entry: name, largest difference, tolerance, ok or FAIL. Takes about two minutes and 5 GB on two cores.
+The file holds inputs (`in.*`) and outputs. Weights and images are made from its seed, so nothing else is needed.
+Prints one line per entry: name, largest difference, tolerance, ok or FAIL. Takes about two minutes and 5 GB on two
+cores.
 """
 
 import argparse
@@ -14,18 +15,23 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fashionfae_lavis.errors import UserError
 
+Arrays = dict[str, NDArray]
+
 
 def main(argv: list[str] | None = None) -> None:
-    """Exit status 0 if every entry agrees, 1 if one does not, 2 for a user's error."""
-    parser = argparse.ArgumentParser(prog="python -m fashionfae_lavis.golden.compare_golden", description=__doc__)
-    parser.add_argument("file", help="npz of golden numbers")
-    parser.add_argument("--manifest", help="json with keys, shapes and rules (default: the one that ships)")
-    parser.add_argument("--seed", type=int, help="of weights and images (default: the file's own, else its name's)")
+    """Runs the command and exits: 0 if every entry agrees, 1 if one does not, 2 for a user's error."""
+    parser = argparse.ArgumentParser(
+        prog="fashionfae compare-golden", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", help="npz file of golden numbers")
+    parser.add_argument("--manifest", help="json file of keys, shapes and rules (default: the one in the package)")
+    parser.add_argument("--seed", type=int, help="seed of weights and images (default: read from the file or its name)")
     args = parser.parse_args(argv)
-    # What the old versions that LAVIS pins say about themselves.
+    # LAVIS pins old versions of libraries, which warn about themselves.
     warnings.simplefilter("ignore", FutureWarning)
     try:
         golden = read_golden(args.file)
@@ -37,11 +43,11 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(1 if failures else 0)
 
 
-def read_golden(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a golden file.
+def read_golden(path: str | Path) -> Arrays:
+    """Reads the arrays of a golden file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: The file cannot be read.
     """
     try:
         with np.load(path) as file:
@@ -50,8 +56,8 @@ def read_golden(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is not an npz file of golden numbers.") from error
 
 
-def seed_of(golden: dict[str, np.ndarray], path: str | Path) -> int:
-    """The seed that a file states in `seed` or `in.seed`, or in its name (`golden_seed7.npz`), else 0."""
+def seed_of(golden: Arrays, path: str | Path) -> int:
+    """Returns the seed stated in `seed` or `in.seed`, else in the file's name (`golden_seed7.npz`), else 0."""
     for name in ("seed", "in.seed"):
         if name in golden:
             return int(golden[name].ravel()[0])
@@ -59,17 +65,21 @@ def seed_of(golden: dict[str, np.ndarray], path: str | Path) -> int:
     return int(found[1]) if found else 0
 
 
-def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None) -> int:
-    """Compute, compare and print; returns the number of entries that do not agree.
+def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
+    """Computes, compares and prints every entry.
+
+    Returns:
+        The number of entries that do not agree.
 
     Raises:
-        UserError: an input is missing, or the manifest cannot be read.
+        UserError: An input is missing, or the manifest cannot be read.
     """
-    # Late, as LAVIS takes seconds to import.
+    # Imported here because LAVIS takes seconds to import.
     from fashionfae_lavis.golden.golden_comparison import INPUTS, METRIC_INPUTS, compare, compare_metrics, metric_sets
 
-    ours, skipped = compute(golden, seed, manifest_path), {}
-    rows = compare(golden, ours)
+    computed = compute(golden, seed, manifest_path)
+    rows = compare(golden, computed)
+    skipped: dict[str, str] = {}
     inputs = {name for name in golden if name in INPUTS or name == "in.seed"}
     for prefix in metric_sets(golden):
         metric_rows, reasons = compare_metrics(golden, prefix)
@@ -79,14 +89,14 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
     for row in rows:
         verdict = "ok" if row.ok else "FAIL"
         print(f"{row.name:<32} {row.difference:>10.3g}  tolerance {row.tolerance:<7.3g} {verdict}  {row.unit}".rstrip())
-    for name in sorted(set(ours) - set(golden)):
+    for name in sorted(set(computed) - set(golden)):
         skipped[name] = "not in the file"
     for name, reason in skipped.items():
         print(f"{name:<32} skipped: {reason}")
     compared = {row.name for row in rows}
     unknown = [name for name in golden if name not in compared | inputs | set(skipped)]
     for name in unknown:
-        print(f"{name:<32} nobody compares this entry")
+        print(f"{name:<32} not compared: unknown entry")
     failures = sum(not row.ok for row in rows)
     print(
         f"\nseed {seed}: {len(rows)} entries compared, {failures} FAIL; {len(skipped)} skipped, {len(unknown)} unknown"
@@ -94,23 +104,19 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
     return failures
 
 
-def compute(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None) -> dict[str, np.ndarray]:
-    """Our entries; none for a file with retrieval metrics alone, which needs no model.
+def compute(golden: Arrays, seed: int, manifest_path: str | Path | None = None) -> Arrays:
+    """Computes the entries with our models; none for a file of retrieval metrics alone, which needs no model.
 
     Raises:
-        UserError: the texts are missing, or the manifest cannot be read.
+        UserError: The texts are missing, or the manifest cannot be read.
     """
     if not any(name.startswith("in.") for name in golden):
         return {}
     missing = [name for name in ("in.input_ids", "in.input_mask") if name not in golden]
     if missing:
-        raise UserError(f"The file lacks the inputs {', '.join(missing)}.")
+        raise UserError(f"The golden file lacks the inputs {', '.join(missing)}.")
     from fashionfae_lavis.golden.golden_entries import GoldenModels, GoldenRun
     from fashionfae_lavis.golden.golden_weights import MANIFEST, read_manifest
 
     manifest = read_manifest(manifest_path or MANIFEST)
     return GoldenRun(golden, GoldenModels(manifest, seed), manifest, seed).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -105,6 +105,7 @@ class ImageEncoder(VisionTransformer):
             self.blocks = nn.Sequential(*(checkpoint_wrapper(block) for block in self.blocks))
         self.pool = pool
         self.grid = image_size // patch_size
+        self.pooled_grid = self.grid // pool
         self._initialise()
 
     def _initialise(self) -> None:

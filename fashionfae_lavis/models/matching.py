@@ -7,7 +7,6 @@ from torch import Tensor
 
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import bert_of, word_pieces_of
-from fashionfae_lavis.objectives.itm import match_logits
 from fashionfae_lavis.text.word_pieces import Text
 
 
@@ -41,7 +40,7 @@ def matching_scores(model, tokens: Tensor, text: Text, similarity: Tensor) -> Te
     away. BLIP and ALBEF, as LAVIS re-ranks with them: the logit of a match plus the similarity.
     """
     if isinstance(model, FashionFAE):
-        logits = match_logits(model, tokens, text)
+        logits = model.match_logits(tokens, text)
         return logits[:, 1] - logits[:, 0] + model.scale**2 * similarity
     states = bert_of(model)(
         text.input_ids,

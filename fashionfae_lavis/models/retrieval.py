@@ -50,8 +50,13 @@ class FashionRetrieval(FashionEncoders):
             "loss", the same as "loss_itc", and "acc_itc"; see objectives/itc.py.
         """
         tokens, text = self.image_encoder(samples["image"]), self.tokenize(samples["text_input"])
-        output = itc_loss(self, tokens, text, samples.get("image_2"))
-        return {"loss": output["loss_itc"], **output}
+        return self._itc(tokens, text, samples.get("image_2"))
+
+    def _itc(self, tokens: Tensor, text: Text, second_view: Tensor | None) -> dict[str, Tensor]:
+        text_embedding, image_embedding = self.text_embedding(text), self.image_embedding(tokens)
+        second = None if second_view is None else self.image_embedding(self.image_encoder(second_view))
+        output = itc_loss(image_embedding, text_embedding, second)
+        return {"loss": output.loss, "loss_itc": output.loss, "acc_itc": output.accuracy}
 
     @torch.no_grad()
     def extract_features(self, samples: dict, mode: str = "multimodal") -> BlipOutputFeatures:

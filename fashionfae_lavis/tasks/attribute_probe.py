@@ -32,7 +32,6 @@ from fashionfae_lavis.masking.word_masks import mask_value, pad_masked
 from fashionfae_lavis.metrics.attribute_probe import pair_hits, piece_scores, share, value_ranks, value_shares
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.features import global_embeddings
-from fashionfae_lavis.objectives.text_prediction import predict_words
 from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
 from fashionfae_lavis.tasks.retrieval import embed_texts
@@ -69,7 +68,7 @@ def score_values(model, tokens: Tensor, fields: list[dict], hidden: list[set], n
         for rows in (fitting[start : start + BATCH] for start in range(0, len(fitting), BATCH)):
             batch = pad_masked([masked[row] for row in rows], model.tokenizer)
             input_ids, mask, labels, _ = (part.to(model.device) for part in batch)
-            logits, _ = predict_words(model, tokens[rows], Text(input_ids, mask), labels >= 0)
+            logits, _ = model.predict_words(tokens[rows], Text(input_ids, mask), labels >= 0)
             found = piece_scores(logits.unflatten(0, (len(rows), length)), wanted)
             scores[torch.tensor(rows)[:, None], torch.tensor(columns)] = found.cpu()
     return scores

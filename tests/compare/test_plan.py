@@ -155,7 +155,7 @@ def test_the_systems_of_the_ablation_differ_only_in_their_steps(monkeypatch):
     kinds = {}
     for job in trainings:
         sampler = StepSampler(job.resolved["run"].pop("steps"), 0)
-        kinds[job.system] = sampler.kinds
+        kinds[job.system] = sampler.steps
         # The remaining steps keep their proportions.
         assert sampler.probabilities[:3] / sampler.probabilities[0] == pytest.approx([1, 0.28 / 0.20, 0.30 / 0.20])
     assert kinds == {

@@ -7,7 +7,6 @@ from torch.utils.data import DataLoader, Dataset
 from fashionfae_lavis.evaluation import reranking
 from fashionfae_lavis.evaluation.reranking import match_scores, rerank
 from fashionfae_lavis.metrics.retrieval import full_ranks
-from fashionfae_lavis.models import matching
 
 IMAGES, TEXTS = 13, 7
 
@@ -62,18 +61,18 @@ def test_scores_equal_those_of_each_pair_alone(model, texts, size, monkeypatch):
 
 def test_each_image_is_encoded_once_and_each_pair_judged_once(model, texts, monkeypatch):
     seen = {"images": 0, "pairs": 0}
-    encode, judge = model.image_encoder.forward, matching.match_logits
+    encode, judge = model.image_encoder.forward, model.match_logits
 
     def count_images(images):
         seen["images"] += len(images)
         return encode(images)
 
-    def count_pairs(model, tokens, text):
+    def count_pairs(tokens, text):
         seen["pairs"] += len(tokens)
-        return judge(model, tokens, text)
+        return judge(tokens, text)
 
     monkeypatch.setattr(model.image_encoder, "forward", count_images)
-    monkeypatch.setattr(matching, "match_logits", count_pairs)
+    monkeypatch.setattr(model, "match_logits", count_pairs)
     both_ways = embeddings(), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
     rerank(model, DataLoader(Images(), 4), texts, *both_ways, full_ranks(*both_ways[0], *both_ways[1]), k=TEXTS)
     # The three best of seven texts in one direction are among the pairs of the other.

@@ -12,7 +12,6 @@ from two_processes import run_in_two_processes
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values
 from fashionfae_lavis.masking.word_masks import mask_value
-from fashionfae_lavis.tasks import attribute_probe
 from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask, score_values
 from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
@@ -108,7 +107,7 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
     model = tiny_model().eval()
     values = attribute_values(dataset)
 
-    def read_image(model, tokens, text, places):
+    def read_image(tokens, text, places):
         """Says the product's value where it has as many pieces as there are places, and anything elsewhere."""
         rows = []
         for product, ids, asked in zip(tokens[:, 0, 0], text.input_ids, places, strict=True):
@@ -121,7 +120,7 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
             rows.append(logits)
         return torch.cat(rows), None
 
-    monkeypatch.setattr(attribute_probe, "predict_words", read_image)
+    monkeypatch.setattr(model, "predict_words", read_image)
     monkeypatch.setattr(model, "fusion_tokens", lambda images: images[:, :1, 0, :1].expand(-1, 17, 32))
     for name, row in probe(model, dataset)["attributes"].items():
         assert row["aetp"]["accuracy"] == row["aetp_prompt_only"]["accuracy"] == 100.0, name
@@ -132,13 +131,13 @@ def test_the_text_is_shown_in_one_question_and_its_answer_hidden(monkeypatch):
     model = tiny_model().eval()
     seen = []
 
-    def remember(model, tokens, text, places):
+    def remember(tokens, text, places):
         seen.extend(
             model.tokenizer.decode(ids[mask.bool()]) for ids, mask in zip(text.input_ids, text.mask, strict=True)
         )
         return torch.zeros(int(places.sum()), len(model.tokenizer)), None
 
-    monkeypatch.setattr(attribute_probe, "predict_words", remember)
+    monkeypatch.setattr(model, "predict_words", remember)
     row = probe(model, dataset)["attributes"]["composition"]
     assert row["aetp"]["accuracy"] == 0.0  # all answers alike
     asked = [text for text in seen if "the image composition is [MASK]" in text]
