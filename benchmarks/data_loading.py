@@ -27,7 +27,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.datasets.loaders import training_loader
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
-from fashionfae_lavis.mini.fashiongen.writing import write_split
+from fashionfae_lavis.mini.fashiongen.hdf5_file import write_split
 from fashionfae_lavis.processors import FashionImageTrainProcessor, FashionTextProcessor
 from fashionfae_lavis.runners.data_order import EndlessBatches
 

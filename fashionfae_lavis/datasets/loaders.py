@@ -3,8 +3,8 @@
 Every dataset has a method `collater` that makes a batch of its items, as LAVIS's `BaseDataset` does.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, cast
 
 import torch
 from lavis.common.dist_utils import get_world_size
@@ -54,7 +54,7 @@ def share_of_loader(loader: DataLoader) -> DataLoader:
     """
     if get_world_size() == 1:
         return loader
-    return loader_of_rows(loader, own_share(range(len(loader.dataset))))
+    return loader_of_rows(loader, own_share(range(len(cast(Sized, loader.dataset)))))
 
 
 def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batching: Any) -> DataLoader:

@@ -53,7 +53,8 @@ class FashionGenFile(FashionGenProducts):
 
     def __init__(self, path: str | Path, use_index: bool = True):
         path = Path(path)
-        self._images, self._opened_by = None, None
+        self._images: h5py.Dataset | None = None
+        self._opened_by: int | None = None
         with _open(path) as file:
             self.image_shape = _check(file, path)
             columns = _indexed_columns(path, self.image_shape[0]) if use_index else None
@@ -63,7 +64,7 @@ class FashionGenFile(FashionGenProducts):
 
     def image(self, row: int) -> np.ndarray:
         """Reads the image in this row, uint8 (H, W, 3)."""
-        if self._opened_by != os.getpid():
+        if self._images is None or self._opened_by != os.getpid():
             self._images = None  # after a fork the parent's handle is closed first, not shared
             self._images, self._opened_by = _open(self.path)[IMAGES], os.getpid()
         try:
