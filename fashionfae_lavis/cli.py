@@ -7,7 +7,7 @@ import warnings
 from itertools import groupby
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.command import add_prepare
+from fashionfae_lavis.prepare import command as prepare
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import(commands)
     _add_export(commands)
-    add_prepare(commands)
+    prepare.add_parser(commands)
     _add_compare(commands)
     args = vars(parser.parse_args(argv))
     # What the old versions that LAVIS pins say about themselves.
