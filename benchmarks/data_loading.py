@@ -23,10 +23,11 @@ import h5py
 import numpy as np
 import torch
 
-from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenEvalDataset
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.datasets.loaders import training_loader
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
-from fashionfae_lavis.mini.fashiongen.writing import write_split
+from fashionfae_lavis.mini.fashiongen.hdf5_file import write_split
 from fashionfae_lavis.processors import FashionImageTrainProcessor, FashionTextProcessor
 from fashionfae_lavis.runners.data_order import EndlessBatches
 
@@ -74,7 +75,7 @@ def main() -> None:
 def measure(path: Path, batches: int) -> dict[str, tuple[float, float]]:
     """Returns name -> rate of each step in the list above."""
     train = FashionImageTrainProcessor(224, 256)
-    dataset = FashionGenEvalDataset(path, train, FashionTextProcessor())
+    dataset = ProductEvalDataset(FashionGenFile(path), train, FashionTextProcessor())
     order = np.random.default_rng(0).permutation(len(dataset))
     results = {}
     with h5py.File(path) as file:

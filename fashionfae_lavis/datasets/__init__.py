@@ -1,1 +1,1 @@
-"""Data sets, laid out as in LAVIS: builders, data sets, and the embedded FashionGen-Mini."""
+"""Datasets, organised like LAVIS: builders and datasets, with the protocols that tasks rely on."""

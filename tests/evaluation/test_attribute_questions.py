@@ -5,8 +5,8 @@ from toy_products import ToyProducts
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
 from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.visible import VisibleAttributes
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
 from fashionfae_lavis.processors import FashionTextProcessor
 
 

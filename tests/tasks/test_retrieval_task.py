@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 from two_processes import run_in_two_processes
 
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
-from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenEvalDataset
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.datasets.loaders import evaluation_loader
 from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_digest
 from fashionfae_lavis.mini.fashiongen import prepare
@@ -30,7 +31,8 @@ def dataset(tmp_path_factory):
 
 
 def open_dataset(path):
-    return FashionGenEvalDataset(path, FashionImageEvalProcessor(image_size=32, resize=32), FashionTextProcessor())
+    processors = FashionImageEvalProcessor(image_size=32, resize=32), FashionTextProcessor()
+    return ProductEvalDataset(FashionGenFile(path), *processors)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.mini.encoders.optimise import optimise
 from fashionfae_lavis.mini.fashiongen.attributes import VISIBLE, Product
 from fashionfae_lavis.mini.fashiongen.drawing import choose_poses
-from fashionfae_lavis.mini.fashiongen.wording import GARMENT_NAMES, VALUE_WORDS
+from fashionfae_lavis.mini.fashiongen.words import GARMENT_NAMES, VALUE_WORDS
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.processors.images import shorter_side

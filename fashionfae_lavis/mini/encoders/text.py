@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
 from fashionfae_lavis.mini.encoders.optimise import SEED, optimise
 from fashionfae_lavis.mini.fashiongen.attributes import Product, change_one
-from fashionfae_lavis.mini.fashiongen.copywriting import pick
-from fashionfae_lavis.mini.fashiongen.wording import ADJECTIVES, GARMENT_NAMES, NOUNS
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of, pick
+from fashionfae_lavis.mini.fashiongen.words import ADJECTIVES, GARMENT_NAMES, NOUNS
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.objectives.itc import contrastive_loss
 from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normalise

@@ -13,10 +13,11 @@ import pytest
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.mini import fashiongen as fashiongen_mini
-from fashionfae_lavis.mini.fashiongen import FILE_NAMES, prepare, writing
+from fashionfae_lavis.mini.fashiongen import FILE_NAMES, hdf5_file, prepare
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.drawing import choose_poses, draw_views
-from fashionfae_lavis.mini.fashiongen.writing import fields_of, write_split
+from fashionfae_lavis.mini.fashiongen.hdf5_file import write_split
 
 KEYS = {
     "index", "index_2", "input_brand", "input_category", "input_composition", "input_concat_description",
@@ -127,7 +128,7 @@ def test_a_run_that_stops_leaves_no_file(tmp_path, monkeypatch):
         next(drawn)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "_write_images", stop)
+    monkeypatch.setattr(hdf5_file, "_write_images", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path, 2, 2, 32)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
@@ -155,7 +156,7 @@ def test_workers_end_when_their_reader_is_killed(tmp_path):
     queue = context.Queue()
 
     def start_and_report():
-        drawn = writing._drawn(sample_products("train", 2000), 64, 2)
+        drawn = hdf5_file._drawn(sample_products("train", 2000), 64, 2)
         next(drawn)
         queue.put([worker.pid for worker in multiprocessing.active_children()])
         time.sleep(60)
@@ -181,8 +182,8 @@ def _runs(pid):
 
 
 def test_a_killed_worker_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "draw_views", lambda product, size: os._exit(1))
-    with pytest.raises(UserError, match="a worker process has died"):
+    monkeypatch.setattr(hdf5_file, "draw_views", lambda product, size: os._exit(1))
+    with pytest.raises(UserError, match="a worker process died"):
         prepare(tmp_path, 2, 2, 32)
 
 

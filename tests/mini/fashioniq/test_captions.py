@@ -6,7 +6,7 @@ from transformers import BertTokenizerFast
 
 from fashionfae_lavis.mini.fashiongen.attributes import GARMENTS
 from fashionfae_lavis.mini.fashiongen.vocabulary import FOLDER
-from fashionfae_lavis.mini.fashiongen.wording import VALUE_WORDS
+from fashionfae_lavis.mini.fashiongen.words import VALUE_WORDS
 from fashionfae_lavis.mini.fashioniq.captions import _ADJECTIVES, _DETAILS, write_captions
 from fashionfae_lavis.mini.fashioniq.requests import CLASSES, POOLS, sample_split
 from fashionfae_lavis.text.product_text import normalise

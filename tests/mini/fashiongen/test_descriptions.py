@@ -7,8 +7,8 @@ import pytest
 
 from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 from fashionfae_lavis.mini.fashiongen.attributes import GARMENTS, VISIBLE, sample_products
-from fashionfae_lavis.mini.fashiongen.copywriting import write_texts
-from fashionfae_lavis.mini.fashiongen.wording import (
+from fashionfae_lavis.mini.fashiongen.descriptions import write_texts
+from fashionfae_lavis.mini.fashiongen.words import (
     ADJECTIVES,
     CHOICES,
     FILLERS,

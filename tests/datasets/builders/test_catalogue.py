@@ -118,19 +118,19 @@ def test_sub_test_negatives_are_of_the_category(root):
 
 
 def test_mistakes_are_named(root, tmp_path):
-    with pytest.raises(UserError, match="`root` of the data set is not set"):
+    with pytest.raises(UserError, match="`root` of the dataset is not set"):
         load_dataset("catalogue")
     with pytest.raises(UserError, match="is missing: make it with `fashionfae prepare catalogue"):
         build(CatalogueBuilder, tmp_path)
     with pytest.raises(
-        UserError, match="`label` of the data set is 'colour', but the attributes of .* are sleeve length, p"
+        UserError, match="`label` of the dataset is 'colour', but .* has the attributes sleeve length, p"
     ):
         build(CatalogueRecognitionBuilder, root, label="colour")
     lines = (root / "catalogue.jsonl").read_text().splitlines(keepends=True)
     head = json.loads(lines[0])
     for broken, message in (
         ("", "is damaged"),
-        ("".join(lines[:-1]), "its number of products is another"),
+        ("".join(lines[:-1]), "its first line gives another number"),
         ("".join(lines)[:-30], "is damaged"),
         (json.dumps({**head, "format": 99}), "prepared by another version"),
     ):

@@ -8,8 +8,8 @@ from lavis.datasets.builders import load_dataset
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.datasets.builders import FashionGenBuilder, FashionGenMiniBuilder
-from fashionfae_lavis.datasets.builders.cache import cache_folder
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 
 
 def test_load_dataset_from_a_folder(fashiongen_folder):
@@ -68,12 +68,12 @@ def test_the_label_may_be_the_category(shop):
 
 
 def test_an_unknown_label_is_named(shop):
-    with pytest.raises(UserError, match="`label` of the data set is 'subcategory', but must be category or sub cat"):
+    with pytest.raises(UserError, match="`label` of the dataset is 'subcategory', but must be category or sub cat"):
         labelled(shop, "subcategory")
 
 
 def test_a_text_that_names_the_label_is_an_error(shop):
-    with pytest.raises(UserError, match="`text_processor.train.mode` .* is description\\+attributes, whose text names"):
+    with pytest.raises(UserError, match="`text_processor.train.mode` .* is description\\+attributes, whose text stat"):
         labelled(shop, mode="description+attributes")
 
 
@@ -113,22 +113,11 @@ def test_mini_is_prepared_then_read(fashiongen_folder, tmp_path, monkeypatch):
     for name, split in (("train", "train"), ("val", "validation")):
         assert splits[name].extra_attributes.split == split
         assert splits[name].extra_attributes.product_ids is splits[name].product_ids
+        assert splits[name].text_rewriter is splits[name].extra_attributes
+        assert splits[name].attribute_words is ATTRIBUTE_WORDS
     assert splits["val"].unseen_attributes == ("gender", "season")
 
 
 def test_registered_with_lavis():
     assert registry.get_builder_class("fashiongen") is FashionGenBuilder
     assert registry.get_builder_class("fashiongen_mini") is FashionGenMiniBuilder
-
-
-def test_cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("FASHIONFAE_CACHE", "~/somewhere")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert cache_folder() == Path("/home/someone/somewhere")
-
-    monkeypatch.delenv("FASHIONFAE_CACHE")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(registry, "get_path", lambda name: str(tmp_path / "lavis"))
-    assert cache_folder() == Path("/home/someone/.cache/fashionfae-lavis")
-    (tmp_path / "lavis").mkdir()
-    assert cache_folder() == tmp_path / "lavis"

@@ -1,14 +1,14 @@
-"""Titles and descriptions in the style of a shop, varied enough that a text is not a key to its product.
+"""Titles and descriptions in the style of a shop, varied enough that a text does not identify its product.
 
-Every statement is true of the product, but each visible attribute is left out now and then, and seldom said twice.
-Some products have but a name (`The Meridian`): what kind of garment it is, only the picture and the prompts say. So a
-masked word can often be read off the image only, as in life.
+Every statement is true, but each visible attribute is sometimes left out and rarely repeated. Some products have just a
+name (`The Meridian`), so that only the picture and the prompts tell the kind of garment. As in real shops, a masked
+word can often be predicted from the image only.
 """
 
 import numpy as np
 
 from fashionfae_lavis.mini.fashiongen.attributes import Product
-from fashionfae_lavis.mini.fashiongen.wording import (
+from fashionfae_lavis.mini.fashiongen.words import (
     ADJECTIVES,
     CHOICES,
     FILLERS,
@@ -17,28 +17,42 @@ from fashionfae_lavis.mini.fashiongen.wording import (
     PRODUCT_NAMES,
 )
 
-NAMED = 0.3  # products whose text does not say what kind of garment they are
-MENTIONED, REPEATED = 0.8, 0.25  # in the description: attributes that the title leaves out, and that it names
+NAMED = 0.3  # the share of products whose text does not tell the kind of garment
+# The shares of attributes that a description mentions, of those that the title leaves out and of those that it names.
+MENTIONED, REPEATED = 0.8, 0.25
 MIN_WORDS, MAX_WORDS = 8, 22
-# Where an adjective stands before the garment: "cropped red striped cotton crew-neck tee".
+# The order of adjectives before the garment: "cropped red striped cotton crew-neck tee".
 _ORDER = ("length", "colour", "pattern", "sleeves", "shape", "fabric", "trim", "closure", "neckline")
 _IN_TITLE = {"colour": 4.0, "pattern": 2.5, "fabric": 2.0, "neckline": 1.5, "shape": 1.5, "length": 1.2}
 _SMALL_WORDS = ("and", "in", "of", "the", "with")
 
 
 def write_texts(product: Product) -> dict[str, str]:
-    """The product's "title" and "description", always the same for the same product."""
+    """Writes the product's "title" and "description", which are always the same for the same product."""
     rng = product.generator(1)
     if rng.random() < NAMED:
-        title, in_title, garments = f"The {rng.choice(PRODUCT_NAMES)}", [], ["piece"]
+        garments, in_title = ["piece"], list[str]()
+        title = f"The {rng.choice(PRODUCT_NAMES)}"
     else:
         garments = GARMENT_NAMES[product.subcategory]
         title, in_title = _title(product, pick(garments, rng), rng)
     return {"title": title, "description": _description(product, in_title, pick(garments, rng), rng)}
 
 
+def fields_of(product: Product) -> dict[str, str]:
+    """Returns all text fields of a product, under the names that prompts use."""
+    return {
+        **write_texts(product),
+        "category": product.category,
+        "sub category": product.subcategory,
+        "gender": product.gender,
+        "season": product.season,
+        "composition": product.composition,
+    }
+
+
 def pick(options: list[str], rng: np.random.Generator) -> str:
-    """One of the options; the first is the usual one."""
+    """Picks one of the options, most often the first."""
     return options[0] if rng.random() < 0.6 else options[int(rng.integers(len(options)))]
 
 
@@ -54,7 +68,11 @@ def _mentionable(look: dict[str, str]) -> list[str]:
 
 
 def _title(product: Product, garment: str, rng: np.random.Generator) -> tuple[str, list[str]]:
-    """Two or three attributes, colour more often than others, and the garment: `Red Striped Cardigan`, and which."""
+    """Writes a title of two or three attributes, most often the colour, and the garment: `Red Striped Cardigan`.
+
+    Returns:
+        The title, and the attributes in it.
+    """
     look = product.look()
     names = _mentionable(look)
     weights = np.array([_IN_TITLE.get(name, 1.0) for name in names])
@@ -73,7 +91,7 @@ def _capitalised(word: str) -> str:
 
 
 def _description(product: Product, in_title: list[str], garment: str, rng: np.random.Generator) -> str:
-    """A lead, the details it leaves over, and fillers: 8-22 words, now and then with a `<br>`."""
+    """Writes a lead, the remaining details, and fillers: 8-22 words, sometimes with a `<br>`."""
     look = product.look()
     names = [name for name in _mentionable(look) if rng.random() < (REPEATED if name in in_title else MENTIONED)]
     names = [names[i] for i in rng.permutation(len(names))]
@@ -87,8 +105,8 @@ def _description(product: Product, in_title: list[str], garment: str, rng: np.ra
         if _count([*sentences, filler]) <= MAX_WORDS:
             sentences.insert(int(rng.integers(1, len(sentences) + 1)), filler)
     if rng.random() < 0.25 and len(sentences) > 1:
-        place = int(rng.integers(1, len(sentences)))
-        return " ".join(sentences[:place]) + "<br>" + " ".join(sentences[place:])
+        cut = int(rng.integers(1, len(sentences)))
+        return " ".join(sentences[:cut]) + "<br>" + " ".join(sentences[cut:])
     return " ".join(sentences)
 
 
@@ -115,7 +133,7 @@ def _lead(look: dict[str, str], names: list[str], garment: str, rng: np.random.G
 
 
 def _details(look: dict[str, str], names: list[str], rng: np.random.Generator) -> list[str]:
-    """Sentences of one to three details each."""
+    """Writes sentences of one to three details each."""
     details = [pick(NOUNS[name][look[name]], rng) for name in names]
     sentences = []
     while details:

@@ -1,11 +1,11 @@
-"""The words of FashionGen-Mini's shop copy.
+"""The words of FashionGen-Mini's titles and descriptions.
 
-`ADJECTIVES` stand before a garment, `NOUNS` are details listed after it, `FILLERS` say nothing that can be
-seen. A value without words ("none", "regular") is never mentioned.
+`ADJECTIVES` come before a garment, `NOUNS` are details listed after it, and `FILLERS` say nothing about the picture. A
+value without words ("none", "regular") is never mentioned.
 """
 
-# The single words, after normalisation, that give a visible value away. No word serves two values, and none
-# is used anywhere else in the copy, so a text can be checked against its product, and probed.
+# The single words, after normalisation, that name a visible value. No word names two values, and none occurs anywhere
+# else in the texts, so a text can be checked against its product, and probed.
 VALUE_WORDS = {
     "colour": {
         "black": "black jet", "white": "white ivory", "grey": "grey slate", "red": "red crimson",
@@ -38,7 +38,7 @@ VALUE_WORDS = {
     },
 }  # fmt: skip
 
-# The first word of a colour is the usual one; the others are rarer names for it.
+# The first word of a colour is the most frequent one; the others are rarer names for it.
 _NECKS = {name: f"{name}-neck" for name in ("crew", "v", "scoop", "boat", "square", "funnel")}
 _COLLARS = {name: f"{name} collar" for name in ("pointed", "band", "bow", "shawl")}
 
@@ -140,14 +140,14 @@ GARMENT_NAMES = {
     "TROUSERS": ["trousers", "pants"],
 }
 
-# Of products whose title says nothing else.
+# The titles of products that name no garment: "The Meridian".
 PRODUCT_NAMES = [
     "Meridian", "Harbour", "Juniper", "Solstice", "Canyon", "Willow", "Atlas", "Lantern", "Compass", "Orchard",
     "Tundra", "Cascade", "Almanac", "Beacon", "Prairie", "Sonata",
 ]  # fmt: skip
 
-# Sentences that are true of anything, by topic: a description has at most one of each topic, so that none
-# contradicts another. "{brand}" is the product's; any other name in braces is a random one of CHOICES.
+# Sentences that are true of any product, by topic. A description has at most one of each topic, so that none
+# contradicts another. "{brand}" is the product's; any other name in braces is replaced by a random one of CHOICES.
 CHOICES = {
     "country": [
         "Italy", "Portugal", "Japan", "France", "Spain", "Scotland", "Turkey", "Peru", "India", "Romania",
