@@ -75,10 +75,10 @@ class DataOrder:
 
     def difference(self, other: "DataOrder") -> str | None:
         """Names the first setting that differs, as "run.seed = 1, not 2"; None if the orders are equal."""
-        theirs = other.state_dict()
+        others = other.state_dict()
         for key, value in self.state_dict().items():
-            if value != theirs[key]:
-                return f"{key} = {value}, not {theirs[key]}"
+            if value != others[key]:
+                return f"{key} = {value}, not {others[key]}"
         return None
 
 
