@@ -90,8 +90,8 @@ def _read_idx(path: Path) -> np.ndarray:
         )
     try:
         with gzip.open(path) as file:
-            zeros, kind, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
-            if zeros or kind != 8:
+            zeros, data_type, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
+            if zeros or data_type != 8:
                 raise ValueError("its type is not uint8")
             shape = np.frombuffer(file.read(4 * int(axes)), dtype=">u4")
             return np.frombuffer(file.read(), dtype=np.uint8).reshape(shape)

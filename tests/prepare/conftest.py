@@ -13,7 +13,7 @@ def column(values):
 
 @pytest.fixture
 def fashiongen_root(tmp_path):
-    """Products in shuffled rows, ISO-8859-1 beside UTF-8, one without composition, one whose rows do not agree."""
+    """Products in shuffled rows, ISO-8859-1 and UTF-8, one without composition, one whose rows have different texts."""
     names = {70: "Cr\xe8me dress".encode("iso-8859-1"), 20: "Élan".encode(), 30: b"Shirt", 10: b"Coat"}
     compositions = [b"" if i == 30 else b"100% wool" for i in ROWS]
     seasons = [b"SS2017"] * 7 + [b"FW2016"]

@@ -39,8 +39,8 @@ class _ProductsBase(BaseDataset):
         super().__init__(vis_processor, text_processor, vis_root=str(file.path))
         self.file = file
         self.product_ids, self.row_product = file.product_ids, file.row_product
-        kinds = next((file.texts[name] for name in ("sub category", "category") if name in file.texts), None)
-        self.subcategory = np.array(kinds or [""] * len(self.product_ids))
+        classes = next((file.texts[name] for name in ("sub category", "category") if name in file.texts), None)
+        self.subcategory = np.array(classes or [""] * len(self.product_ids))
         self.attribute_words = attribute_words or {}
         self.extra_attributes = {} if extra_attributes is None else extra_attributes
         self.unseen_attributes = unseen_attributes

@@ -108,8 +108,8 @@ def _below_waist(cut: Cut) -> list[tuple[float, float]]:
     return [(cut.waist + (cut.hem - cut.waist) * (share + 0.1), WAIST + 36)]
 
 
-def _add_sleeves(sketch: Sketch, cut: Cut, kind: str, knit: bool, trim: Layer) -> None:
-    length, degrees, end = _SLEEVES[kind]
+def _add_sleeves(sketch: Sketch, cut: Cut, sleeves: str, knit: bool, trim: Layer) -> None:
+    length, degrees, end = _SLEEVES[sleeves]
     along = np.array([np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))])
     across = np.array([-along[1], along[0]])  # from the outer to the inner edge
     top, pit = np.array([cut.shoulder, 7.0]), np.array([cut.chest - 3, 49.0])

@@ -66,7 +66,7 @@ def test_images_are_read_by_row_and_only_then(path, monkeypatch):
         assert (image[..., 0] == row).all() and (image[0, :, 1] == np.arange(16)).all()
 
 
-def test_a_pickled_copy_opens_the_file_anew(path):
+def test_a_pickled_copy_opens_the_file_itself(path):
     file = FashionGenFile(path)
     file.image(0)
     copy = pickle.loads(pickle.dumps(file))

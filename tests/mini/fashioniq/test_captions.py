@@ -23,7 +23,7 @@ UNNAMED = {("length", "regular"): "regular"}
 
 @pytest.fixture(scope="module")
 def written():
-    """All requests of a small data set, each with its two captions."""
+    """All requests of a small dataset, each with its two captions."""
     pairs = []
     for split in POOLS:
         for _, requests in sample_split(split, 60, seed=0).values():

@@ -61,7 +61,7 @@ def test_a_second_call_draws_nothing(folder, monkeypatch):
     prepare(folder, **SMALL)
 
 
-def test_it_is_drawn_anew_when_it_is_not_the_same_or_not_whole(folder, tmp_path):
+def test_it_is_drawn_again_when_it_is_not_the_same_or_not_complete(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     before = digest(folder)
