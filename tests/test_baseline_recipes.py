@@ -73,9 +73,8 @@ def test_a_download_that_fails_is_one_sentence():
             raise OSError("<urlopen error\n  nobody there>")
 
     cfg = type("Config", (), {"model_cfg": OmegaConf.create({"arch": "clip"})})
-    with pytest.raises(
-        UserError, match=r"`model`: clip needs a file that cannot be had \(<urlopen error nobody there>\)"
-    ):
+    message = r"`model`: a file that clip needs could not be downloaded \(<urlopen error nobody there>\)"
+    with pytest.raises(UserError, match=message):
         build_model(Task(), cfg)
 
 

@@ -13,14 +13,13 @@ COLOURS = ("red", "blue", "three quarter green")
 
 
 class ToyProducts:
-    """`count` products with two images each, whose pixels all equal the product's index; some lack an attribute.
+    """`count` products with two images each, whose pixels are all the product's index; some lack an attribute.
 
-    A `ProductSplit`. `change(fields)` may change the fields of each product further.
+    `change(fields)` makes further changes to the fields of each product.
     """
 
-    attribute_words: dict = {}
-    unseen_attributes = ("season",)
-    text_rewriter = None
+    attribute_words = {}
+    unseen_attributes = ()
 
     def __init__(self, count=120, mode="description+attributes", change=None):
         rng = np.random.default_rng(0)

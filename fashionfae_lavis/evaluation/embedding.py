@@ -1,28 +1,42 @@
-"""Embedding of a whole split: the processes of a distributed run share the work, and each has all of it in the end."""
+"""Embedding of a whole split. The processes of a distributed run share the work, and each gets all rows."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from fashionfae_lavis.datasets.loaders import evaluation_loader, share_of_loader
+from fashionfae_lavis.datasets.protocols import ProductSplit
 from fashionfae_lavis.distributed import gather_in_order, own_share
+from fashionfae_lavis.models.adapters import Adapter
 
 BATCH = 64
 
 
+def embed_images(adapter: Adapter, data_loader: DataLoader[Any]) -> NDArray[np.float32]:
+    """Embeds every image of a data loader: unit-length embeddings (N, D), in its order."""
+    return embed_batches(data_loader, lambda samples: adapter.embed_images(samples["image"]))
+
+
+def embed_texts(adapter: Adapter, texts: list[str]) -> NDArray[np.float32]:
+    """Embeds M texts: unit-length embeddings (M, D), in their order."""
+    return embed_text_list(texts, adapter.embed_texts)
+
+
 @torch.no_grad()
-def embed_batches(data_loader: DataLoader, embed: Callable[[dict], Tensor]) -> np.ndarray:
-    """`embed(batch)` (B, D) over a data loader -> (N, D), in its order."""
+def embed_batches(data_loader: DataLoader[Any], embed: Callable[[dict[str, Any]], Tensor]) -> NDArray[np.float32]:
+    """Applies `embed`, batch -> (B, D), to every batch of a data loader: (N, D), in its order."""
     return gather_in_order([_array(embed(samples)) for samples in share_of_loader(data_loader)])
 
 
 @torch.no_grad()
-def embed_text_list(texts: list[str], embed: Callable[[list[str]], Tensor]) -> np.ndarray:
-    """`embed(batch of texts)` (B, D) over all texts -> (M, D), in their order."""
-    # Texts of similar length share a batch, so that little is padded.
+def embed_text_list(texts: list[str], embed: Callable[[list[str]], Tensor]) -> NDArray[np.float32]:
+    """Applies `embed`, B texts -> (B, D), to all texts: (M, D), in their order."""
+    # A batch takes texts of similar length, so that little is padded.
     order = np.argsort([len(text) for text in texts], kind="stable")
     share = own_share(order)
     starts = range(0, len(share), BATCH)
@@ -30,14 +44,23 @@ def embed_text_list(texts: list[str], embed: Callable[[list[str]], Tensor]) -> n
     return gather_in_order(rows)[np.argsort(order)]
 
 
-def first_images(data_loader: DataLoader, products: np.ndarray) -> DataLoader:
-    """A loader like this one over the first image of each of these products (their indices) alone."""
-    dataset = data_loader.dataset
-    rows = np.unique(dataset.row_product, return_index=True)[1][products]
-    first = Subset(dataset, rows.tolist())
+def spread_products(split: ProductSplit, limit: int) -> NDArray[np.int64]:
+    """Indices of up to `limit` products, evenly spread over the split."""
+    return np.linspace(0, len(split.product_ids) - 1, min(limit, len(split.product_ids))).astype(int)
+
+
+def first_rows(split: ProductSplit) -> NDArray[np.int64]:
+    """The row (P,) of each product's first image."""
+    return np.unique(split.row_product, return_index=True)[1]
+
+
+def first_images(data_loader: DataLoader[Any], products: NDArray[np.int64]) -> DataLoader[Any]:
+    """A loader like this one over the first image of each of these products (indices)."""
+    dataset: Any = data_loader.dataset
+    first: Any = Subset(dataset, first_rows(dataset)[products].tolist())
     first.collater = dataset.collater
     return evaluation_loader(first, data_loader.batch_size, data_loader.num_workers, data_loader.pin_memory)
 
 
-def _array(rows: Tensor) -> np.ndarray:
+def _array(rows: Tensor) -> NDArray[np.float32]:
     return rows.float().cpu().numpy()

@@ -117,14 +117,14 @@ def too_many(content, dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (other_product, "image_to_text, image .*: only the first of the list may be of its product"),
-        (own_product_again, "only the first of the list may be of its product"),
-        (other_subcategory, "image_to_text, image .*: a negative is of another subcategory"),
+        (other_product, "image_to_text, image .*: the first entry, and no other, must belong"),
+        (own_product_again, "the first entry, and no other, must belong"),
+        (other_subcategory, "image_to_text, image .*: a negative belongs to another subcategory"),
         (unknown_image, "text_to_image, product .*: an id is unknown"),
         (unknown_product, "text_to_image, product 5: an id is unknown"),
-        (twice, "the list is empty, too long, or has an entry twice"),
-        (nothing, "the list is empty, too long, or has an entry twice"),
-        (too_many, "the list is empty, too long, or has an entry twice"),
+        (twice, "the list is empty, too long, or repeats an entry"),
+        (nothing, "the list is empty, too long, or repeats an entry"),
+        (too_many, "the list is empty, too long, or repeats an entry"),
     ],
 )
 def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
@@ -140,7 +140,7 @@ def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
 def test_lists_of_another_data_set_are_an_error(tmp_path):
     path = tmp_path / "lists.json"
     candidate_lists(catalogue(), path)
-    with pytest.raises(UserError, match=r"does not fit this data set \(it is of 90 images of 30 products\)"):
+    with pytest.raises(UserError, match=r"does not fit this data set \(it lists 90 images of 30 products\)"):
         candidate_lists(catalogue(31), path)
     with pytest.raises(UserError, match="does not fit this data set"):  # as large, but not the same
         candidate_lists(catalogue(seed=1), path)

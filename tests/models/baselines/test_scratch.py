@@ -15,8 +15,8 @@ from tiny import tiny_samples
 from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.models.encoders import ENCODERS
-from fashionfae_lavis.models.features import global_embeddings
 
 PRETRAINING = ("fashion_blip", "fashion_albef", "fashion_clip")
 
@@ -149,8 +149,8 @@ def test_why_blip_s_recognition_has_albef_s_step():
 @pytest.mark.parametrize("arch", ["fashion_blip", "fashion_blip_retrieval", "fashion_albef", "fashion_albef_retrieval"])
 def test_models_without_feature_extraction_embed_by_their_parts(arch):
     model, batch = tiny_baseline(arch).eval(), samples()
-    image = global_embeddings(model, image=batch["image"])
-    text = global_embeddings(model, text_input=batch["text_input"])
+    image = adapt(model).embed_images(batch["image"])
+    text = adapt(model).embed_texts(batch["text_input"])
     bert = model.text_encoder.bert if arch == "fashion_albef" else model.text_encoder
     with torch.no_grad():
         for row in range(4):  # one by one, without padding

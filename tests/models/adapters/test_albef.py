@@ -1,4 +1,4 @@
-"""Re-ranking with BLIP and ALBEF is LAVIS's own, for any length of text."""
+"""BLIP and ALBEF re-rank as LAVIS does."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.evaluation.reranking import match_scores, rerank
 from fashionfae_lavis.metrics.retrieval import full_ranks
-from fashionfae_lavis.models.features import global_embeddings
+from fashionfae_lavis.models.adapters import adapt
 
 IMAGES, TEXTS, K = 7, 5, 3
 
@@ -38,10 +38,8 @@ def model(request):
 
 
 def embeddings(model):
-    images, texts = Rows.samples["image"], Rows.text
-    return tuple(
-        part.numpy() for part in (global_embeddings(model, image=images), global_embeddings(model, text_input=texts))
-    )
+    adapter = adapt(model)
+    return adapter.embed_images(Rows.samples["image"]).numpy(), adapter.embed_texts(Rows.text).numpy()
 
 
 def test_ranks_are_those_of_lavis_s_score_matrices(model):
@@ -49,7 +47,7 @@ def test_ranks_are_those_of_lavis_s_score_matrices(model):
     with torch.no_grad():
         i2t, t2i = model.compute_sim_matrix(loader, SimpleNamespace(k_test=K))
     embeds, products = embeddings(model), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
-    ranks = rerank(model, loader, Rows.text, embeds, products, full_ranks(*embeds, *products), K)
+    ranks = rerank(adapt(model), loader, Rows.text, embeds, products, full_ranks(*embeds, *products), K)
     for after, scores, own, others in ((ranks[0], i2t, *products), (ranks[1], t2i, *reversed(products))):
         for query, row in enumerate(scores):
             judged = np.flatnonzero(row > -100)
@@ -67,7 +65,7 @@ def test_scores_are_lavis_s(model):
     with torch.no_grad():
         expected, _ = model.compute_sim_matrix(loader, SimpleNamespace(k_test=TEXTS))
     rows, columns = np.divmod(np.arange(IMAGES * TEXTS), TEXTS)
-    scores = match_scores(model, loader, Rows.text, rows, columns, embeddings(model))
+    scores = match_scores(adapt(model), loader, Rows.text, rows, columns, embeddings(model))
     assert np.ptp(scores) > 0.1
     np.testing.assert_allclose(scores.reshape(IMAGES, TEXTS), expected, atol=1e-5)
 
@@ -80,4 +78,5 @@ def test_pre_training_s_models_match_as_those_of_retrieval(arch, tmp_path):
     retrieval.load_state_dict(state, strict=False)
     rows = np.arange(TEXTS)
     pairs = (DataLoader(Rows(), 3), Rows.text, rows, rows, (np.zeros((IMAGES, 1)), np.zeros((TEXTS, 1))))
-    np.testing.assert_allclose(match_scores(pretrained, *pairs), match_scores(retrieval, *pairs), atol=1e-6)
+    scores = [match_scores(adapt(model), *pairs) for model in (pretrained, retrieval)]
+    np.testing.assert_allclose(*scores, atol=1e-6)

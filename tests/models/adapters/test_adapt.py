@@ -1,7 +1,9 @@
-"""Our models, BLIP, ALBEF and CLIP, small and with random weights: one function embeds with all of them."""
+"""Adapters of FashionFAE, BLIP, ALBEF and CLIP, small and with random weights."""
 
 import pytest
 import torch
+from authors import tiny_of
+from baselines import tiny_baseline
 from lavis.models.albef_models.albef_feature_extractor import AlbefFeatureExtractor
 from lavis.models.blip_models.blip_feature_extractor import BlipFeatureExtractor
 from lavis.models.clip_models.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -13,8 +15,9 @@ from torch.utils.data import DataLoader
 from toy_products import ToyProducts
 from transformers import BertConfig
 
-from fashionfae_lavis.models.features import global_embeddings
-from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
+from fashionfae_lavis.evaluation.attribute_probe import evaluate_attribute_probe
+from fashionfae_lavis.models import FashionComposition, FashionRecognition, FashionRetrieval
+from fashionfae_lavis.models.adapters import adapt
 
 TEXTS = ["the image description is a red shirt", "the image season is fall winter 2016"]
 
@@ -61,7 +64,7 @@ def build(name):
 
 
 def plainly(name, model, images):
-    """Image and text embeddings by the model's own parts."""
+    """Image and text embeddings from the model's own parts."""
     if name == "fashionfae":
         return model.image_embedding(model.image_encoder(images)), model.text_embedding(model.tokenize(TEXTS))
     if name == "clip":
@@ -77,7 +80,8 @@ def plainly(name, model, images):
 def test_embeddings_are_those_of_the_model_and_of_unit_length(name):
     model = build(name)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    results = global_embeddings(model, image=images), global_embeddings(model, text_input=TEXTS)
+    adapter = adapt(model)
+    results = adapter.embed_images(images), adapter.embed_texts(TEXTS)
     with torch.no_grad():
         expected = plainly(name, model, images)
     for result, embedding in zip(results, expected, strict=True):
@@ -88,7 +92,35 @@ def test_embeddings_are_those_of_the_model_and_of_unit_length(name):
 @pytest.mark.parametrize("name", ["blip", "albef", "clip"])
 def test_the_attribute_probe_runs_on_models_without_aetp(name):
     dataset = ToyProducts(24)
-    task = AttributeProbeTask(500, seed=0)
-    results = task.evaluation(build(name), DataLoader(dataset, batch_size=8, collate_fn=dataset.collater))
-    assert all({"itc", "pairs"} <= row.keys() and "aetp" not in row for row in results["attributes"].values())
-    assert task.format(results).splitlines()[2].split().count("-") == 3  # top 5 and the two of AETP
+    loader = DataLoader(dataset, batch_size=8, collate_fn=dataset.collater)
+    result = evaluate_attribute_probe(adapt(build(name)), loader)
+    assert all({"itc", "pairs"} <= row.keys() and "aetp" not in row for row in result.attributes.values())
+    assert result.table().splitlines()[2].split().count("-") == 3  # top 5 and the two of AETP
+
+
+FLAGS = ("embeds", "matches", "predicts_words", "composes", "writes", "classifier_is_new")
+
+
+@pytest.mark.parametrize(
+    ("make", "able"),
+    [
+        (tiny_model, {"embeds", "matches", "predicts_words"}),
+        (lambda: tiny_of(FashionRetrieval), {"embeds"}),
+        (lambda: tiny_of(FashionComposition), {"composes"}),
+        (lambda: tiny_of(FashionRecognition, num_classes=5), {"classifier_is_new"}),
+        (lambda: build("blip"), {"embeds"}),
+        (lambda: build("albef"), {"embeds"}),
+        (lambda: build("clip"), {"embeds"}),
+        (lambda: tiny_baseline("fashion_clip"), {"embeds"}),
+        (lambda: tiny_baseline("fashion_blip"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_albef"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_blip_retrieval"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_albef_retrieval"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_blip_caption"), {"writes"}),
+        (lambda: tiny_baseline("fashion_blip_recognition"), {"classifier_is_new"}),
+        (lambda: torch.nn.Linear(1, 1), set()),
+    ],
+)
+def test_flags_say_what_a_model_can_do(make, able):
+    adapter = adapt(make())
+    assert {flag for flag in FLAGS if getattr(adapter, flag)} == able

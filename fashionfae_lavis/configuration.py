@@ -1,0 +1,64 @@
+"""Loading of a run's configuration, with mistakes reported as one sentence that names the key."""
+
+import argparse
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from lavis.common.config import Config
+from lavis.common.registry import registry
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fashionfae_lavis.errors import UserError
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Loads LAVIS's configuration: the file over the defaults of its model and data sets, the options over both.
+
+    Args:
+        args: `cfg_path`, the file, and `options`, a list of KEY=VALUE or None.
+
+    Raises:
+        UserError: the file is missing or not yaml, or it names an unknown model, data set, task or runner.
+    """
+    path = Path(args.cfg_path)
+    if not path.is_file():
+        raise UserError(f"There is no configuration file {path} (working directory: {Path.cwd()}).")
+    try:
+        content = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a yaml configuration: {' '.join(str(error).split())}") from error
+    for key in ("model", "datasets", "run"):
+        if not OmegaConf.is_dict(content) or not content.get(key):
+            raise UserError(f"{path} lacks the key `{key}`; projects/fashionfae/pretrain.yaml shows all required keys.")
+    bad = [option for option in args.options or [] if "=" not in option]
+    if bad:
+        raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {bad[0]!r}.")
+    chosen = OmegaConf.select(OmegaConf.from_dotlist(args.options or []), "model.arch")
+    _check_known("model.arch", chosen or content.model.get("arch"), registry.list_models())
+    for name in content.datasets:
+        _check_known("datasets", name, registry.mapping["builder_name_mapping"])
+    _check_known("run.task", content.run.get("task"), registry.list_tasks())
+    _check_known("run.runner", content.run.get("runner", "runner_base"), registry.list_runners())
+    return _Config(args)
+
+
+class _Config(Config):
+    """LAVIS's configuration, with the defaults of the model that the options name; LAVIS takes the file's model."""
+
+    @staticmethod
+    def build_model_config(config: Any, **options: Any) -> Any:
+        chosen = {key: value for key, value in options.get("model", {}).items() if key in ("arch", "model_type")}
+        return Config.build_model_config(OmegaConf.merge(config, {"model": chosen}))
+
+
+def _check_known(key: str, name: str | None, known: Iterable[str]) -> None:
+    """Raises UserError with a suggestion if a name is unknown."""
+    if name in known:
+        return
+    close = get_close_matches(str(name), list(known))
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(sorted(known))}."
+    raise UserError(f"`{key}`: LAVIS knows no {name!r}; {hint}")

@@ -1,0 +1,240 @@
+"""The attribute probe: can a model tell apart items that differ in one attribute?
+
+It asks three questions about each attribute of a product, all of the product's first image:
+
+    ITC    Which of all values? Those of `the image <name> is <value>`, ranked by similarity with the image.
+    AETP   Which of all values, as a masked word? Ranked by likelihood at the [MASK]s of the attribute's prompt, given
+           the image. It is asked twice: with the rest of the product's text, in which the words that give the value
+           away are hidden, and with this prompt alone. Only models that predict masked words (FashionFAE) are asked.
+    pairs  Which of two texts that differ in this attribute only, by similarity with the image?
+
+A value of k word pieces scores the mean log-probability of its pieces at k [MASK]s. Among values of equal length this
+orders them by likelihood. Across lengths the likelihood itself would nearly always favour the shortest value, since
+each further piece multiplies it by a number below one. The prior is part of the answer, as in AETP's training; the
+share of the most frequent value shows how far the prior gets alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fashionfae_lavis.datasets.protocols import ProductSplit
+from fashionfae_lavis.distributed import gather_in_order, own_share
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
+from fashionfae_lavis.evaluation.embedding import embed_texts, first_images, spread_products
+from fashionfae_lavis.evaluation.results import EvaluationResult
+from fashionfae_lavis.masking.word_masks import mask_value, pad_masked
+from fashionfae_lavis.metrics.attribute_probe import pair_hits, piece_scores, share, value_ranks, value_shares
+from fashionfae_lavis.models.adapters import Adapter
+from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
+from fashionfae_lavis.reports.tables import attribute_table
+from fashionfae_lavis.text.word_pieces import Text, text_pieces
+
+BATCH = 32  # of one joint pass
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult(EvaluationResult):
+    """Accuracies of the attribute probe in percent; metrics/attribute_probe.py defines ties and intervals.
+
+    Attributes:
+        attributes: for each attribute `seen` (whether photographs show it), the numbers of `values` and `products`,
+            `chance`, `majority` (always the most frequent value), and {accuracy, half_width, n} of `itc`, of `aetp` and
+            `aetp_prompt_only` (models that predict masked words), and of `pairs` (if there are any).
+        left_out: attribute that was not asked -> the reason.
+    """
+
+    attributes: Mapping[str, dict[str, Any]]
+    left_out: Mapping[str, str]
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy of the pairs over the attributes; of ITC if there are no pairs."""
+        rows = self.attributes.values()
+        counted = [row["pairs"] for row in rows if "pairs" in row] or [row["itc"] for row in rows]
+        return float(np.mean([figures["accuracy"] for figures in counted]))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"attributes": dict(self.attributes), "left_out": dict(self.left_out), "agg_metrics": self.mean}
+
+    def table(self) -> str:
+        return attribute_table(self.attributes, self.left_out)
+
+    def draw(self, folder: Path) -> dict[str, str]:
+        path = folder / "attribute_probe.png"
+        draw_attribute_chart(self.attributes, path)
+        return {"attribute_chart": str(path)}
+
+
+@torch.no_grad()
+def evaluate_attribute_probe(
+    adapter: Adapter, data_loader: DataLoader[Any], products: int = 500, seed: int = 42
+) -> ProbeResult:
+    """Asks about up to `products` products of a split; the processes share the work.
+
+    Args:
+        adapter: of a model with `embeds`.
+        data_loader: the images of a ProductSplit.
+        products: largest number of products, spread over the split.
+        seed: draws the pairs.
+
+    Raises:
+        UserError: no attribute has two values, or the model's scores are NaN.
+    """
+    split = cast(ProductSplit, data_loader.dataset)
+    chosen = spread_products(split, products)
+    asked, left_out = choose_attributes(attribute_values(split), chosen)
+    images, tokens = read_images(adapter, data_loader, chosen)
+    results = {}
+    for name, values in asked.items():
+        known = sorted(set(values) - {""})
+        having = np.array([position for position, product in enumerate(chosen) if values[product]])
+        right = np.array([known.index(values[product]) for product in chosen[having]])
+        row: dict[str, Any] = {
+            "seen": name not in split.unseen_attributes,
+            "values": len(known),
+            "products": len(having),
+            "chance": 100 / len(known),
+            "majority": 100 * float(np.bincount(right).max() / len(right)),
+        }
+        scores = {"itc": images @ embed_texts(adapter, [prompt(name, value) for value in known]).T}
+        if adapter.predicts_words:
+            scores |= word_scores(adapter, split, tokens, chosen, name, values, known)
+        for key, table in scores.items():
+            row[key] = value_shares(value_ranks(table[having], right), len(known))
+        # Each attribute has its own generator, so that the others do not change its pairs.
+        rng = np.random.default_rng((seed, *name.encode()))
+        positions, true, false = pair_texts(split, name, values, chosen, rng)
+        if len(positions):
+            row_of = {text: row for row, text in enumerate(dict.fromkeys(true + false))}
+            texts = embed_texts(adapter, list(row_of))
+            fits = [(images[positions] * texts[[row_of[text] for text in side]]).sum(1) for side in (true, false)]
+            row["pairs"] = share(pair_hits(*fits))
+        results[name] = row
+    return ProbeResult(results, left_out)
+
+
+def choose_attributes(
+    values: Mapping[str, list[str]], products: NDArray[np.int64]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Splits the attributes into those to ask these products about, with their values, and the others, with reasons."""
+    left_out = {}
+    for name, column in values.items():
+        if not any(column[product] for product in products):
+            left_out[name] = "no product has it"
+        elif len(set(column) - {""}) < 2:
+            left_out[name] = "it has one value only"
+    if len(left_out) == len(values):
+        reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise UserError(
+            f"`datasets`: attribute_probe needs an attribute with two or more values; this data set has {reasons}."
+        )
+    return {name: column for name, column in values.items() if name not in left_out}, left_out
+
+
+@torch.no_grad()
+def read_images(
+    adapter: Adapter, data_loader: DataLoader[Any], products: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], Tensor]:
+    """Reads the first image of each of N products.
+
+    Returns:
+        Global embeddings (N, D). For a model that predicts words also the image tokens (n, T, W) of this process's
+        share of the products, else an empty tensor.
+    """
+    embeddings, tokens = [], []
+    for batch in first_images(data_loader, own_share(products)):
+        embeddings.append(adapter.embed_images(batch["image"]).cpu().numpy())
+        if adapter.predicts_words:
+            tokens.append(adapter.image_tokens(batch["image"]))
+    return gather_in_order(embeddings), torch.cat(tokens or [torch.empty(0)])
+
+
+def word_scores(
+    adapter: Adapter,
+    split: ProductSplit,
+    tokens: Tensor,
+    products: NDArray[np.int64],
+    name: str,
+    values: Sequence[str],
+    known: list[str],
+) -> dict[str, NDArray[np.float32]]:
+    """AETP's scores of all `known` values for each product, with the rest of its text and with the prompt alone.
+
+    Args:
+        adapter: of a model with `predicts_words`.
+        split: the split.
+        tokens: image tokens (n, T, W) of this process's share of the products.
+        products: (N,) indices.
+        name: the attribute.
+        values: its value for each product of the split; rows of products without one are -inf.
+        known: V values.
+
+    Returns:
+        "aetp" and "aetp_prompt_only", (N, V) each.
+    """
+    own = own_share(products)
+    rows = [row for row, product in enumerate(own) if values[product]]
+    fields = [split.product_fields(product) for product in own[rows]]
+    hidden = [hidden_words(split, text, name, [values[p]]) for text, p in zip(fields, own[rows], strict=True)]
+    blank: list[dict[str, str]] = [{}] * len(rows)
+    scores = {}
+    for key, shown, words in (("aetp", fields, hidden), ("aetp_prompt_only", blank, [set[str]()] * len(rows))):
+        table = np.full((len(own), len(known)), -np.inf, dtype=np.float32)
+        table[rows] = score_values(adapter, tokens[rows], shown, words, name, known)
+        scores[key] = gather_in_order([table])
+    return scores
+
+
+@torch.no_grad()
+def score_values(
+    adapter: Adapter,
+    tokens: Tensor,
+    fields: Sequence[Mapping[str, str]],
+    hidden: Sequence[set[str]],
+    name: str,
+    values: Sequence[str],
+) -> Tensor:
+    """AETP's score of each value of an attribute for each product: mean log-probability of the value's word pieces.
+
+    Values of equal length share a masked text and a joint pass. A value that exceeds the model's text length scores
+    -inf.
+
+    Args:
+        adapter: of a model with `predicts_words`.
+        tokens: image tokens (N, T, W).
+        fields, hidden: for each product its text and the words to hide in it.
+        name: the attribute.
+        values: V values.
+
+    Returns:
+        (N, V).
+    """
+    tokenizer, max_length = adapter.model.tokenizer, adapter.model.max_length
+    pieces = [text_pieces(tokenizer, value) for value in values]
+    scores = torch.full((len(fields), len(values)), -torch.inf)
+    for length in sorted(set(map(len, pieces))):
+        columns = [column for column, ids in enumerate(pieces) if len(ids) == length]
+        wanted = torch.tensor([pieces[column] for column in columns], device=adapter.device)
+        masked = [
+            mask_value(field, tokenizer, words, name, length, max_length)
+            for field, words in zip(fields, hidden, strict=True)
+        ]
+        fitting = [row for row, text in enumerate(masked) if sum(label >= 0 for label in text.labels) == length]
+        # A batch takes texts of similar length, so that little is padded.
+        fitting.sort(key=[len(text.input_ids) for text in masked].__getitem__)
+        for rows in (fitting[start : start + BATCH] for start in range(0, len(fitting), BATCH)):
+            batch = pad_masked([masked[row] for row in rows], tokenizer)
+            input_ids, mask, labels, _ = (part.to(adapter.device) for part in batch)
+            logits = adapter.predict_words(tokens[rows], Text(input_ids, mask), labels >= 0)
+            found = piece_scores(logits.unflatten(0, (len(rows), length)), wanted)
+            scores[torch.tensor(rows)[:, None], torch.tensor(columns)] = found.cpu()
+    return scores
