@@ -10,9 +10,10 @@ from toy_products import BagOfWords, ToyProducts
 from two_processes import run_in_two_processes
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.attribute_probe import evaluate_attribute_probe, score_values
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values
 from fashionfae_lavis.masking.word_masks import mask_value
-from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask, score_values
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
 
@@ -21,7 +22,7 @@ def loader(dataset):
 
 
 def probe(model, dataset, products=500):
-    return AttributeProbeTask(products, seed=0).evaluation(model, loader(dataset))
+    return evaluate_attribute_probe(adapt(model), loader(dataset), products, seed=0)
 
 
 def test_a_model_that_knows_tells_everything_and_one_value_is_left_out():
@@ -87,7 +88,7 @@ def test_scores_of_words_equal_one_pass_per_product_and_value():
     fields = [tiny_fields(index) for index in range(5)]
     hidden = [{"cotton"}] * 5
     tokens = torch.randn(5, 17, 32, generator=torch.Generator().manual_seed(0))
-    scores = score_values(model, tokens, fields, hidden, "composition", values)
+    scores = score_values(adapt(model), tokens, fields, hidden, "composition", values)
     for row in range(5):
         for column, value in enumerate(values[:-1]):
             pieces = text_pieces(model.tokenizer, value)
@@ -107,10 +108,10 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
     model = tiny_model().eval()
     values = attribute_values(dataset)
 
-    def read_image(tokens, text, places):
-        """Says the product's value where it has as many pieces as there are places, and anything elsewhere."""
+    def read_image(tokens, text, positions):
+        """Says the product's value where it has as many pieces as there are positions, and anything elsewhere."""
         rows = []
-        for product, ids, asked in zip(tokens[:, 0, 0], text.input_ids, places, strict=True):
+        for product, ids, asked in zip(tokens[:, 0, 0], text.input_ids, positions, strict=True):
             start = int(asked.nonzero()[0])
             name = model.tokenizer.decode(ids[:start]).rpartition("the image ")[2].removesuffix(" is")
             pieces = text_pieces(model.tokenizer, values[name][int(product)])
@@ -131,11 +132,11 @@ def test_the_text_is_shown_in_one_question_and_its_answer_hidden(monkeypatch):
     model = tiny_model().eval()
     seen = []
 
-    def remember(tokens, text, places):
+    def remember(tokens, text, positions):
         seen.extend(
             model.tokenizer.decode(ids[mask.bool()]) for ids, mask in zip(text.input_ids, text.mask, strict=True)
         )
-        return torch.zeros(int(places.sum()), len(model.tokenizer)), None
+        return torch.zeros(int(positions.sum()), len(model.tokenizer)), None
 
     monkeypatch.setattr(model, "predict_words", remember)
     row = probe(model, dataset)["attributes"]["composition"]
@@ -147,15 +148,14 @@ def test_the_text_is_shown_in_one_question_and_its_answer_hidden(monkeypatch):
     assert all("number" in text for text in whole)
 
 
-def test_report_is_a_table_a_picture_and_json(tmp_path):
+def test_a_result_is_a_table_a_picture_and_json(tmp_path):
     dataset = ToyProducts(24)
-    task = AttributeProbeTask(500, seed=0)
-    results = task.evaluation(tiny_model().eval(), loader(dataset))
-    results.update(task.report(None, tmp_path))
+    result = probe(tiny_model().eval(), dataset)
+    assert result.draw(tmp_path) == {"attribute_chart": str(tmp_path / "attribute_probe.png")}
     assert (tmp_path / "attribute_probe.png").stat().st_size > 10_000
-    assert json.loads(json.dumps(results)) == results
-    table = task.format(results)
-    assert "Left out: gender, as it has one value only." in table
+    assert json.loads(json.dumps(result.to_json())) == result
+    table = result.table()
+    assert "Left out: gender, because it has one value only." in table
     assert table.splitlines()[2].split()[0] == "category"
 
 
@@ -173,13 +173,14 @@ import torch.distributed as dist
 from tiny import tiny_model
 from torch.utils.data import DataLoader
 from toy_products import ToyProducts
-from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
+from fashionfae_lavis.evaluation.attribute_probe import evaluate_attribute_probe
+from fashionfae_lavis.models.adapters import adapt
 dist.init_process_group("gloo")
 dataset = ToyProducts(37)
 loader = DataLoader(dataset, batch_size=16, collate_fn=dataset.collater)
 for products in (37, 1):
     try:
-        results = AttributeProbeTask(products, seed=0).evaluation(tiny_model().eval(), loader)
+        results = evaluate_attribute_probe(adapt(tiny_model().eval()), loader, products, seed=0).to_json()
     except Exception as error:
         results = str(error)
     with open(f"{sys.argv[1]}/{products}_{dist.get_rank()}.json", "w") as file:

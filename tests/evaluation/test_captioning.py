@@ -1,27 +1,18 @@
-"""Captioning by a tiny BLIP trained on tiny drawn data, and FashionFAE's completion of attributes."""
+"""FashionFAE's completion of attributes, and how captions are scored."""
 
-import argparse
-import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from baselines import tiny_baseline, tiny_config
-from lavis.models.blip_models.blip_caption import BlipCaption
-from lavis.tasks.base_task import BaseTask
-from omegaconf import OmegaConf
 from tiny import tiny_model
 from torch.utils.data import DataLoader
 from toy_products import ToyProducts
 
-from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.metrics.captions import caption_scores
-from fashionfae_lavis.mini.fashiongen import prepare
-from fashionfae_lavis.tasks.attribute_probe import score_values
-from fashionfae_lavis.tasks.captioning import FashionCaptioningTask, complete_attributes
+from fashionfae_lavis.evaluation.attribute_probe import score_values
+from fashionfae_lavis.evaluation.captioning import complete_attributes, evaluate_captions
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.text.product_text import field_words
-from fashionfae_lavis.train import load_config, run_config
 
 VALUES = {"category": ["dresses", "skirts", "tops"], "season": ["fall winter 2016", "spring summer 2017"]}
 
@@ -32,119 +23,41 @@ def without_java(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
-def write_config(folder, data, **run):
-    vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
-    text = {s: {"name": "fashionfae_text", "mode": "description"} for s in ("train", "eval")}
-    settings = {
-        "runner": "fashionfae_runner", "task": "fashion_captioning", "output_dir": str(folder / "output"),
-        "device": "cpu", "from_scratch": True, "caption_products": 9, "max_len": 16, "min_len": 8, "num_beams": 2,
-        "max_iters": 6, "batch_size_train": 8, "batch_size_eval": 4, "num_workers": 0, "init_lr": 1e-2,
-        "lr_sched": "linear_warmup_cosine_iter", "train_splits": ["train"], "valid_splits": [], "test_splits": ["val"],
-    }  # fmt: skip
-    section = {"build_info": {"images": {"storage": str(data)}}, "vis_processor": vis, "text_processor": text}
-    config = {
-        "model": OmegaConf.to_container(tiny_config("fashion_blip_caption")),
-        "datasets": {"fashiongen": section},
-        "run": settings | run,
-    }
-    OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
-    return argparse.Namespace(cfg_path=folder / "config.yaml", options=None)
-
-
-def test_a_tiny_blip_is_trained_and_its_captions_scored(tmp_path, capsys):
-    prepare(tmp_path / "mini", train_products=40, validation_products=20, image_size=64)
-    args = write_config(tmp_path, tmp_path / "mini")
-    run_config(load_config(args))
-    shown = capsys.readouterr().out
-    assert "title and description, 9 images" in shown and "METEOR is left out" in shown
-    (folder,) = (tmp_path / "output").iterdir()
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert lines[0]["loss"] > 0
-    results = json.loads((folder / "results.json").read_text())["val"]
-
-    # The same pairs, scored directly: captions from LAVIS's file, descriptions from the data.
-    (file,) = (path for path in (folder / "result").glob("val_epoch*.json") if "rank" not in path.name)
-    captions = {entry["image_id"]: entry["caption"] for entry in json.loads(file.read_text())}
-    cfg = load_config(args)
-    dataset = FashionCaptioningTask().build_datasets(cfg)["fashiongen"]["val"]
-    references = {}
-    for image in captions:
-        text = dataset[image]["text_input"]
-        assert text.startswith("the image description is ")
-        references[image] = [text.removeprefix("the image description is ")]
-    assert len(captions) == 9 and len(set(dataset.row_product[list(captions)])) == 9
-    assert results["scores"] == caption_scores(captions, references)[0]
-    assert all(caption and "the image" not in caption for caption in captions.values())
-    images = sorted(captions)
-    other = {image: captions[before] for image, before in zip(images, [images[-1], *images], strict=False)}
-    assert results["other_image"] == caption_scores(other, references)[0]
-
-
 def test_completion_takes_the_likeliest_value_seen_in_the_image_alone():
     model = tiny_model().eval()
+    adapter = adapt(model)
     images = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = complete_attributes(model, images, VALUES)
+    found = complete_attributes(adapter, images, VALUES)
     with torch.no_grad():
         tokens = model.fusion_tokens(images)
         for name, values in VALUES.items():
             for row in range(5):
-                scores = score_values(model, tokens[row : row + 1], [{}], [set()], name, values)
+                scores = score_values(adapter, tokens[row : row + 1], [{}], [set()], name, values)
                 assert found[name][row] == values[scores.argmax()]
 
 
-def test_completions_are_scored_against_the_product_s_own_values(tmp_path, monkeypatch):
+def test_completions_are_scored_against_the_product_s_own_values(monkeypatch):
     products = ToyProducts(12)
-    getitem = ToyProducts.__getitem__
-    monkeypatch.setattr(ToyProducts, "__getitem__", lambda self, row: getitem(self, row) | {"image_id": row})
-    monkeypatch.setattr(
-        ToyProducts,
-        "collater",
-        lambda self, samples: {
-            "image": torch.stack([sample["image"] for sample in samples]),
-            "image_id": torch.tensor([sample["image_id"] for sample in samples]),
-        },
-    )
 
-    def oracle(model, images, values):
-        """All that the products have, of the value that is first among the known where a product has none."""
+    def oracle(adapter, images, values):
+        """All that the products have, or the first known value if a product has none."""
         own = [int(image[0, 0, 0]) for image in images]
         fields = [products.fields[product] for product in own]
         spelled = {name: [_spelled(f[name], name) or known[0] for f in fields] for name, known in values.items()}
         return spelled
 
-    monkeypatch.setattr("fashionfae_lavis.tasks.captioning.complete_attributes", oracle)
-    task = FashionCaptioningTask(products=8)
-    captions = task.evaluation(tiny_model().eval(), DataLoader(products, 3, collate_fn=products.collater))
+    monkeypatch.setattr("fashionfae_lavis.evaluation.captioning.complete_attributes", oracle)
+    loader = DataLoader(products, 3, collate_fn=products.collater)
+    result = evaluate_captions(adapt(tiny_model().eval()), loader, products=8)
     rows = np.unique(products.row_product, return_index=True)[1][np.linspace(0, 11, 8).astype(int)]
-    assert [entry["image_id"] for entry in captions] == rows.tolist() == list(task.references)
-    assert {entry["image_id"]: entry["caption"] for entry in captions} == task.references
-    assert any("composition" not in text for text in task.references.values())  # some products have none
-    (tmp_path / "captions.json").write_text(json.dumps(captions))
-    results = task._report_metrics(str(tmp_path / "captions.json"), "val")
-    assert results["text"] == "attributes" and results["scores"]["Bleu_4"] == pytest.approx(1, abs=1e-6)
-    assert results["agg_metrics"] == results["scores"]["CIDEr"] + results["scores"]["Bleu_4"]
-    assert results["other_image"]["Bleu_4"] < 1
+    assert list(result.captions) == rows.tolist() == list(result.references)
+    assert result.captions == result.references
+    assert any("composition" not in text for text in result.references.values())  # some products have none
+    assert result["text"] == "attributes" and result["images"] == 8
+    assert result["scores"]["Bleu_4"] == pytest.approx(1, abs=1e-6)
+    assert result["agg_metrics"] == result["scores"]["CIDEr"] + result["scores"]["Bleu_4"]
+    assert result["other_image"]["Bleu_4"] < 1
 
 
 def _spelled(value, name):
     return " ".join(field_words({name: value}, name))
-
-
-@pytest.mark.parametrize(("arch", "fine"), [("fashion_blip_caption", True), ("fashion_blip", False)])
-def test_a_model_that_writes_nothing_is_refused(arch, fine, monkeypatch):
-    model = tiny_baseline(arch)
-    assert isinstance(model, BlipCaption) == fine
-    monkeypatch.setattr(BaseTask, "build_model", lambda self, cfg: model)
-    run = OmegaConf.create({"from_scratch": True})
-    cfg = type("Config", (), {"run_cfg": run, "model_cfg": OmegaConf.create({"arch": arch})})
-    if fine:
-        assert FashionCaptioningTask().build_model(cfg) is model
-    else:
-        with pytest.raises(UserError, match="fashion_blip writes no captions: set it to fashion_blip_caption"):
-            FashionCaptioningTask().build_model(cfg)
-
-
-def test_lavis_s_keys_are_taken_from_the_run():
-    cfg = type("Config", (), {"run_cfg": OmegaConf.create({"num_beams": 5, "max_len": 9, "caption_products": 7})})
-    task = FashionCaptioningTask.setup_task(cfg)
-    assert (task.products, task.num_beams, task.max_len, task.min_len) == (7, 5, 9, 8)

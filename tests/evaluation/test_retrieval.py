@@ -1,10 +1,10 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from authors import tiny_of
-from tiny import tiny_model, tiny_samples
+from tiny import tiny_model
 from torch.utils.data import DataLoader
 from two_processes import run_in_two_processes
 
@@ -13,11 +13,10 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.datasets.loaders import evaluation_loader
 from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_digest
+from fashionfae_lavis.evaluation.retrieval import evaluate_retrieval
 from fashionfae_lavis.mini.fashiongen import prepare
-from fashionfae_lavis.models import FashionRetrieval
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
-from fashionfae_lavis.tasks.pretrain import FashionFAEPretrainTask
-from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask, embed_texts
 from fashionfae_lavis.text.product_text import fashion_text
 
 PRODUCTS = 21
@@ -42,8 +41,7 @@ def loader(dataset):
 
 def test_recalls_equal_a_plain_computation(dataset, loader):
     model = tiny_model().eval()
-    task = FashionRetrievalTask({})
-    results = task.evaluation(model, loader)
+    results = evaluate_retrieval(adapt(model), loader)
     images = torch.stack([dataset[i]["image"] for i in range(len(dataset))])
     images = model.extract_features({"image": images}, mode="image").image_embeds_proj[:, 0]
     for mode in ("description", "description+attributes"):
@@ -63,42 +61,41 @@ def test_recalls_equal_a_plain_computation(dataset, loader):
 
 
 def test_the_lists_in_the_file_are_the_ones_ranked(loader, tmp_path):
-    model, path = tiny_model().eval(), tmp_path / "lists.json"
-    task = FashionRetrievalTask({"candidates": str(path)})
-    results = task.evaluation(model, loader)
-    assert results == FashionRetrievalTask({}).evaluation(model, loader) == task.evaluation(model, loader)
+    adapter, path = adapt(tiny_model().eval()), tmp_path / "lists.json"
+    results = evaluate_retrieval(adapter, loader, path)
+    assert results == evaluate_retrieval(adapter, loader) == evaluate_retrieval(adapter, loader, path)
     content = json.loads(path.read_text())
     for draw in content["draws"]:  # lists without negatives cannot be answered wrongly
         for direction, kind in (("image_to_text", "products"), ("text_to_image", "images")):
             draw[direction] = [{**line, kind: line[kind][:1]} for line in draw[direction]]
     path.write_text(json.dumps(content))
     for mode in ("description", "description+attributes"):
-        sub = task.evaluation(model, loader)[mode]["sub"]
+        sub = evaluate_retrieval(adapter, loader, path)[mode]["sub"]
         assert sub["mean"] == 100 and sub["mean_std"] == 0 and sub["short_queries"] == sub["queries"]
 
 
 RANK = """
 import json, sys, torch
 import torch.distributed as dist
-from test_retrieval_task import evaluate
+sys.path.insert(0, sys.argv[3])
+from test_retrieval import evaluate
 dist.init_process_group("gloo")
 torch.manual_seed(dist.get_rank())  # nothing may depend on it
-open(f"{sys.argv[2]}/{dist.get_rank()}.json", "w").write(json.dumps(evaluate(*sys.argv[1:])))
+open(f"{sys.argv[2]}/{dist.get_rank()}.json", "w").write(json.dumps(evaluate(*sys.argv[1:3]).to_json()))
 dist.destroy_process_group()
 """
 
 
 def evaluate(path, folder):
-    """What the task says of the tiny model, with every part of the evaluation."""
+    """The result of the tiny model, with every part of the evaluation."""
     dataset = open_dataset(path)
     loader = evaluation_loader(dataset, batch_size=8, workers=0, pin=False)
-    task = FashionRetrievalTask({"k_test": 3, "candidates": f"{folder}/lists.json"})
-    return task.evaluation(tiny_model().eval(), loader)
+    return evaluate_retrieval(adapt(tiny_model().eval()), loader, f"{folder}/lists.json", k_test=3)
 
 
 def test_two_processes_give_the_figures_of_one(dataset, tmp_path):
     assert len(dataset) % 2 and PRODUCTS % 2
-    run_in_two_processes(RANK, tmp_path, dataset.vis_root, tmp_path)
+    run_in_two_processes(RANK, tmp_path, dataset.vis_root, tmp_path, Path(__file__).parent)
     (tmp_path / "lists.json").unlink()  # drawn anew
     alone = evaluate(dataset.vis_root, tmp_path)
     assert alone["description+attributes"]["reranked"]["k_test"] == 3
@@ -106,50 +103,10 @@ def test_two_processes_give_the_figures_of_one(dataset, tmp_path):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == alone
 
 
-def test_fine_tuning_is_itc_alone_whatever_the_model_has():
-    samples = {**tiny_samples(), "iters": 0, "micro_step": 0}
-    whole = tiny_model().eval()
-    output = FashionRetrievalTask({}).train_step(whole, samples)
-    assert set(output) == {"loss", "loss_itc", "acc_itc"}
-    retrieval = tiny_of(FashionRetrieval).eval()
-    retrieval.load_state_dict({k: v for k, v in whole.state_dict().items() if k in retrieval.state_dict()})
-    assert torch.equal(FashionRetrievalTask({}).train_step(retrieval, samples)["loss"], output["loss"])
-
-
-def test_texts_come_back_in_their_order():
-    model = tiny_model().eval()
-    texts = [
-        "the image description is a red shirt with long sleeves",
-        "the image description is a coat",
-        "blue",
-    ]
-    together = embed_texts(model, texts)
-    for row, text in zip(together, texts, strict=True):
-        np.testing.assert_allclose(row, embed_texts(model, [text])[0], atol=1e-5)
-
-
-def test_report_draws_a_sheet_and_measures_what_was_trained(dataset, loader, tmp_path):
-    model = tiny_model().eval()
-    task = FashionFAEPretrainTask(
-        {"steps": [{"objectives": ["itc"], "ratio": 1}, {"objectives": ["aetp"], "ratio": 1}]}
-    )
-    results = task.evaluation(model, loader)
-    results.update(task.report(model, tmp_path))
+def test_a_result_draws_a_sheet_and_prints_what_was_measured(loader, tmp_path):
+    result = evaluate_retrieval(adapt(tiny_model().eval()), loader)
+    assert result.draw(tmp_path) == {"retrieval_sheet": str(tmp_path / "retrieval.png")}
     assert (tmp_path / "retrieval.png").stat().st_size > 10_000
-    assert "aetp" in results and "apir" not in results
-    json.dumps(results)
-    table = task.format(results)
-    assert "description+attributes, full test" in table and "chance, full test" in table
-    assert "season" in table and "APIR" not in table
-
-
-def test_pretraining_step_draws_objectives_and_seeds_by_iteration():
-    task = FashionFAEPretrainTask({"seed": 3})
-    seen = {}
-
-    def model(samples):
-        seen.update(samples)
-        return {"loss": torch.zeros(())}
-
-    task.train_step(model, {"iters": 7, "micro_step": 1})
-    assert seen["objectives"] == task.sampler.at(7) and seen["mask_seed"] == (3, 0, 7, 1)
+    json.dumps(result.to_json())
+    table = result.table()
+    assert "description+attributes, full test" in table and "chance, full test" in table and "AETP" not in table

@@ -1,6 +1,7 @@
 """LAVIS's own classes learn the same through our tasks and runner as through LAVIS's own loop."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ TASKS = {
     "clip": FashionPretrainTask({}),
     "blip_retrieval": FashionRetrievalTask({}),
     "albef_retrieval": FashionRetrievalTask({}),
-    "blip_caption": FashionCaptioningTask(),
+    "blip_caption": FashionCaptioningTask({}),
 }
 UPDATES, BATCH = 3, 4
 
@@ -107,7 +108,9 @@ def test_losses_and_weights_are_those_of_lavis_s_own_loop(arch, tmp_path, monkey
     again = copy.deepcopy(model)
     if arch == "clip":
         monkeypatch.setattr(BaseTask, "build_model", lambda self, cfg: model)
-        TASKS[arch].build_model(None)  # as a run does: gives CLIP a loss that needs no process group
+        TASKS[arch].build_model(
+            SimpleNamespace(model_cfg=SimpleNamespace(arch="clip"))
+        )  # as a run does: gives CLIP a loss that needs no process group
     batches, losses, rates, run = through_our_runner(TASKS[arch], model, tmp_path, monkeypatch)
 
     # What LAVIS's CLIP asks a process group for its loss; a real one of one process would fail in LAVIS's meters.
@@ -148,7 +151,7 @@ def test_rows_of_a_product_are_no_negatives_of_each_other():
 def test_what_a_model_cannot_do_is_said_before_the_run(arch, k_test, message, monkeypatch):
     model = tiny_baseline(arch)
     monkeypatch.setattr(BaseTask, "build_model", lambda self, cfg: model)
-    cfg = type("Config", (), {"model_cfg": type("Model", (), {"arch": arch})})
+    cfg = SimpleNamespace(model_cfg=SimpleNamespace(arch=arch))
     task = FashionPretrainTask({"k_test": k_test})
     if message is None:
         assert task.build_model(cfg) is model

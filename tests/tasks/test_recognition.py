@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,100 +15,21 @@ from lavis.models.clip_models.model import CLIP
 from lavis.models.med import XBertEncoder
 from lavis.models.vit import VisionTransformerEncoder
 from omegaconf import OmegaConf
+from recognition_data import CATEGORIES, build, datasets_section, draw, loader_of
 from tiny import CONFIG, tiny_model
-from torch.utils.data import DataLoader
 from transformers import BertConfig
-from two_processes import run_in_two_processes
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.datasets.builders import FashionGenBuilder
-from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.metrics.recognition import confusion_matrix, macro_f1
-from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionRecognition
 from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
 from fashionfae_lavis.train import load_config, run_config
-
-CATEGORIES = ["DRESSES", "JACKETS & COATS", "PANTS", "SKIRTS", "SWEATERS", "TOPS"]
-
-
-def draw(folder):
-    prepare(folder, train_products=40, validation_products=20, image_size=64)
-    return folder
-
-
-def datasets_section(folder, **changes):
-    vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
-    text = {split: {"name": "fashionfae_text", "mode": "recognition"} for split in ("train", "eval")}
-    build = {"images": {"storage": str(folder)}}
-    section = {"data_type": "images", "build_info": build, "vis_processor": vis, "text_processor": text}
-    return {**section, "label": "category", **changes}
-
-
-def build(folder, **changes):
-    return FashionGenBuilder(OmegaConf.create(datasets_section(folder, **changes))).build_datasets()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return draw(tmp_path_factory.mktemp("mini"))
-
-
-@pytest.fixture
-def strangers(tmp_path):
-    """The same data set, of whose validation products some are of two categories that none is trained on."""
-    folder = draw(tmp_path / "strangers")
-    with h5py.File(folder / VALIDATION_FILE, "r+") as file:
-        column = file["input_category"][:].astype("S20")
-        ids = file["input_productID"][:].ravel()
-        column[ids == ids[0]], column[ids == ids[-1]] = b"HATS", b"GLOVES"
-        del file["input_category"]
-        file["input_category"] = column
-    return folder
-
-
-def loader_of(dataset, batch_size=7):
-    return DataLoader(dataset, batch_size=batch_size, collate_fn=dataset.collater)
-
-
-def test_figures_equal_a_plain_computation(folder):
-    dataset = build(folder)["val"]
-    model, task = tiny_of(FashionRecognition, num_classes=6).eval(), FashionRecognitionTask()
-    results = task.evaluation(model, loader_of(dataset))
-    truth, predicted = [], []
-    for i in range(len(dataset)):
-        item = dataset[i]
-        predicted.append(model.predict(dataset.collater([item]))["predictions"].argmax().item())
-        truth.append(CATEGORIES.index(item["fields"]["category"]))
-    assert results["images"] == len(dataset) > 40  # each image is an example
-    assert results["classes"] == 6 and results["unseen"] == {}
-    assert results["accuracy"] == results["agg_metrics"] == pytest.approx(100 * np.mean(np.equal(truth, predicted)))
-    assert results["macro_f1"] == pytest.approx(macro_f1(confusion_matrix(truth, predicted, 6)))
-    assert results["chance"]["accuracy"] == pytest.approx(100 * np.bincount(truth).max() / len(truth))
-
-
-def test_classes_that_no_product_is_trained_on_count_as_errors_and_are_reported(strangers, tmp_path):
-    dataset = build(strangers)["val"]
-    assert dataset.classnames == CATEGORIES and dataset.unseen == ["GLOVES", "HATS"]
-    task = FashionRecognitionTask()
-
-    class Oracle:
-        device = "cpu"
-
-        def predict(self, samples):
-            """Right wherever a class of the training split is right."""
-            logits = torch.nn.functional.one_hot(samples["label"] % 6, 6).float()
-            return {"predictions": logits, "targets": samples["label"]}
-
-    results = task.evaluation(Oracle(), loader_of(dataset))
-    missed = sum(results["unseen"].values())
-    assert set(results["unseen"]) == {"GLOVES", "HATS"} and min(results["unseen"].values()) > 0
-    assert results["accuracy"] == pytest.approx(100 * (1 - missed / len(dataset)))
-    assert results["classes"] == 6
-    results.update(task.report(None, tmp_path))
-    assert results["per_class"]["HATS"]["recall"] == 0
-    assert "training split lacks their classes: images of GLOVES" in task.format(results)
 
 
 def test_what_the_prompts_of_category_and_sub_category_say_reaches_no_model(folder, tmp_path):
@@ -137,33 +57,6 @@ def test_what_the_prompts_of_category_and_sub_category_say_reaches_no_model(fold
     # the test would notice: the text of pre-training names them
     text = build(renamed, label=None, text_processor=dict.fromkeys(("train", "eval"), {"name": "fashionfae_text"}))
     assert "quagga" in text["val"][0]["text_input"]
-
-
-TWO = """
-import sys
-import torch
-import torch.distributed as dist
-sys.path += [sys.argv[1]]
-from authors import tiny_of
-from test_recognition_task import FashionRecognition, FashionRecognitionTask, build, json, loader_of
-dist.init_process_group("gloo")
-dataset = build(sys.argv[2])["val"]
-model = tiny_of(FashionRecognition, num_classes=6).eval()
-results = FashionRecognitionTask().evaluation(model, loader_of(dataset))
-print(json.dumps(results), file=open(f"{sys.argv[3]}/{dist.get_rank()}.json", "w"))
-dist.destroy_process_group()
-"""
-
-
-def test_two_processes_give_the_figures_of_one(folder, tmp_path):
-    dataset = build(folder)["val"]
-    assert len(dataset) % 2 == 1 or len(dataset) % 7  # shares of unequal size, or a last batch that is not full
-    expected = FashionRecognitionTask().evaluation(
-        tiny_of(FashionRecognition, num_classes=6).eval(), loader_of(dataset)
-    )
-    run_in_two_processes(TWO, tmp_path, Path(__file__).parent, folder, tmp_path)
-    for rank in (0, 1):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == expected
 
 
 @pytest.fixture
@@ -253,7 +146,7 @@ def test_from_scratch_is_one_option(configuration):
     pretrained = tiny_model().image_encoder.state_dict()
     same = []
     for option in ("run.from_scratch=False", "run.from_scratch=True"):
-        config, task = configuration(option), FashionRecognitionTask()
+        config, task = configuration(option), FashionRecognitionTask({})
         task.build_datasets(config)
         torch.manual_seed(1)
         built = task.build_model(config).image_encoder.state_dict()
@@ -271,7 +164,7 @@ def test_two_data_sets_are_an_error(configuration, monkeypatch):
     monkeypatch.setitem(registry.mapping["builder_name_mapping"], "another", FashionGenBuilder)
     config.datasets_cfg.another = config.datasets_cfg.fashiongen
     with pytest.raises(UserError, match="recognition takes one data set, not fashiongen, another"):
-        FashionRecognitionTask().build_datasets(config)
+        FashionRecognitionTask({}).build_datasets(config)
 
 
 def test_a_classification_model_of_lavis_trains_and_is_evaluated(folder):
@@ -296,7 +189,7 @@ def test_a_classification_model_of_lavis_trains_and_is_evaluated(folder):
         add_type_embeddings=False,
     )
     model = TinyAlbef(image_encoder, XBertEncoder(text, add_pooling_layer=False), num_classes=6, max_txt_len=90)
-    splits, task = build(folder), FashionRecognitionTask()
+    splits, task = build(folder), FashionRecognitionTask({})
     samples = {**next(iter(loader_of(splits["train"]))), "epoch": 0, "iters": 0, "num_iters_per_epoch": 5}
     output = task.train_step(model, samples)
     assert list(output) == ["loss"] and output["loss"].requires_grad
@@ -317,5 +210,5 @@ def test_clip_of_lavis_is_told_the_names_of_the_classes(folder):
             return list(classnames)
 
     model = Named()
-    FashionRecognitionTask().before_evaluation(model, build(folder)["val"])
+    FashionRecognitionTask({}).before_evaluation(model, build(folder)["val"])
     assert model.classifier == CATEGORIES
