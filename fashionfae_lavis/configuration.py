@@ -1,14 +1,14 @@
 """Loading of a run's configuration, with mistakes reported as one sentence that names the key."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from lavis.common.config import Config
 from lavis.common.registry import registry
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -32,7 +32,7 @@ def load_config(args: argparse.Namespace) -> Config:
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a yaml configuration: {' '.join(str(error).split())}") from error
     for key in ("model", "datasets", "run"):
-        if not OmegaConf.is_dict(content) or not content.get(key):
+        if not isinstance(content, DictConfig) or not content.get(key):
             raise UserError(f"{path} lacks the key `{key}`; projects/fashionfae/pretrain.yaml shows all required keys.")
     bad = [option for option in args.options or [] if "=" not in option]
     if bad:
@@ -55,7 +55,7 @@ class _Config(Config):
         return Config.build_model_config(OmegaConf.merge(config, {"model": chosen}))
 
 
-def _check_known(key: str, name: str | None, known: Iterable[str]) -> None:
+def _check_known(key: str, name: str | None, known: Collection[str]) -> None:
     """Raises UserError with a suggestion if a name is unknown."""
     if name in known:
         return

@@ -22,6 +22,7 @@ from lavis.common.logger import setup_logger
 from lavis.common.registry import registry
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fashionfae_lavis.config_options import add_config_options
 from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
@@ -43,13 +44,7 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
         prog=f"python -m lavis.{'evaluate' if evaluate else 'train'}",
         description="Test a model." if evaluate else "Train and test a model.",
     )
-    parser.add_argument("--cfg-path", required=True, help="yaml file, such as projects/fashionfae/pretrain.yaml")
-    parser.add_argument(
-        "--options",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="override keys of the file, such as run.max_iters=100",
-    )
+    add_config_options(parser)
     args = parser.parse_args(argv)
     try:
         run_config(load_config(args), evaluate)

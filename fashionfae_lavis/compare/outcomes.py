@@ -110,7 +110,8 @@ def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:
 def _retrieval(measured: Mapping[str, Any]) -> Measured:
     modes = [mode for mode, value in measured.items() if isinstance(value, dict) and "full" in value]
     sub, by_chance = measured[modes[0]]["sub"], measured["chance"]
-    figures, chance = {}, {}
+    figures: dict[str, float] = {}
+    chance: dict[str, float] = {}
     for mode in modes:
         tests = {"full": measured[mode]["full"]}
         if "reranked" in measured[mode]:  # each number of candidates has a name of its own

@@ -151,7 +151,7 @@ def read_images(
         share of the products, else an empty tensor.
     """
     embeddings, tokens = [], []
-    for batch in first_images(data_loader, own_share(products)):
+    for batch in first_images(data_loader, own_share(products.tolist())):
         embeddings.append(adapter.embed_images(batch["image"]).cpu().numpy())
         if adapter.predicts_words:
             tokens.append(adapter.image_tokens(batch["image"]))
@@ -181,11 +181,11 @@ def word_scores(
     Returns:
         "aetp" and "aetp_prompt_only", (N, V) each.
     """
-    own = own_share(products)
+    own = own_share(products.tolist())
     rows = [row for row, product in enumerate(own) if values[product]]
-    fields = [split.product_fields(product) for product in own[rows]]
-    hidden = [hidden_words(split, text, name, [values[p]]) for text, p in zip(fields, own[rows], strict=True)]
-    blank: list[dict[str, str]] = [{}] * len(rows)
+    fields = [split.product_fields(own[row]) for row in rows]
+    hidden = [hidden_words(split, text, name, [values[own[row]]]) for text, row in zip(fields, rows, strict=True)]
+    blank: list[Mapping[str, str]] = [{}] * len(rows)
     scores = {}
     for key, shown, words in (("aetp", fields, hidden), ("aetp_prompt_only", blank, [set[str]()] * len(rows))):
         table = np.full((len(own), len(known)), -np.inf, dtype=np.float32)
@@ -235,6 +235,6 @@ def score_values(
             batch = pad_masked([masked[row] for row in rows], tokenizer)
             input_ids, mask, labels, _ = (part.to(adapter.device) for part in batch)
             logits = adapter.predict_words(tokens[rows], Text(input_ids, mask), labels >= 0)
-            found = piece_scores(logits.unflatten(0, (len(rows), length)), wanted)
+            found = piece_scores(logits.reshape(len(rows), length, -1), wanted)
             scores[torch.tensor(rows)[:, None], torch.tensor(columns)] = found.cpu()
     return scores

@@ -4,7 +4,6 @@ The attributes are those of the products' texts, and the split's `extra_attribut
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +14,6 @@ from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names, field
 
 # A sub category belongs to one category: naming one gives the other away.
 TELLS = {"category": "sub category", "sub category": "category"}
-
-
-@runtime_checkable
-class Rewriter(Protocol):
-    """Extra attributes that can rewrite a product's text for another value of one of them."""
-
-    def changed_fields(
-        self, product: int, name: str, fields: Mapping[str, str], rng: np.random.Generator
-    ) -> dict[str, str] | None:
-        """The product's fields with another value of the attribute; None if they do not mention it."""
 
 
 def attribute_values(split: ProductSplit) -> dict[str, list[str]]:
@@ -68,16 +57,17 @@ def hidden_words(split: ProductSplit, fields: Mapping[str, str], name: str, valu
 
 
 def pair_texts(
-    split: Any, name: str, values: list[str], products: NDArray[np.int64], rng: np.random.Generator
+    split: ProductSplit, name: str, values: list[str], products: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     """Pairs of a right and a wrong text about a product, which differ in one attribute.
 
-    A `Rewriter` writes the wrong text. Otherwise products with different values are drawn in pairs (`swap_partners`),
-    and each is asked with its own and with its partner's value in the attribute's prompt. Both texts then leave out
-    everything else that gives the value away, as it would contradict the wrong one.
+    For an extra attribute the split's `text_rewriter`, if any, writes the wrong text. Otherwise products with different
+    values are drawn in pairs (`swap_partners`), and each is asked with its own and with its partner's value in the
+    attribute's prompt. Both texts then leave out everything else that gives the value away, as it would contradict the
+    wrong one.
 
     Args:
-        split: ProductSplit with a `text_processor`.
+        split: the split.
         name: the attribute.
         values: its value for each product of the split.
         products: (N,) indices of the products to ask about.
@@ -86,12 +76,11 @@ def pair_texts(
     Returns:
         Positions in `products` (Q,), the right texts and the wrong texts.
     """
-    extra = split.extra_attributes
     questions = []
-    if name in extra and isinstance(extra, Rewriter):
+    if name in split.extra_attributes and split.text_rewriter is not None:
         for position, product in enumerate(products):
             fields = split.product_fields(product)
-            changed = extra.changed_fields(product, name, fields, rng)
+            changed = split.text_rewriter.changed_fields(product, name, fields, rng)
             if changed is not None:
                 questions.append((position, split.text_processor(fields), split.text_processor(changed)))
         questions = [(position, right, wrong) for position, right, wrong in questions if right != wrong]
@@ -107,7 +96,7 @@ def pair_texts(
     return positions, [right for _, right, _ in questions], [wrong for _, _, wrong in questions]
 
 
-def _prompted(split: Any, product: int, name: str, values: list[str]) -> list[str]:
+def _prompted(split: ProductSplit, product: int, name: str, values: list[str]) -> list[str]:
     """The product's text with each value in the attribute's prompt, which is appended if the text has no prompts."""
     fields = split.product_fields(product)
     hidden = hidden_words(split, fields, name, values)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from lavis.common.dist_utils import is_main_process
 from torch import Tensor
@@ -95,9 +94,11 @@ def evaluate_captions(
         words = " ".join(description_words(split.product_fields(product)))
         references[int(rows[product])] = sentence(product, own) if completes else words
 
-    written, share = {}, own_share(chosen)
+    written: dict[int, str] = {}
+    share = own_share(chosen.tolist())
     for samples in first_images(data_loader, share):
-        batch, share = np.split(share, [len(samples["image"])])
+        size = len(samples["image"])
+        batch, share = share[:size], share[size:]
         if completes:
             completed = complete_attributes(adapter, samples["image"], known)
             captions = [
@@ -106,7 +107,7 @@ def evaluate_captions(
             ]
         else:
             captions = adapter.generate(samples["image"], num_beams, max_length, min_length)
-        written |= dict(zip(rows[batch].tolist(), captions, strict=True))
+        written |= dict(zip((int(rows[product]) for product in batch), captions, strict=True))
     everywhere = {row: caption for part in gather_objects(written) for row, caption in part.items()}
     captions_of = {row: everywhere[row] for row in references}
     # Scoring may start Java, so the first process does it for all.

@@ -89,4 +89,5 @@ def evaluate_composition(adapter: Adapter, data_loader: DataLoader[Any]) -> Comp
 
 
 def _unit_length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+    return unit

@@ -1,15 +1,15 @@
 """Embedding of a whole split. The processes of a distributed run share the work, and each gets all rows."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
-from fashionfae_lavis.datasets.loaders import evaluation_loader, share_of_loader
+from fashionfae_lavis.datasets.loaders import loader_of_rows, share_of_loader
 from fashionfae_lavis.datasets.protocols import ProductSplit
 from fashionfae_lavis.distributed import gather_in_order, own_share
 from fashionfae_lavis.models.adapters import Adapter
@@ -38,7 +38,7 @@ def embed_text_list(texts: list[str], embed: Callable[[list[str]], Tensor]) -> N
     """Applies `embed`, B texts -> (B, D), to all texts: (M, D), in their order."""
     # A batch takes texts of similar length, so that little is padded.
     order = np.argsort([len(text) for text in texts], kind="stable")
-    share = own_share(order)
+    share = own_share(order.tolist())
     starts = range(0, len(share), BATCH)
     rows = [_array(embed([texts[i] for i in share[start : start + BATCH]])) for start in starts]
     return gather_in_order(rows)[np.argsort(order)]
@@ -51,15 +51,14 @@ def spread_products(split: ProductSplit, limit: int) -> NDArray[np.int64]:
 
 def first_rows(split: ProductSplit) -> NDArray[np.int64]:
     """The row (P,) of each product's first image."""
-    return np.unique(split.row_product, return_index=True)[1]
+    rows: NDArray[np.int64] = np.unique(split.row_product, return_index=True)[1]
+    return rows
 
 
-def first_images(data_loader: DataLoader[Any], products: NDArray[np.int64]) -> DataLoader[Any]:
+def first_images(data_loader: DataLoader[Any], products: Sequence[int]) -> DataLoader[Any]:
     """A loader like this one over the first image of each of these products (indices)."""
-    dataset: Any = data_loader.dataset
-    first: Any = Subset(dataset, first_rows(dataset)[products].tolist())
-    first.collater = dataset.collater
-    return evaluation_loader(first, data_loader.batch_size, data_loader.num_workers, data_loader.pin_memory)
+    rows = first_rows(cast(ProductSplit, data_loader.dataset))
+    return loader_of_rows(data_loader, [int(rows[product]) for product in products])
 
 
 def _array(rows: Tensor) -> NDArray[np.float32]:

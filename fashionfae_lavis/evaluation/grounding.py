@@ -24,11 +24,11 @@ from fashionfae_lavis.text.word_pieces import Text, word_pieces
 BATCH = 64
 
 
-def product_batches(split: Any, limit: int = 2048) -> Iterator[tuple[Tensor, list[dict[str, str]]]]:
+def product_batches(split: ProductSplit, limit: int = 2048) -> Iterator[tuple[Tensor, list[Mapping[str, str]]]]:
     """Yields the first image and the fields of up to `limit` products spread over a split, two or more at a time.
 
     Args:
-        split: ProductSplit whose items hold an "image".
+        split: the split.
         limit: largest number of products.
 
     Yields:
@@ -90,7 +90,9 @@ def _best(logits: Tensor, answers: Tensor | None) -> Tensor:
     return best.argmax(1)
 
 
-def _question(fields: dict[str, str], name: str, listed: Mapping[str, Sequence[str]], model: FashionFAE) -> MaskedText:
+def _question(
+    fields: Mapping[str, str], name: str, listed: Mapping[str, Sequence[str]], model: FashionFAE
+) -> MaskedText:
     """A product's text with one attribute masked, and with `telling_words` masked everywhere.
 
     For an attribute with listed words (fabrics, kinds of garment) all of these are hidden, so that the rest of the text
@@ -138,4 +140,5 @@ def apir_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, float]:
 
 def _codes(model: FashionFAE, tokens: Tensor, text: Text, patch_mask: Tensor) -> Tensor:
     states, _ = model.reconstruct(tokens, text, patch_mask)
-    return model.apir_head(states[patch_mask]).argmax(1)
+    logits: Tensor = model.apir_head(states[patch_mask])
+    return logits.argmax(1)

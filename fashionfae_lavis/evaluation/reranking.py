@@ -42,7 +42,7 @@ def rerank(
     Returns:
         Ranks of the images' texts (N,) and of the texts' images (M,).
     """
-    best_texts, best_images = top_candidates(*embeds, k), top_candidates(*reversed(embeds), k)
+    best_texts, best_images = top_candidates(embeds[0], embeds[1], k), top_candidates(embeds[1], embeds[0], k)
     # A pair that both directions ask for is scored once.
     asked_by_images = np.arange(len(best_texts))[:, None] * len(texts) + best_texts
     asked_by_texts = best_images * len(texts) + np.arange(len(texts))[:, None]
@@ -80,11 +80,12 @@ def match_scores(
     text = adapter.tokenize(texts)
     lengths = text.mask.sum(1).cpu().numpy()
     dataset: Any = data_loader.dataset
-    rows = own_share(np.arange(len(dataset)))
+    rows = own_share(range(len(dataset)))
     scores = np.empty(len(image_row), dtype=np.float32)
     scored = []
     for samples in share_of_loader(data_loader):
-        batch, rows = np.split(rows, [len(samples["image"])])
+        size = len(samples["image"])
+        batch, rows = np.array(rows[:size]), rows[size:]
         tokens = adapter.image_tokens(samples["image"])
         first, last = (np.searchsorted(image_row, batch, side) for side in ("left", "right"))
         pairs = np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])

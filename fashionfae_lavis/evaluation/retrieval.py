@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,6 @@ from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text
 WHOLE = TEXT_MODES[-1]  # description and attributes: it is re-ranked, drawn and decides which checkpoint is best
 
 
-class _Photographs(Protocol):
-    def image(self, row: int) -> Any: ...
-
-
-class DrawableSplit(ProductSplit, Protocol):
-    """A ProductSplit whose file holds its photographs."""
-
-    @property
-    def file(self) -> _Photographs: ...
-
-
 @dataclass(frozen=True, eq=False)
 class RetrievalResult(EvaluationResult):
     """Recalls of retrieval in percent.
@@ -50,7 +39,7 @@ class RetrievalResult(EvaluationResult):
 
     recalls: Mapping[str, dict[str, dict[str, float]]]
     sub_test_lists: str
-    split: DrawableSplit
+    split: ProductSplit
     images: NDArray[np.float32]
     texts: NDArray[np.float32]
     grounding: Mapping[str, Any] = field(default_factory=dict)
@@ -89,10 +78,10 @@ class RetrievalResult(EvaluationResult):
         images = np.argsort(-(self.images @ self.texts[product]), kind="stable")[:5]
         description = fashion_text(split.product_fields(product), "description")
         return RetrievedProduct(
-            image=split.file.image(row),
+            image=split.photograph(row),
             text=description.removeprefix("the image description is "),
             texts=[(split.product_fields(best)["title"], best == product) for best in texts],
-            images=[(split.file.image(best), split.row_product[best] == product) for best in images],
+            images=[(split.photograph(best), split.row_product[best] == product) for best in images],
         )
 
 
@@ -110,7 +99,7 @@ def evaluate_retrieval(
     Raises:
         UserError: the embeddings or scores are not finite, or the lists cannot be used.
     """
-    split = cast(DrawableSplit, data_loader.dataset)
+    split = cast(ProductSplit, data_loader.dataset)
     draws = candidate_lists(split, candidates)
     products = np.arange(len(split.product_ids))
     sides = split.row_product, products

@@ -58,7 +58,7 @@ def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -
     values.set_ylim(len(names) - 0.5, -0.5)
     values.set_title("Choice among all values (number)", fontsize=11, weight="bold", loc="left")
     pairs.set_title("Choice between two texts", fontsize=11, weight="bold", loc="left")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for _, _, colour in series]
+    handles: list[Any] = [plt.Rectangle((0, 0), 1, 1, color=colour) for _, _, colour in series]
     handles += [plt.Rectangle((0, 0), 1, 1, color=PAIRS), plt.Line2D([], [], color=INK, linewidth=1.6)]
     handles += [plt.Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (1, 1)))]
     titles = [title for _, title, _ in series] + [

@@ -12,9 +12,10 @@ def new_sheet(rows: int, columns: int) -> tuple[Any, Any]:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure, axes = plt.subplots(rows, columns, figsize=(17, 2.75 * rows), squeeze=False, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.2, rect=(0, 0, 1, 0.97))
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.2, rect=(0, 0, 1, 0.97))
+    figure, axes = plt.subplots(rows, columns, figsize=(17, 2.75 * rows), squeeze=False, layout=layout)
     return figure, axes
 
 

@@ -5,13 +5,11 @@ from typing import Any, ClassVar
 
 from lavis.tasks.base_task import BaseTask
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from fashionfae_lavis.datasets.protocols import require
-from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.models.adapters import Adapter, adapt
-from fashionfae_lavis.random_state import seeded
 from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 
@@ -25,15 +23,15 @@ class FashionTask(BaseTask):
 
     Attributes:
         starts_from_checkpoint: whether the model starts from a checkpoint, see starting_point.py.
-        split_protocol: protocol of datasets/protocols.py that evaluation splits must satisfy.
+        train_protocol, split_protocol: protocols of datasets/protocols.py that the training split and evaluation splits
+            must satisfy.
         evaluation_kind: name of the evaluation for `fashionfae compare`; None if it cannot be compared.
-        train_keys: keys that a training sample must have.
     """
 
     starts_from_checkpoint: ClassVar[bool] = False
+    train_protocol: ClassVar[type | None] = None
     split_protocol: ClassVar[type | None] = None
     evaluation_kind: ClassVar[str | None] = None
-    train_keys: tuple[str, ...] = ("image", "text_input")
 
     def __init__(self, run: Mapping[str, Any]):
         super().__init__()
@@ -51,31 +49,18 @@ class FashionTask(BaseTask):
             Data set -> split -> dataset.
 
         Raises:
-            UserError: a split lacks an attribute, or a training sample a key.
+            UserError: a split lacks something.
         """
         datasets = super().build_datasets(cfg)
         run = cfg.run_cfg
         tested = {*(run.get("valid_splits") or ()), *(run.get("test_splits") or ())}
         for name, splits in datasets.items():
             for split, dataset in splits.items():
-                if split == "train" and not run.get("evaluate"):
-                    self._check_sample(dataset, f"`datasets.{name}`", run.task)
+                if self.train_protocol and split == "train" and not run.get("evaluate"):
+                    require(dataset, self.train_protocol, run.task)
                 if self.split_protocol and tested & {split, f"{name}.{split}"}:
                     require(dataset, self.split_protocol, run.task)
         return datasets
-
-    def _check_sample(self, dataset: Any, key: str, task: str) -> None:
-        """Raises UserError if the first sample of a training split lacks a key; a stream is not read."""
-        if isinstance(dataset, IterableDataset):
-            return
-        with seeded(0):  # a random view or text must not move the run's generators
-            sample = dataset[0]
-        missing = [name for name in self.train_keys if sample.get(name) is None]
-        if missing:
-            raise UserError(
-                f"{key}: the samples of {type(dataset).__name__} have no {' and no '.join(missing)}, which the task "
-                f"{task} trains on; use a data set of products, such as fashiongen or catalogue."
-            )
 
     def build_model(self, cfg: Any) -> Any:
         """Builds the model, from a checkpoint if the task starts from one, and checks that the task suits it.

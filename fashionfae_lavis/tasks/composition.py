@@ -5,7 +5,7 @@ from typing import Any
 from lavis.common.registry import registry
 from torch.utils.data import DataLoader
 
-from fashionfae_lavis.datasets.protocols import CompositionSplit
+from fashionfae_lavis.datasets.protocols import CompositionSplit, RequestSplit
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.composition import CompositionResult, evaluate_composition
 from fashionfae_lavis.models.adapters import Adapter, adapt
@@ -18,7 +18,7 @@ class FashionCompositionTask(FashionTask):
 
     starts_from_checkpoint = True
     split_protocol = CompositionSplit
-    train_keys = ("image", "text_input", "target_image")
+    train_protocol = RequestSplit
 
     def check_model(self, adapter: Adapter, arch: str) -> None:
         if not adapter.composes:

@@ -17,8 +17,6 @@ class ImageTokenizerTask(FashionTask):
     The first `run.quantize_after` updates (default 0) train it as a plain autoencoder, see ImageTokenizer.forward.
     """
 
-    train_keys = ("image",)
-
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         quantize = samples["iters"] >= int(self.run.get("quantize_after", 0))
         return model({**samples, "quantize": quantize})

@@ -27,8 +27,6 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
         self.seed = int(run.get("seed", 0))
         self.sampler = StepSampler(steps, self.seed)
-        masks_words = {"mlm", "aetp"} & set(self.sampler.objectives)
-        self.train_keys = ("image", "text_input", "fields") if masks_words else ("image", "text_input")
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Runs the objectives of this iteration on one batch; masks depend on seed, rank and iteration only."""

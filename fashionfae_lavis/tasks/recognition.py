@@ -24,7 +24,7 @@ class FashionRecognitionTask(FashionTask):
     """
 
     starts_from_checkpoint = True
-    split_protocol = LabelledSplit
+    train_protocol = split_protocol = LabelledSplit
     evaluation_kind = "recognition"
 
     def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ class FashionRecognitionTask(FashionTask):
             raise UserError(f"`datasets.{name}.label` is not set: set it to category or sub category.")
         datasets = super().build_datasets(cfg)
         train = datasets[name]["train"]
-        require(train, LabelledSplit, cfg.run_cfg.task)
+        require(train, LabelledSplit, cfg.run_cfg.task)  # for its classes, also if nothing is trained
         with open_dict(cfg.model_cfg):
             cfg.model_cfg.classes, cfg.model_cfg.num_classes = train.classnames, len(train.classnames)
         return datasets

@@ -7,7 +7,7 @@ from lavis.common.registry import registry
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fashionfae_lavis.datasets.protocols import ProductSplit
+from fashionfae_lavis.datasets.protocols import ProductSplit, TrainingSplit
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from fashionfae_lavis.models.adapters import Adapter, adapt
@@ -35,7 +35,7 @@ class RetrievalEvaluation(FashionTask):
     """
 
     split_protocol = ProductSplit
-    train_keys = ("image", "text_input", "product_id")
+    train_protocol = TrainingSplit
     evaluation_kind = "retrieval"
 
     def __init__(self, run: Mapping[str, Any]):
