@@ -11,10 +11,11 @@ from programs import one_line, run, run_and_kill
 
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.mini import fashioniq as fashioniq_mini
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.train import choose_job_id, load_config
+from fashionfae_lavis.train import choose_job_id, load_config, main, report
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
 
@@ -259,6 +260,50 @@ def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
     assert choose_job_id(run) == "old"
     run.evaluate = True
     assert choose_job_id(run) != "old"
+
+
+class Toy(EvaluationResult):
+    def to_json(self):
+        return {"agg_metrics": 1.5}
+
+    def table(self):
+        return "a table"
+
+    def draw(self, folder):
+        (folder / "picture.png").touch()
+        return {"picture": str(folder / "picture.png")}
+
+
+def test_a_report_of_one_split_and_of_two(tmp_path, capsys):
+    report({"val": Toy()}, tmp_path)
+    picture = tmp_path / "picture.png"
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5, "picture": str(picture)}}
+    shown = capsys.readouterr().out
+    assert "val\na table" in shown and str(picture) in shown and str(tmp_path / "results.json") in shown
+    picture.unlink()
+    report({"val": Toy(), "test": Toy()}, tmp_path)
+    assert str(tmp_path / "test" / "picture.png") in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {split: Path(result["picture"]).parent.name for split, result in results.items()} == {
+        "val": "val",
+        "test": "test",
+    }
+
+
+def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "draw", lambda self, folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report({"val": Toy()}, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5}}
+
+
+def test_the_command_line_takes_its_arguments_or_those_of_the_process(tmp_path, capsys, monkeypatch):
+    missing = str(tmp_path / "missing.yaml")
+    monkeypatch.setattr("sys.argv", ["train", "--cfg-path", missing])
+    for argv in (["--cfg-path", missing], None):
+        with pytest.raises(SystemExit) as caught:
+            main(argv)
+        assert caught.value.code == 2 and "There is no configuration file" in capsys.readouterr().err
 
 
 def test_a_missing_configuration_is_named(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from toy_products import ToyProducts
 
-from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts
 from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
 from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
@@ -31,10 +31,6 @@ def test_values_are_normalised_and_empty_where_there_are_none(toys):
     assert set(values["composition"]) == {"", "wool", "100 linen", "silk blend"}
     assert [value == "" for value in values["composition"][:8]] == [True, False, False, False] * 2
     assert values["colour"] == toys.extra_attributes["colour"]
-
-
-def test_the_prompt():
-    assert prompt("sub category", "t shirts") == "the image sub category is t shirts"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +103,8 @@ def test_a_data_set_that_can_rewrite_its_texts_does():
     products = sample_products("validation", 30)
     dataset = ToyProducts(30)
     dataset.fields = [fields_of(product) for product in products]
-    dataset.extra_attributes = VisibleAttributes("validation", [product.product_id for product in products])
+    visible = VisibleAttributes("validation", [product.product_id for product in products])
+    dataset.extra_attributes = dataset.text_rewriter = visible
     places, true, false = asked(dataset, "colour")
     assert 20 < len(places) <= 30
     processor = FashionTextProcessor()

@@ -51,8 +51,8 @@ def test_without_java_the_rest_is_scored_and_two_sentences_say_what_is_missing(m
     assert scores["Bleu_1"] == pytest.approx(precision * brevity, rel=1e-6)
     assert scores["Bleu_1"] > scores["Bleu_2"] > scores["Bleu_4"] > 0
     assert left_out == {
-        "METEOR": "METEOR is left out, as it needs Java, which is not installed.",
-        "SPICE": "SPICE is left out, as it needs Java, which is not installed.",
+        "METEOR": "METEOR is left out, because it needs Java, which is not installed.",
+        "SPICE": "SPICE is left out, because it needs Java, which is not installed.",
     }
 
 
@@ -64,7 +64,7 @@ def test_a_program_that_fails_costs_only_its_own_score(monkeypatch):
     monkeypatch.setattr(Meteor, "compute_score", fail)
     scores, left_out = caption_scores(CAPTIONS, REFERENCES)
     assert "METEOR" not in scores and scores["CIDEr"] > 0
-    assert left_out["METEOR"] == "METEOR is left out, as its program failed: no memory for it."
+    assert left_out["METEOR"] == "METEOR is left out, because its program failed: no memory for it."
 
 
 def test_perfect_and_foreign_captions(monkeypatch):

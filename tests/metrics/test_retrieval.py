@@ -267,7 +267,7 @@ def test_reranking_moves_within_the_first_candidates_only():
 
 
 def test_reranking_by_scores_that_are_not_finite_is_an_error():
-    with pytest.raises(UserError, match="scores of ITM are not finite"):
+    with pytest.raises(UserError, match="ITM scores are not finite"):
         reranked(np.array([2]), np.array([[False, True]]), np.array([[0.1, np.nan]]))
 
 

@@ -6,7 +6,8 @@ from tiny import tiny_model
 from torch.utils.data import DataLoader
 
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
-from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenEvalDataset
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
@@ -17,8 +18,8 @@ from fashionfae_lavis.tasks.pretrain import APIRTask, FashionFAEPretrainTask
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mini")
     prepare(folder, train_products=10, validation_products=21, image_size=64)
-    images = FashionImageEvalProcessor(image_size=32, resize=32)
-    return FashionGenEvalDataset(folder / VALIDATION_FILE, images, FashionTextProcessor())
+    processors = FashionImageEvalProcessor(image_size=32, resize=32), FashionTextProcessor()
+    return ProductEvalDataset(FashionGenFile(folder / VALIDATION_FILE), *processors)
 
 
 def test_the_end_of_a_run_measures_the_grounding_of_what_was_trained(dataset):
