@@ -111,7 +111,8 @@ def evaluate_captions(
     everywhere = {row: caption for part in gather_objects(written) for row, caption in part.items()}
     captions_of = {row: everywhere[row] for row in references}
     # Scoring may start Java, so the first process does it for all.
-    (scores, left_out), (other, _) = gather_objects(_scored(captions_of, references) if is_main_process() else None)[0]
+    found = _scored(captions_of, references) if is_main_process() else (({}, {}), ({}, {}))
+    (scores, left_out), (other, _) = gather_objects(found)[0]
     return CaptioningResult(
         "attributes" if completes else "title and description", captions_of, references, scores, other, left_out
     )

@@ -75,7 +75,7 @@ def join_splits(datasets: Mapping[str, Mapping[str, Dataset]]) -> dict[str, Data
     return joined
 
 
-def find_split(splits: Mapping[str, Dataset], name: str) -> Dataset:
+def find_split(splits: Mapping[str, Any], name: str) -> Any:
     """Returns the split of this name.
 
     Raises:

@@ -1,6 +1,6 @@
 """Pre-training tasks: the five objectives in turn, or AETP or APIR alone (ablations, continued training)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -19,11 +19,11 @@ from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 class FashionFAEPretrainTask(RetrievalEvaluation):
     """Trains the steps of `run.steps`, drawn by their ratios; evaluates by retrieval, and at the end by grounding."""
 
-    default_steps: ClassVar[tuple[dict[str, Any], ...]] = DEFAULT_STEPS
+    default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS
 
     def __init__(self, run: Mapping[str, Any]):
         super().__init__(run)
-        steps = run.get("steps", self.default_steps)
+        steps: Any = run.get("steps", self.default_steps)
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
         self.seed = int(run.get("seed", 0))
         self.sampler = StepSampler(steps, self.seed)
