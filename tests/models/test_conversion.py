@@ -1,4 +1,4 @@
-"""Files of the authors' code into ours and back, on tiny models; the command line in tests/test_cli.py."""
+"""Conversion of files of the authors' code and back, on tiny models; tests/cli tests the commands."""
 
 import sys
 import types
@@ -59,7 +59,7 @@ def test_a_retrieval_model_gives_the_same_embeddings_and_refuses_another_name(tm
     import_checkpoint(write(authors_checkpoint("contrastive")), target, config=str(CONFIG))
     again, model = load_model("fashionfae", target, is_eval=True), tiny_of(FashionRetrieval).eval()
     assert torch.equal(again(tiny_samples())["loss"], model(tiny_samples())["loss"])
-    with pytest.raises(UserError, match="is of the model fashionfae_retrieval, not fashionfae_recognition"):
+    with pytest.raises(UserError, match="holds the model fashionfae_retrieval, not fashionfae_recognition"):
         load_model("fashionfae_recognition", target)
 
 
@@ -78,7 +78,7 @@ def test_encoders_only_leaves_out_heads_that_nobody_knows(tmp_path, write):
     with pytest.raises(UserError, match="model.heads.mpfr.weight is unknown"):
         import_checkpoint(path, target, config=str(CONFIG))
     done = import_checkpoint(path, target, config=str(CONFIG), encoders_only=True)
-    assert done.left_out["model.heads.mpfr.weight"] == "a head: asked for the encoders only"
+    assert done.left_out["model.heads.mpfr.weight"] == "a head: only the encoders are wanted"
     assert read_checkpoint(target)["config"]["model"]["arch"] == "fashionfae_retrieval"
 
 
@@ -134,7 +134,7 @@ def test_export_says_what_it_leaves_out_and_fills(tmp_path):
     assert set(done.left_out.values()) == {"the authors' image tokenizer has no decoder"}
     assert list(done.filled) == [f"image_encoder.module.pooler.dense.{kind}" for kind in ("weight", "bias")]
     save_safetensors(tiny_model().state_dict(), {}, ours)
-    with pytest.raises(UserError, match="does not say which of our models it is of"):
+    with pytest.raises(UserError, match="names no model that the authors' code has"):
         export_checkpoint(ours, str(tmp_path / "theirs.pth"))
 
 
@@ -193,6 +193,6 @@ def test_mistakes_in_the_arguments(tmp_path, write):
         import_checkpoint(path, "ours.zip")
     with pytest.raises(UserError, match="nothing.yaml is neither a model type"):
         import_checkpoint(path, target, config="nothing.yaml")
-    with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, the checkpoint 7"):
+    with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, but the checkpoint has 7:"):
         state = authors_checkpoint("contrastive") | {"model.bert.embeddings.word_embeddings.weight": torch.zeros(7, 32)}
         import_checkpoint(write(state), target, config=str(CONFIG), vocabulary="mini")
