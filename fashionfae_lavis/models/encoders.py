@@ -54,7 +54,7 @@ class FashionEncoders(Configured, BaseModel):
         super().__init__()
         self.image_encoder = image_encoder
         self.fusion_encoder = fusion_encoder
-        self.tokenizer = tokenizer
+        self.tokenizer: Any = tokenizer
         self.max_length = max_length
 
     @classmethod

@@ -40,7 +40,8 @@ class VisualEmbeddings(nn.Module):
 
     def __init__(self, visual_width: int, config: BertConfig):
         super().__init__()
-        self.projection = nn.Linear(visual_width, config.hidden_size)
+        self.width = visual_width
+        self.projection: nn.Module = nn.Linear(visual_width, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
 
@@ -86,7 +87,7 @@ class FusionEncoder(BertModel):
         visual = self.visual_embeddings
         for table, size in (
             (self.embeddings.position_embeddings.weight, words),
-            (visual.position_embeddings.weight, words * visual.projection.in_features**0.5),
+            (visual.position_embeddings.weight, words * visual.width**0.5),
         ):
             frequencies = 10_000.0 ** -torch.linspace(0, 1, table.shape[1] // 2)
             angles = torch.arange(len(table))[:, None] * frequencies

@@ -106,7 +106,7 @@ class FashionRecognition(FashionEncoders):
             differ = sorted(set(classes) ^ set(self.classes))
             shown = ", ".join(differ[:3]) + (", ..." if len(differ) > 3 else "")
             raise UserError(
-                f"`{key}` was trained on {len(classes)} classes, the dataset has {len(self.classes)}, and "
+                f"`{key}` tells {len(classes)} classes apart, the data set has {len(self.classes)}, and "
                 f"{len(differ)} are not in both ({shown}): use the checkpoint's dataset and `label`, or start from a "
                 "pre-trained checkpoint."
             )

@@ -2,16 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fashionfae_lavis.masking.word_masks import (
-    ATTRIBUTES,
-    NO_LABEL,
-    fashion_text,
-    mask_text,
-    mask_value,
-    mask_words,
-    pad_masked,
-    tokenize_texts,
-)
+from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text, mask_value, mask_words, pad_masked
+from fashionfae_lavis.text.product_text import ATTRIBUTES, fashion_text
+from fashionfae_lavis.text.word_pieces import tokenize_texts
 
 LONG = 200
 
@@ -21,7 +14,7 @@ def rng(seed=0):
 
 
 def restored(masked):
-    """The clear pieces: labels put back to their places."""
+    """The clear pieces: labels put back to their positions."""
     return [i if label == NO_LABEL else label for i, label in zip(masked.input_ids, masked.labels, strict=True)]
 
 
@@ -52,7 +45,7 @@ def test_labels_put_back_give_the_clear_text(tokenizer, fields, seed):
     assert len(masked.input_ids) == len(masked.labels) == len(masked.is_prompt)
 
 
-def test_prompt_places_are_those_between_the_separators(tokenizer, fields):
+def test_prompt_positions_are_those_between_the_separators(tokenizer, fields):
     masked = mask_text(fields, tokenizer, rng(), LONG)
     first, second = (i for i, piece in enumerate(masked.input_ids) if piece == tokenizer.sep_token_id)
     assert [i for i, prompt in enumerate(masked.is_prompt) if prompt] == list(range(first + 1, second))
@@ -104,9 +97,9 @@ def test_an_antonym_replaces_the_whole_word(tokenizer):
     found = 0
     for seed in range(60):
         masked = mask_text(fields, tokenizer, rng(seed), LONG, antonyms={"sleeveless": "sleeved"})
-        for place, (new, old) in enumerate(zip(masked.input_ids, masked.labels, strict=True)):
+        for position, (new, old) in enumerate(zip(masked.input_ids, masked.labels, strict=True)):
             if (old, new) == (old_pieces[1], new_pieces[1]):
-                assert masked.labels[place - 1] == old_pieces[0]
+                assert masked.labels[position - 1] == old_pieces[0]
                 found += 1
     assert found > 5
 
