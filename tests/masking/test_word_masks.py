@@ -210,21 +210,21 @@ def test_pad_masked(tokenizer, fields):
     assert ids[0].tolist() == texts[0].input_ids and labels[0].tolist() == texts[0].labels
 
 
-def places_of(masked, tokenizer):
-    """Where the value is asked: the places with a label, all of which hold [MASK]."""
-    places = [i for i, label in enumerate(masked.labels) if label != NO_LABEL]
-    assert all(masked.input_ids[i] == masked.labels[i] == tokenizer.mask_token_id for i in places)
-    return places
+def labelled_positions(masked, tokenizer):
+    """The positions with a label, which all hold [MASK]."""
+    positions = [i for i, label in enumerate(masked.labels) if label != NO_LABEL]
+    assert all(masked.input_ids[i] == masked.labels[i] == tokenizer.mask_token_id for i in positions)
+    return positions
 
 
 @pytest.mark.parametrize(("asked", "pieces"), [("composition", 3), ("season", 1), ("neckline", 2)])
 def test_a_question_for_values_of_some_length(tokenizer, fields, asked, pieces):
     masked = mask_value(fields, tokenizer, {"wool", "red"}, asked, pieces, LONG)
     shown = tokenizer.decode(masked.input_ids)
-    places = places_of(masked, tokenizer)
-    assert len(places) == pieces and places == list(range(places[0], places[0] + pieces))
+    positions = labelled_positions(masked, tokenizer)
+    assert len(positions) == pieces and positions == list(range(positions[0], positions[0] + pieces))
     assert shown.count(f"the image {asked} is") == 1
-    before = tokenizer.decode(masked.input_ids[: places[0]])
+    before = tokenizer.decode(masked.input_ids[: positions[0]])
     assert before.endswith(f"the image {asked} is") and "category" not in before
     assert not {"wool", "red"} & set(shown.split())
     assert {"category", "gender"} <= prompts_of(shown).keys()
@@ -243,5 +243,5 @@ def test_a_long_text_loses_other_things_than_the_question(tokenizer, fields):
     full = mask_value(fields, tokenizer, (), "season", 3, LONG * 2)
     cut = mask_value(fields, tokenizer, (), "season", 3, 40)
     assert len(cut.input_ids) == 40 < len(full.input_ids)
-    assert len(places_of(cut, tokenizer)) == 3
-    assert len(places_of(mask_value(fields, tokenizer, (), "season", 30, 40), tokenizer)) < 30
+    assert len(labelled_positions(cut, tokenizer)) == 3
+    assert len(labelled_positions(mask_value(fields, tokenizer, (), "season", 30, 40), tokenizer)) < 30
