@@ -7,10 +7,7 @@ Prints one line per entry: name, largest difference, tolerance, ok or FAIL. Take
 cores.
 """
 
-import argparse
 import re
-import sys
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -20,27 +17,6 @@ from numpy.typing import NDArray
 from fashionfae_lavis.errors import UserError
 
 Arrays = dict[str, NDArray]
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Runs the command and exits: 0 if every entry agrees, 1 if one does not, 2 for a user's error."""
-    parser = argparse.ArgumentParser(
-        prog="fashionfae compare-golden", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("file", help="npz file of golden numbers")
-    parser.add_argument("--manifest", help="json file of keys, shapes and rules (default: the one in the package)")
-    parser.add_argument("--seed", type=int, help="seed of weights and images (default: read from the file or its name)")
-    args = parser.parse_args(argv)
-    # LAVIS pins old versions of libraries, which warn about themselves.
-    warnings.simplefilter("ignore", FutureWarning)
-    try:
-        golden = read_golden(args.file)
-        seed = args.seed if args.seed is not None else seed_of(golden, args.file)
-        failures = report(golden, seed, args.manifest)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(1 if failures else 0)
 
 
 def read_golden(path: str | Path) -> Arrays:

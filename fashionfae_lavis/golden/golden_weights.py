@@ -31,6 +31,7 @@ def read_manifest(path: str | Path = MANIFEST) -> dict[str, Any]:
         manifest = json.loads(Path(path).read_text())
         if manifest["keys"] and manifest["grad_keys"]:
             return manifest
+        raise KeyError("keys")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a manifest of the authors' keys.") from error
 

@@ -1,1 +1,1 @@
-"""What is hidden from the model in pre-training: words of a text, patches of an image. Pure and seeded."""
+"""Masks of pre-training, for words of a text and patches of an image; all are pure functions of a random generator."""

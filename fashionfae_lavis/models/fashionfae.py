@@ -59,7 +59,7 @@ class FashionFAE(FashionRetrieval):
     """
 
     ARCH = "fashionfae"
-    SHARED = ()  # loaded whole or not at all, as the heads of another model do not fit
+    SHARED = ()  # loaded whole or not at all, because other models lack its heads
 
     def __init__(
         self,
@@ -138,8 +138,8 @@ class FashionFAE(FashionRetrieval):
     def _text_prediction(
         self, tokens: Tensor, fields: list[dict[str, str]], names: Sequence[str], rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        parts = {"description": "mlm" in names, "prompts": "aetp" in names}
-        masked = [mask_text(product, self.tokenizer, rng, self.max_length, **parts) for product in fields]
+        mlm, aetp = "mlm" in names, "aetp" in names
+        masked = [mask_text(product, self.tokenizer, rng, self.max_length, mlm, aetp) for product in fields]
         input_ids, mask, labels, is_prompt = (t.to(self.device) for t in pad_masked(masked, self.tokenizer))
         labelled = labels >= 0
         pooled = self.image_encoder.pool_tokens(tokens)

@@ -1,4 +1,4 @@
-"""The authors' layout: every key of their four models, both ways (values at full size: tests/tools)."""
+"""The authors' layout: every key of their four models, both ways; tests/golden compares values at full size."""
 
 import pytest
 import torch
@@ -81,7 +81,7 @@ def test_keys_that_nothing_reads_may_be_absent():
 
 
 def test_other_state_dicts_are_not_taken_for_the_authors():
-    with pytest.raises(UserError, match="x.pth is a checkpoint of ours already"):
+    with pytest.raises(UserError, match="x.pth is already a checkpoint of this package"):
         kind_of(tiny_model().state_dict(), "x.pth")
     with pytest.raises(UserError, match=r"x.pth is not a checkpoint of the authors' code \(it holds embeddings.a, b\)"):
         kind_of(["embeddings.a", "b"], "x.pth")

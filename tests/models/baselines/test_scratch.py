@@ -75,7 +75,7 @@ def test_a_checkpoint_is_loaded_whole_by_its_path(arch, tmp_path):
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
     other = next(name for name in PRETRAINING if name != arch)
-    with pytest.raises(UserError, match=f"is of the model {arch}, not {other}"):
+    with pytest.raises(UserError, match=f"holds the model {arch}, not {other}"):
         load_model(other, path)
 
 
@@ -126,7 +126,7 @@ def test_the_image_encoder_alone_can_be_pre_trained(arch, tmp_path):
 
 def test_other_families_share_nothing(tmp_path):
     path = save(tiny_baseline("fashion_albef"), tmp_path / "albef.pth")
-    with pytest.raises(UserError, match="is of the model fashion_albef, which shares no weights with fashion_blip"):
+    with pytest.raises(UserError, match="holds the model fashion_albef, which shares no weights with fashion_blip"):
         tiny_baseline("fashion_blip", pretrained=path)
 
 

@@ -1,13 +1,13 @@
-"""Makes the file of encoders that ships: `python -m fashionfae_lavis.mini.encoders FILE.safetensors`.
+"""Training of both encoders, as `fashionfae make-mini-encoders` runs it.
 
-Draws 12,000 products of another seed than FashionGen-Mini's, none of which looks like one of its validation products,
-and trains the text encoder on their texts, then the image encoder on their pictures. The file goes into
-`model.pretrained`; all else of a model then starts anew, the projection from the one to the other too: which picture
-belongs to which text is for pre-training to learn.
+The products have another seed than FashionGen-Mini's, and none looks like one of its validation products. The text
+encoder is trained on their texts, then the image encoder on their pictures. The file's name goes into
+`model.pretrained`. The rest of a model keeps its random weights, including the projection of image tokens into the text
+encoder: pre-training learns which picture belongs to which text.
 """
 
-import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -15,21 +15,32 @@ from omegaconf import OmegaConf
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.datasets.builders.cache import cache_folder
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
-from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.mini.encoders.images import Pictures, align_with_words, train_image_encoder
 from fashionfae_lavis.mini.encoders.optimise import SEED
 from fashionfae_lavis.mini.encoders.text import train_text_encoder
 from fashionfae_lavis.mini.fashiongen import FILE_NAMES, prepare
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
-from fashionfae_lavis.models.encoders import BETWEEN, ENCODERS
+from fashionfae_lavis.models.encoders import ENCODERS, PARTS, PROJECTION
 from fashionfae_lavis.models.fashionfae import FashionFAE
 
 PRODUCTS = 12_000
 UPDATES = {"text": 5000, "images": 8000, "alignment": 500}
 
 
-def main(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES) -> dict[str, float]:
-    """Draw, train and write the encoders; returns the accuracies on products that they were not trained on."""
+def make_mini_encoders(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES) -> dict[str, float]:
+    """Draws products, trains the encoders on them and writes both to a file.
+
+    Args:
+        path: file to write, .safetensors.
+        products: number of products to draw.
+        updates: number of updates of each stage, under the keys of UPDATES.
+
+    Returns:
+        Accuracies (0..1) on held-out products.
+
+    Raises:
+        UserError: The cache or the file cannot be written.
+    """
     torch.manual_seed(SEED)
     config = FashionFAE.config_for("mini")
     model = FashionFAE.from_config({**config.model, "load_pretrained": False})
@@ -37,21 +48,11 @@ def main(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES
     accuracy = train_text_encoder(model, drawn, updates["text"])
     data = cache_folder() / "fashiongen_mini_encoders"
     prepare(data, train_products=products, validation_products=1, seed=SEED)
-    processing = OmegaConf.to_container(config.preprocess.vis_processor.train)
+    processing: Any = OmegaConf.to_container(config.preprocess.vis_processor.train)
     pictures = Pictures(FashionGenFile(data / FILE_NAMES["train"]), processing)
     accuracy |= train_image_encoder(model.image_encoder, pictures, drawn, updates["images"])
     align_with_words(model, pictures, drawn, updates["alignment"])
-    encoders = {k: v for k, v in model.state_dict().items() if k.split(".")[0] in ("image_encoder", "fusion_encoder")}
-    weights = {name: tensor for name, tensor in encoders.items() if not name.startswith(BETWEEN)}
+    encoders = {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[0] in PARTS}
+    weights = {name: tensor for name, tensor in encoders.items() if not name.startswith(PROJECTION)}
     save_safetensors(weights, {"model": {"arch": ENCODERS}}, path)
     return accuracy
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m fashionfae_lavis.mini.encoders FILE.safetensors")
-    try:
-        for name, share in main(Path(sys.argv[1])).items():
-            print(f"{name:<14}{100 * share:5.1f} % right on held-out products")
-    except UserError as error:
-        sys.exit(f"error: {error}")

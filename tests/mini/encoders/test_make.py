@@ -3,7 +3,7 @@ import torch
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.checkpoints import read_checkpoint
-from fashionfae_lavis.mini.encoders.__main__ import main
+from fashionfae_lavis.mini.encoders import make_mini_encoders
 from fashionfae_lavis.models import FashionFAE, FashionRecognition
 
 
@@ -11,7 +11,7 @@ from fashionfae_lavis.models import FashionFAE, FashionRecognition
 def test_the_encoders_learn_and_models_start_from_them(tmp_path):
     """A hundredth of the real run."""
     path = tmp_path / "encoders.safetensors"
-    accuracy = main(path, products=150, updates={"text": 40, "images": 40, "alignment": 10})
+    accuracy = make_mini_encoders(path, products=150, updates={"text": 40, "images": 40, "alignment": 10})
     assert accuracy["colour"] > 0.25  # of twelve
     assert accuracy["masked words"] > 0.04  # a twentieth is the most frequent word's
     assert set(accuracy) >= {"neckline", "sub category", "matching"}
