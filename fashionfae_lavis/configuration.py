@@ -16,13 +16,13 @@ from fashionfae_lavis.errors import UserError
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Loads LAVIS's configuration: the file over the defaults of its model and data sets, the options over both.
+    """Loads LAVIS's configuration: the file over the defaults of its model and datasets, the options over both.
 
     Args:
         args: `cfg_path`, the file, and `options`, a list of KEY=VALUE or None.
 
     Raises:
-        UserError: the file is missing or not yaml, or it names an unknown model, data set, task or runner.
+        UserError: the file is missing or not yaml, or it names an unknown model, dataset, task or runner.
     """
     path = Path(args.cfg_path)
     if not path.is_file():

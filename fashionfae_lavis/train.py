@@ -155,12 +155,12 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
     if results:
         write_results(figures, folder)
         for split, result in results.items():
-            place = folder if len(results) == 1 else folder / split
-            place.mkdir(exist_ok=True)
-            figures[split] |= result.draw(place)
+            pictures = folder if len(results) == 1 else folder / split
+            pictures.mkdir(exist_ok=True)
+            figures[split] |= result.draw(pictures)
         write_results(figures, folder)
-    places = [folder, *(folder / split for split in results)]
-    paths = [*(path for place in places for path in sorted(place.glob("*.png"))), *folder.glob("results.json")]
+    folders = [folder, *(folder / split for split in results)]
+    paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *folder.glob("results.json")]
     print("".join(f"\n{path.stem + ':':<10} {path}" for path in paths) + "\n", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The command lines, end to end on a tiny model and a tiny drawn data set."""
+"""The command lines, end to end on a tiny model and a tiny drawn dataset."""
 
 import argparse
 import json
@@ -314,7 +314,7 @@ def test_a_missing_configuration_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen is under licence"),
+        ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
         ("datasets.fashiongen.text_processor.train.mode=title", "unknown text mode 'title': use one of description, "),

@@ -41,7 +41,7 @@ def kind_of(config: Mapping[str, Any]) -> str | None:
 
 
 def _folder(data: Mapping[str, Any]) -> Any:
-    """The folder of a data set by its configuration: a catalogue has a root, a data set of LAVIS's form a storage."""
+    """The folder of a dataset by its configuration: a catalogue has a root, a dataset of LAVIS's form a storage."""
     return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
 
 

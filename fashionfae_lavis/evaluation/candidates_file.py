@@ -35,7 +35,7 @@ def candidate_lists(split: ProductSplit, path: str | Path | None = None) -> list
         path: `run.candidates`.
 
     Raises:
-        UserError: the file is damaged, belongs to another data set, or cannot be written.
+        UserError: the file is damaged, belongs to another dataset, or cannot be written.
     """
     if path and Path(path).exists():
         return read_lists(split, path)
@@ -142,6 +142,6 @@ def _names(split: ProductSplit) -> dict[str, list[int]]:
 
 def _misfit(path: str | Path, reason: str) -> UserError:
     return UserError(
-        f"run.candidates: {path} does not fit this data set ({reason}); name another file, or a new one to draw lists "
+        f"run.candidates: {path} does not fit this dataset ({reason}); name another file, or a new one to draw lists "
         "into."
     )

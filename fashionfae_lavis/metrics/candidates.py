@@ -39,7 +39,7 @@ def draw_candidates(
     """Makes one draw of the sub-test.
 
     It has min(queries, available) distinct queries. The list of each has one candidate of the query's product, and
-    `negatives` distinct candidates of other products in the same subcategory, several of which may be images of one
+    `negatives` distinct candidates of other products in the same subcategory, which may include several images of one
     product. If there are too few, the list takes all of them, and none from other subcategories. A query without a
     positive is not drawn.
 

@@ -43,7 +43,7 @@ class FashionTask(BaseTask):
         return cls(cfg.run_cfg)
 
     def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
-        """Builds the data sets, and checks that they have what training and evaluation need.
+        """Builds the datasets, and checks that they have what training and evaluation need.
 
         Returns:
             Data set -> split -> dataset.

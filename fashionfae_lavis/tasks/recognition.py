@@ -19,7 +19,7 @@ from fashionfae_lavis.tasks.base import FashionTask
 class FashionRecognitionTask(FashionTask):
     """Trains and evaluates classification of labelled products, also by LAVIS's own classification models.
 
-    The classes come from the training split (`label` of the data set). They become `model.classes` and
+    The classes come from the training split (`label` of the dataset). They become `model.classes` and
     `model.num_classes`, and so a part of the checkpoint.
     """
 
@@ -28,13 +28,13 @@ class FashionRecognitionTask(FashionTask):
     evaluation_kind = "recognition"
 
     def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
-        """Builds the data set, and writes its classes into the configuration of the model.
+        """Builds the dataset, and writes its classes into the configuration of the model.
 
         Raises:
-            UserError: there are several data sets, or the data set has no labels.
+            UserError: there are several datasets, or the dataset has no labels.
         """
         if len(cfg.datasets_cfg) > 1:
-            raise UserError(f"`datasets`: recognition takes one data set, not {', '.join(cfg.datasets_cfg)}.")
+            raise UserError(f"`datasets`: recognition takes one dataset, not {', '.join(cfg.datasets_cfg)}.")
         ((name, settings),) = cfg.datasets_cfg.items()
         if "label" in settings and not settings.label:
             raise UserError(f"`datasets.{name}.label` is not set: set it to category or sub category.")

@@ -97,8 +97,8 @@ def test_scores_of_words_equal_one_pass_per_product_and_value():
             states = model.fusion_encoder.encode_joint(text, tokens[row : row + 1])[0]
             words = model.fusion_encoder.embeddings.word_embeddings.weight
             logs = []
-            for place, piece in zip(np.flatnonzero(np.array(masked.labels) >= 0), pieces, strict=True):
-                logs.append(model.mlm_head(states[place], words).softmax(0)[piece].log().item())
+            for position, piece in zip(np.flatnonzero(np.array(masked.labels) >= 0), pieces, strict=True):
+                logs.append(model.mlm_head(states[position], words).softmax(0)[piece].log().item())
             assert scores[row, column].item() == pytest.approx(sum(logs) / len(pieces), abs=1e-4)
     assert torch.isneginf(scores[:, -1]).all()
 

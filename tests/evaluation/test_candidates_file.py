@@ -10,7 +10,7 @@ from fashionfae_lavis.metrics.candidates import NO_CANDIDATE
 
 
 def catalogue(products=30, seed=0):
-    """Products with ids that are not their places, one to four images each, and three subcategories of which one has
+    """Products with ids that are not their indices, one to four images each, and three subcategories of which one has
     a single product."""
     rng = np.random.default_rng(seed)
     row_product = np.concatenate([np.arange(products), rng.integers(products, size=2 * products)])
@@ -47,7 +47,7 @@ def test_equal_lists_have_one_digest_however_they_came(tmp_path):
 
 
 def test_the_file_means_the_same_to_a_stranger(tmp_path):
-    """Read by its names alone: product ids, and rows of the data set's file."""
+    """Read by its names alone: product ids, and rows of the dataset's file."""
     dataset, path = catalogue(), tmp_path / "lists.json"
     candidate_lists(dataset, path)
     content = json.loads(path.read_text())
@@ -133,16 +133,16 @@ def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
     content = json.loads(path.read_text())
     change(content, dataset)
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=f"run.candidates: {path} does not fit this data set .*{message}"):
+    with pytest.raises(UserError, match=f"run.candidates: {path} does not fit this dataset .*{message}"):
         candidate_lists(dataset, path)
 
 
 def test_lists_of_another_data_set_are_an_error(tmp_path):
     path = tmp_path / "lists.json"
     candidate_lists(catalogue(), path)
-    with pytest.raises(UserError, match=r"does not fit this data set \(it lists 90 images of 30 products\)"):
+    with pytest.raises(UserError, match=r"does not fit this dataset \(it lists 90 images of 30 products\)"):
         candidate_lists(catalogue(31), path)
-    with pytest.raises(UserError, match="does not fit this data set"):  # as large, but not the same
+    with pytest.raises(UserError, match="does not fit this dataset"):  # as large, but not the same
         candidate_lists(catalogue(seed=1), path)
 
 

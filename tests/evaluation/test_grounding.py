@@ -35,8 +35,8 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
     model = tiny_model().eval()
     colours = [model.tokenizer.convert_tokens_to_ids(tiny_fields(i)["title"].split()[1]) for i in range(6)]
 
-    def read_image(tokens, text, places):
-        rows = places.nonzero()[:, 0]
+    def read_image(tokens, text, positions):
+        rows = positions.nonzero()[:, 0]
         logits = torch.zeros(len(rows), len(model.tokenizer))
         logits[torch.arange(len(rows)), torch.tensor([colours[int(tokens[r, 0, 0])] for r in rows])] = 1.0
         return logits, None
@@ -54,8 +54,8 @@ def test_a_gap_in_a_title_is_filled_from_the_words_of_its_attribute(monkeypatch)
     model = tiny_model().eval()
     cotton = model.tokenizer.convert_tokens_to_ids("cotton")
 
-    def prefer_cotton(tokens, text, places):
-        logits = torch.zeros(int(places.sum()), len(model.tokenizer))
+    def prefer_cotton(tokens, text, positions):
+        logits = torch.zeros(int(positions.sum()), len(model.tokenizer))
         logits[:, cotton] = 2.0
         logits[:, model.tokenizer.convert_tokens_to_ids("red")] = 1.0
         return logits, None

@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def strangers(tmp_path):
-    """The same data set, of whose validation products some are of two categories that none is trained on."""
+    """The same dataset, of whose validation products some are of two categories that none is trained on."""
     folder = draw(tmp_path / "strangers")
     with h5py.File(folder / VALIDATION_FILE, "r+") as file:
         column = file["input_category"][:].astype("S20")

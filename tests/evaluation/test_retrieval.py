@@ -96,7 +96,7 @@ def evaluate(path, folder):
 def test_two_processes_give_the_figures_of_one(dataset, tmp_path):
     assert len(dataset) % 2 and PRODUCTS % 2
     run_in_two_processes(RANK, tmp_path, dataset.vis_root, tmp_path, Path(__file__).parent)
-    (tmp_path / "lists.json").unlink()  # drawn anew
+    (tmp_path / "lists.json").unlink()  # so that they are drawn
     alone = evaluate(dataset.vis_root, tmp_path)
     assert alone["description+attributes"]["reranked"]["k_test"] == 3
     for rank in (0, 1):

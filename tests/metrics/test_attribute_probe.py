@@ -76,8 +76,8 @@ def test_partners_differ_and_leave_few_over(weights):
     rng = np.random.default_rng(0)
     values = [str(v) for v in rng.choice(len(weights), 600, p=weights)]
     pairs = swap_partners(values, rng)
-    places = [place for pair in pairs for place in pair]
-    assert len(places) == len(set(places))
+    positions = [position for pair in pairs for position in pair]
+    assert len(positions) == len(set(positions))
     assert all(values[one] != values[other] for one, other in pairs)
     counts = Counter(values)
     assert len(pairs) <= min(300, 600 - max(counts.values()))

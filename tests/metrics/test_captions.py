@@ -45,8 +45,8 @@ def test_without_java_the_rest_is_scored_and_two_sentences_say_what_is_missing(m
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     scores, left_out = caption_scores(CAPTIONS, REFERENCES)
     assert list(scores) == [*BLEU, "ROUGE_L", "CIDEr"]
-    # Of 16 words in the captions all but short, in, red are in a reference of theirs; the references nearest in length
-    # have 11, 5 and 6 words, 22 in all.
+    # Of 16 words in the captions all but short, in, red are in one of their references. The references nearest in
+    # length have 11, 5 and 6 words, 22 in all.
     precision, brevity = 13 / 16, 2.718281828 ** (1 - 22 / 16)
     assert scores["Bleu_1"] == pytest.approx(precision * brevity, rel=1e-6)
     assert scores["Bleu_1"] > scores["Bleu_2"] > scores["Bleu_4"] > 0

@@ -74,7 +74,7 @@ def test_equal_scores_count_against_us():
 
 
 def test_the_reference_stays_in_the_gallery():
-    """Ten decoys beside the target: with the reference, which scores highest, the target is the eleventh."""
+    """Nine decoys and the target: with the reference, which scores highest, the target is the eleventh."""
     gallery = np.array([[3.0]] + [[2.0]] * 9 + [[1.0]])
     result = composed_recall([[1.0]], gallery, [0], [10], ["dress"] * 11)["split"]["dress"]
     assert result["r10"] == 0 and result["r50"] == 100

@@ -1,4 +1,4 @@
-"""Recognition through LAVIS's configuration and our runner, on a tiny drawn data set."""
+"""Recognition through LAVIS's configuration and our runner, on a tiny drawn dataset."""
 
 import argparse
 import json
@@ -45,12 +45,12 @@ def test_what_the_prompts_of_category_and_sub_category_say_reaches_no_model(fold
     seen = []
     model.fusion_encoder.embeddings.word_embeddings.register_forward_hook(lambda _, ids, __: seen.append(ids[0]))
     logits = []
-    for place in (folder, renamed):
-        dataset = build(place)["val"]
-        assert ("quagga" in dataset.classnames[0]) == (place is renamed)
+    for source in (folder, renamed):
+        dataset = build(source)["val"]
+        assert ("quagga" in dataset.classnames[0]) == (source is renamed)
         logits.append([model.predict(samples)["predictions"] for samples in loader_of(dataset)])
-    for ours, theirs in zip(*logits, strict=True):
-        assert torch.equal(ours, theirs)
+    for logit, other in zip(*logits, strict=True):
+        assert torch.equal(logit, other)
     words = {model.tokenizer.decode(row) for ids in seen for row in ids}
     assert words and not any("image category is" in text or "sub category" in text for text in words)
     assert all("the image title is" in text and "the image composition is" in text for text in words)
@@ -119,7 +119,7 @@ def test_a_run_its_checkpoint_and_what_is_refused(configuration, capsys, tmp_pat
     # evaluated again it gives the same figures; with other classes it is refused
     options = (f"model.pretrained={checkpoint}", "run.output_dir=again")
     assert run_config(configuration(*options), evaluate=True)["val"]["accuracy"] == results["accuracy"]
-    with pytest.raises(UserError, match="tells 6 classes apart, the data set has 10, and"):
+    with pytest.raises(UserError, match="tells 6 classes apart, the data ?set has 10, and"):
         run_config(configuration(*options, label="sub category"), evaluate=True)
 
 
@@ -163,7 +163,7 @@ def test_two_data_sets_are_an_error(configuration, monkeypatch):
     config = configuration()
     monkeypatch.setitem(registry.mapping["builder_name_mapping"], "another", FashionGenBuilder)
     config.datasets_cfg.another = config.datasets_cfg.fashiongen
-    with pytest.raises(UserError, match="recognition takes one data set, not fashiongen, another"):
+    with pytest.raises(UserError, match="recognition takes one dataset, not fashiongen, another"):
         FashionRecognitionTask({}).build_datasets(config)
 
 
