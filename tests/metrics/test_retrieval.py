@@ -239,7 +239,7 @@ def test_full_test_agrees_with_the_authors(name):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_sub_test_agrees_with_the_authors(name):
-    """Means of 200 evaluations by their code and of 15 here, within four standard errors. In set c they fill lists up."""
+    """Means of 200 evaluations by their code and 15 here, within four standard errors. In set c they fill lists up."""
     runs = [sub_test(*golden(name), seed=seed) for seed in range(15)]
     found = np.array([[run[key] for key in KEYS] for run in runs]) / 100
     error = np.sqrt(found.var(axis=0, ddof=1) / len(found) + GOLDEN[f"{name}.kaleido_std"] ** 2 / 200)
