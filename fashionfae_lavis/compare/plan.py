@@ -32,9 +32,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
+from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
-from fashionfae_lavis.configuration import load_config
 
 TRAINING = "training"
 KEYS = {"base", "title", "output", "report", "seeds", "training", "evaluations", "systems"}
