@@ -126,7 +126,7 @@ print(json.dumps(facts))"""
     assert json.loads(done.stdout) == [False, False, True, True], done.stderr
 
 
-@pytest.mark.parametrize("module", ["datasets.datasets.fashiongen", "models.image_encoder", "loading"])
+@pytest.mark.parametrize("module", ["datasets.datasets.products", "models.image_encoder", "loading"])
 def test_any_module_of_this_package_may_be_the_first_import(module):
     code = "from lavis.models import model_zoo; print('fashionfae' in dict(model_zoo))"
     done = fresh(f"import fashionfae_lavis.{module}; {code}")

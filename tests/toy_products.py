@@ -41,7 +41,7 @@ class ToyProducts:
             self.fields.append(change(fields) if change else fields)
             colours.append("" if index % 3 == 0 else str(rng.choice(COLOURS)))
         self.subcategory = np.array([fields.get("sub category", "") for fields in self.fields])
-        self.extra_attributes = {"colour": colours}
+        self.extra_attributes, self.text_rewriter = {"colour": colours}, None
 
     def __len__(self):
         return len(self.row_product)
