@@ -41,6 +41,11 @@ def seed_of(golden: Arrays, path: str | Path) -> int:
     return int(found[1]) if found else 0
 
 
+def is_trajectory(golden: Arrays) -> bool:
+    """Whether a golden file holds a trajectory of training (see trajectory.py) instead of the numbers of one step."""
+    return {"kinds", "losses", "names", "lr", "weight_decay", "change"} <= golden.keys()
+
+
 def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
     """Computes, compares and prints every entry.
 
@@ -63,8 +68,7 @@ def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
         skipped |= reasons
         inputs |= {f"{prefix}.{name}" for name in (*METRIC_INPUTS, "kaleido_std")}
     for row in rows:
-        verdict = "ok" if row.ok else "FAIL"
-        print(f"{row.name:<32} {row.difference:>10.3g}  tolerance {row.tolerance:<7.3g} {verdict}  {row.unit}".rstrip())
+        print(row.line())
     for name in sorted(set(computed) - set(golden)):
         skipped[name] = "not in the file"
     for name, reason in skipped.items():

@@ -42,6 +42,12 @@ class Row(NamedTuple):
     def ok(self) -> bool:
         return bool(self.difference <= self.tolerance)
 
+    def line(self) -> str:
+        """The row as a line of the report."""
+        verdict = "ok" if self.ok else "FAIL"
+        compared = f"{self.name:<32} {self.difference:>10.3g}  tolerance {self.tolerance:<7.3g}"
+        return f"{compared} {verdict}  {self.unit}".rstrip()
+
 
 def compare(golden: Mapping[str, NDArray], computed: Mapping[str, NDArray]) -> list[Row]:
     """Compares all entries that both have; a different shape counts as an infinite difference."""

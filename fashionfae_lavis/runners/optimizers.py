@@ -1,42 +1,57 @@
 """Optimizer, learning-rate schedule and autocast number format of a run, from its configuration."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from lavis.common.registry import registry
 from omegaconf import DictConfig
 from torch import nn
+from transformers.optimization import AdamW as TransformersAdamW
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
+# Both decouple the decay. transformers' adds eps before the bias correction and decays after the step, as the authors'
+# code does: gradients of about eps then move a parameter less in the first updates.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "transformers_adamw": partial(TransformersAdamW, no_deprecation_warning=True),
+}
 
-def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.AdamW:
+
+def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
     """Builds AdamW over the trainable parameters.
 
     Args:
         model: the model to train.
-        run: the `run` section. `weight_decay` (default 0) applies to parameters with at least two dimensions, so not to
-            biases, norms and scales. `lr_scale` maps prefixes of parameter names (whole name parts) to factors on
-            `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
+        run: the `run` section. `optimizer` is one of `OPTIMIZERS`, "adamw" by default. `weight_decay` (default 0)
+            applies to parameters with at least two dimensions, so not to biases, norms and scales; `decay_also` lists
+            prefixes of parameter names (whole name parts) that are decayed whatever their dimensions. `lr_scale` maps
+            prefixes to factors on `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
 
     Raises:
-        UserError: no parameter has one of the prefixes.
+        UserError: the optimizer is unknown, or no parameter has one of the prefixes.
     """
-    scales = dict(run.get("lr_scale") or {})
+    kind = run.get("optimizer", "adamw")
+    if kind not in OPTIMIZERS:
+        raise UserError(f"run.optimizer is {kind!r}, but must be {' or '.join(OPTIMIZERS)}.")
+    scales, decay_also = dict(run.get("lr_scale") or {}), tuple(run.get("decay_also") or ())
     names = [name for name, _ in model.named_parameters()]
-    for prefix in scales:
-        if not any(_has_prefix(name, prefix) for name in names):
-            modules = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
-            raise UserError(f"run.lr_scale: no parameter begins with '{prefix}'; the model has {modules}.")
+    for key, prefixes in (("lr_scale", scales), ("decay_also", decay_also)):
+        for prefix in prefixes:
+            if not any(_has_prefix(name, prefix) for name in names):
+                modules = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+                raise UserError(f"run.{key}: no parameter begins with '{prefix}'; the model has {modules}.")
     groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             prefix = max((prefix for prefix in scales if _has_prefix(name, prefix)), key=len, default=None)
             lr = float(run.init_lr) * float(scales.get(prefix, 1))
-            decay = float(run.get("weight_decay", 0)) if parameter.ndim >= 2 else 0.0
-            groups[lr, decay].append(parameter)
-    return torch.optim.AdamW(
+            decayed = parameter.ndim >= 2 or any(_has_prefix(name, prefix) for prefix in decay_also)
+            groups[lr, float(run.get("weight_decay", 0)) if decayed else 0.0].append(parameter)
+    return OPTIMIZERS[kind](
         [
             {"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay}
             for (lr, decay), parameters in groups.items()
