@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fashionfae_lavis.models.adapters import adapt
 from lavis.models import load_model
 from omegaconf import OmegaConf
 from PIL import Image
@@ -20,6 +19,7 @@ from tiny import tiny_samples
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.train import load_config, run_config
 
 FILES = Path(__file__).parent / "data" / "version_0_1"
