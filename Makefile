@@ -19,7 +19,7 @@ test:                     ## all tests, offline, on two processes
 	run_scripts/test.sh
 
 docs:                     ## the documentation site, into build/site
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 tables:                   ## write the tables of results.yml into README.md and docs/
 	python -m fashionfae_lavis.figures
