@@ -93,7 +93,9 @@ def train_image_tokenizer(cfg: Config, job_id: str) -> None:
     if model.image_tokenizer.get("weights") or (resumed and (resumed != "auto" or (folder / LAST_CHECKPOINT).exists())):
         return
     stage = copy.copy(cfg)
-    inherited = {key: value for key, value in run.items() if key not in (STAGE, "steps", "lr_scale", "decay_also", "optimizer")}
+    inherited = {
+        key: value for key, value in run.items() if key not in (STAGE, "steps", "lr_scale", "decay_also", "optimizer")
+    }
     own = {"task": "fashionfae_image_tokenizer", "output_dir": str(folder), "valid_splits": []}
     stage.config = OmegaConf.create(
         {
