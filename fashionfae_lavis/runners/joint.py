@@ -8,20 +8,12 @@ dataset, can be compared.
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, default_collate
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset
 
 from fashionfae_lavis.errors import UserError
-
-
-@runtime_checkable
-class Collating(Protocol):
-    """A dataset that forms its own batches, as LAVIS's datasets do."""
-
-    def collater(self, samples: list) -> Any:
-        """Forms a batch of samples."""
 
 
 class JointDataset(ConcatDataset):
@@ -33,9 +25,9 @@ class JointDataset(ConcatDataset):
         datasets: dataset name -> training split.
     """
 
-    def __init__(self, datasets: Mapping[str, Dataset]):
+    def __init__(self, datasets: Mapping[str, Any]):
         super().__init__(datasets.values())
-        self.names = list(datasets)
+        self.names, self.splits = list(datasets), list(datasets.values())
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
         return bisect_right(self.cumulative_sizes, index), super().__getitem__(index)
@@ -43,12 +35,10 @@ class JointDataset(ConcatDataset):
     def collater(self, items: list[tuple[int, Any]]) -> Any:
         """Forms a batch of items that all come from one dataset."""
         (origin,) = {origin for origin, _ in items}
-        dataset = self.datasets[origin]
-        collate = dataset.collater if isinstance(dataset, Collating) else default_collate
-        return collate([sample for _, sample in items])
+        return self.splits[origin].collater([sample for _, sample in items])
 
 
-def join_splits(datasets: Mapping[str, Mapping[str, Dataset]]) -> dict[str, Dataset]:
+def join_splits(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Names the splits of all datasets for one run.
 
     Args:
@@ -62,7 +52,7 @@ def join_splits(datasets: Mapping[str, Mapping[str, Dataset]]) -> dict[str, Data
         return dict(*datasets.values())
     trained = {name: splits["train"] for name, splits in datasets.items() if "train" in splits}
     streams = [split for split in trained.values() if isinstance(split, IterableDataset)]
-    joined: dict[str, Dataset] = {}
+    joined: dict[str, Any] = {}
     if trained:
         # A stream cannot be indexed. `find_split` rejects it.
         joined["train"] = streams[0] if streams else JointDataset(trained)
