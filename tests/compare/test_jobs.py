@@ -130,7 +130,7 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     done = compare(workplace, "--cfg-path", "plan.yaml")
     assert done.returncode == 0, done.stderr
     log = (workplace / "compared" / "itc" / "seed3" / "training.log").read_text()
-    assert 4 <= int(re.search(r"Continuing .* after iteration (\d+)", log)[1]) <= UPDATES
+    assert 4 <= int(re.search(r"Resuming .* after iteration (\d+)", log)[1]) <= UPDATES
     first = results_of(workplace)
     assert list(first) == [
         "itc/seed3/probe",
