@@ -21,7 +21,7 @@ def save_atomically(obj: Any, path: str | Path) -> None:
     """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it is complete.
 
     Raises:
-        UserError: The disk is full or the folder is not writable; an older file at `path` stays untouched.
+        UserError: the disk is full or the folder is not writable; an older file at `path` stays untouched.
     """
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         torch.save(obj, temporary)
@@ -44,7 +44,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         A dict with at least `model` (name -> tensor). Checkpoints of this package also have `config` (a plain dict).
 
     Raises:
-        UserError: The file is missing, damaged, not a checkpoint, or can be opened by pickle only.
+        UserError: the file is missing, damaged, not a checkpoint, or can be opened by pickle only.
     """
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -60,7 +60,7 @@ def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
         trust_pickle: also opens files that hold Python objects. Such a file can run any code, so the user decides.
 
     Raises:
-        UserError: The file is missing or damaged, or can be opened by pickle only.
+        UserError: the file is missing or damaged, or can be opened by pickle only.
     """
     path = Path(path)
     if not path.is_file():
@@ -76,7 +76,7 @@ def find_state(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
         path: the file, for the error.
 
     Raises:
-        UserError: There is none.
+        UserError: there is none.
     """
     state = content
     for key in ("model", "state_dict"):
@@ -98,7 +98,7 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
         path: the file of `state`, for the error.
 
     Raises:
-        UserError: A name is missing, unknown or of another shape.
+        UserError: a name is missing, unknown or of another shape.
     """
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected if name not in state]

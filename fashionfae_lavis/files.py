@@ -19,7 +19,7 @@ def replacing(path: Path, failures: tuple[type[Exception], ...] = (OSError,)) ->
         failures: exceptions of the block that become a UserError.
 
     Raises:
-        UserError: One of `failures` was raised, for example by a full disk; an older file at `path` stays untouched.
+        UserError: one of `failures` was raised, for example by a full disk; an older file at `path` stays untouched.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -38,7 +38,7 @@ def make_folder(path: Path) -> None:
     """Makes a folder and its parents.
 
     Raises:
-        UserError: The folder cannot be made.
+        UserError: the folder cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def read_json_list(path: Path, what: str) -> list[Any]:
         what: description of the list, for the error.
 
     Raises:
-        UserError: The file is damaged, or holds something else or an empty list.
+        UserError: the file is damaged, or holds something else or an empty list.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """Files written by version 0.1 (commit 40cada5) still load and give the figures that they gave then.
 
-`data/version_0_1/` holds a run that was stopped after 8 of 12 updates on a drawn data set of 40 + 20 products (seed 7,
+`data/version_0_1/` holds a run that was stopped after 8 of 12 updates on a drawn dataset of 40 + 20 products (seed 7,
 tests/tiny.yaml), what it gave when it went on, and one checkpoint of each kind.
 """
 
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fashionfae_lavis.models.adapters import adapt
 from lavis.models import load_model
 from omegaconf import OmegaConf
 from PIL import Image
@@ -20,6 +19,7 @@ from tiny import tiny_samples
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.train import load_config, run_config
 
 FILES = Path(__file__).parent / "data" / "version_0_1"

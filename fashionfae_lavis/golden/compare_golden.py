@@ -23,7 +23,7 @@ def read_golden(path: str | Path) -> Arrays:
     """Reads the arrays of a golden file.
 
     Raises:
-        UserError: The file cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         with np.load(path) as file:
@@ -53,7 +53,7 @@ def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
         The number of entries that do not agree.
 
     Raises:
-        UserError: An input is missing, or the manifest cannot be read.
+        UserError: an input is missing, or the manifest cannot be read.
     """
     # Imported here because LAVIS takes seconds to import.
     from fashionfae_lavis.golden.golden_comparison import INPUTS, METRIC_INPUTS, compare, compare_metrics, metric_sets
@@ -88,7 +88,7 @@ def compute(golden: Arrays, seed: int, manifest_path: str | Path | None = None) 
     """Computes the entries with our models; none for a file of retrieval metrics alone, which needs no model.
 
     Raises:
-        UserError: The texts are missing, or the manifest cannot be read.
+        UserError: the texts are missing, or the manifest cannot be read.
     """
     if not any(name.startswith("in.") for name in golden):
         return {}

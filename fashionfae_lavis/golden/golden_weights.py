@@ -25,7 +25,7 @@ def read_manifest(path: str | Path = MANIFEST) -> dict[str, Any]:
     """Reads the manifest: `keys` (name -> shape, rule, models, ...) and `grad_keys`, the trainable keys in order.
 
     Raises:
-        UserError: The file cannot be read or is not a manifest.
+        UserError: the file cannot be read or is not a manifest.
     """
     try:
         manifest = json.loads(Path(path).read_text())
@@ -46,7 +46,7 @@ def golden_weights(manifest: dict[str, Any], seed: int) -> dict[str, Tensor]:
     """Makes the values of every key of the manifest.
 
     Raises:
-        UserError: The generator draws other numbers than the manifest's sums say. Seed 0 has such sums.
+        UserError: the generator draws other numbers than the manifest's sums say. Seed 0 has such sums.
     """
     weights: dict[str, Tensor] = {}
     for key, facts in manifest["keys"].items():

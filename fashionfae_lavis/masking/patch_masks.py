@@ -30,7 +30,7 @@ def block_mask(
         A boolean array (grid * grid,), row by row, True where a patch is masked.
 
     Raises:
-        ValueError: The grid has fewer patches than `num_patches`.
+        ValueError: the grid has fewer patches than `num_patches`.
     """
     if not 0 <= num_patches <= grid * grid:
         raise ValueError(f"num_patches must be between 0 and {grid * grid}, not {num_patches}")

@@ -19,7 +19,7 @@ class FashionTextProcessor(BaseProcessor):
         shuffle: puts the prompts into random order, drawn from numpy's global generator.
 
     Raises:
-        UserError: The mode is unknown.
+        UserError: the mode is unknown.
     """
 
     def __init__(self, mode: str = TEXT_MODES[1], shuffle: bool = False):

@@ -100,7 +100,7 @@ def fashion_text(fields: Mapping[str, str], mode: str, rng: Random | None = None
         rng: shuffles the prompts; None keeps the order of `fields`.
 
     Raises:
-        UserError: The mode is unknown.
+        UserError: the mode is unknown.
     """
     if mode not in MODES:
         raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(MODES)}")

@@ -28,7 +28,7 @@ def probe(model, dataset, products=500):
 def test_a_model_that_knows_tells_everything_and_one_value_is_left_out():
     dataset = ToyProducts()
     results = probe(BagOfWords(dataset, knows=True), dataset)
-    assert results["left_out"] == {"gender": "it has one value only"}
+    assert results["left_out"] == {"gender": "it has only one value"}
     assert set(results["attributes"]) == {"category", "sub category", "season", "composition", "colour"}
     for name, row in results["attributes"].items():
         assert row["itc"]["accuracy"] == row["pairs"]["accuracy"] == 100.0, name
@@ -74,7 +74,7 @@ def test_a_model_that_embeds_everything_alike_tells_nothing():
 def test_a_data_set_without_attributes_is_an_error():
     dataset = ToyProducts(8, change=lambda fields: {"title": fields["title"], "gender": "Women"})
     dataset.extra_attributes = {"colour": [""] * 8}
-    with pytest.raises(UserError, match="gender: it has one value only.*colour: no product has it") as caught:
+    with pytest.raises(UserError, match="gender: it has only one value.*colour: no product has it") as caught:
         probe(BagOfWords(dataset, knows=True), dataset)
     assert "\n" not in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_a_result_is_a_table_a_picture_and_json(tmp_path):
     assert (tmp_path / "attribute_probe.png").stat().st_size > 10_000
     assert json.loads(json.dumps(result.to_json())) == result
     table = result.table()
-    assert "Left out: gender, because it has one value only." in table
+    assert "Left out: gender, because it has only one value." in table
     assert table.splitlines()[2].split()[0] == "category"
 
 

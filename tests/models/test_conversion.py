@@ -134,7 +134,7 @@ def test_export_says_what_it_leaves_out_and_fills(tmp_path):
     assert set(done.left_out.values()) == {"the authors' image tokenizer has no decoder"}
     assert list(done.filled) == [f"image_encoder.module.pooler.dense.{kind}" for kind in ("weight", "bias")]
     save_safetensors(tiny_model().state_dict(), {}, ours)
-    with pytest.raises(UserError, match="names no model that the authors' code has"):
+    with pytest.raises(UserError, match="does not name a model that exists in the authors' code"):
         export_checkpoint(ours, str(tmp_path / "theirs.pth"))
 
 

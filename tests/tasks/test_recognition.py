@@ -119,7 +119,7 @@ def test_a_run_its_checkpoint_and_what_is_refused(configuration, capsys, tmp_pat
     # evaluated again it gives the same figures; with other classes it is refused
     options = (f"model.pretrained={checkpoint}", "run.output_dir=again")
     assert run_config(configuration(*options), evaluate=True)["val"]["accuracy"] == results["accuracy"]
-    with pytest.raises(UserError, match="tells 6 classes apart, the data ?set has 10, and"):
+    with pytest.raises(UserError, match="distinguishes 6 classes, the dataset has 10, and"):
         run_config(configuration(*options, label="sub category"), evaluate=True)
 
 

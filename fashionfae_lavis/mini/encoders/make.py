@@ -39,7 +39,7 @@ def make_mini_encoders(path: Path, products: int = PRODUCTS, updates: dict[str, 
         Accuracies (0..1) on held-out products.
 
     Raises:
-        UserError: The cache or the file cannot be written.
+        UserError: the cache or the file cannot be written.
     """
     torch.manual_seed(SEED)
     config = FashionFAE.config_for("mini")
