@@ -28,7 +28,7 @@ def save_atomically(obj: Any, path: str | Path) -> None:
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:
-    """Saves weights and configuration to one safetensors file, in the manner of `save_atomically`."""
+    """Saves weights and configuration to one safetensors file; atomic like `save_atomically`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         temporary.touch()
@@ -44,7 +44,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         A dict with at least `model` (name -> tensor). Checkpoints of this package also have `config` (a plain dict).
 
     Raises:
-        UserError: the file is missing, damaged, not a checkpoint, or can be opened by pickle only.
+        UserError: the file is missing, damaged, not a checkpoint, or needs pickle.
     """
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -53,14 +53,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
-    """Reads the content of a torch or `.safetensors` file to the CPU; the latter's weights come under `model`.
+    """Reads a torch or `.safetensors` file to the CPU; weights of a `.safetensors` file are under `model`.
 
     Args:
         path: the file.
-        trust_pickle: also opens files that hold Python objects. Such a file can run any code, so the user decides.
+        trust_pickle: whether to open files that hold Python objects. Such a file can run any code, so the user decides.
 
     Raises:
-        UserError: the file is missing or damaged, or can be opened by pickle only.
+        UserError: the file is missing or damaged, or needs pickle although `trust_pickle` is off.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,11 +72,11 @@ def find_state(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
     """Finds the state dict in a file's content: bare, or under `model` or `state_dict`; removes DDP's `module.`.
 
     Args:
-        content: what `read_file` returns.
+        content: the result of `read_file`.
         path: the file, for the error.
 
     Raises:
-        UserError: there is none.
+        UserError: the content has no state dict.
     """
     state = content
     for key in ("model", "state_dict"):
@@ -132,7 +132,7 @@ def _read_torch(path: Path, trust_pickle: bool) -> Any:
 
 
 def _is_old_torch_file(path: Path) -> bool:
-    """Tells whether torch before 1.6 wrote the file: a pickle, not a zip archive, that opens with its magic number."""
+    """Returns whether torch before 1.6 wrote the file, a pickle instead of a zip archive, by its magic number."""
     opening = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
     with open(path, "rb") as file:
         return file.read(len(opening)) == opening

@@ -47,7 +47,7 @@ def test_every_missing_attribute_and_item_key_is_named():
     assert message(Captions(), ProductSplit, "fashion_retrieval") == (
         "fashion_retrieval cannot use the dataset Captions, which lacks the attributes product_ids, row_product, "
         "subcategory, attribute_words, extra_attributes, unseen_attributes, text_rewriter, product_fields, photograph "
-        "(docs: Datasets)."
+        "(see docs/datasets.md)."
     )
     assert message(Captions(), TrainingSplit, "fashionfae_pretrain") == (
         "fashionfae_pretrain cannot use the dataset Captions, which lacks the item keys fields, product_id (docs: "

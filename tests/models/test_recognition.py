@@ -100,8 +100,9 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path, key):
     with pytest.raises(UserError) as caught:
         tiny_of(FashionRecognition, num_classes=5, classes=others, **changes)
     assert str(caught.value) == (
-        f"`model.{key}` distinguishes 5 classes, the dataset has 5, and 4 are not in both (DRESSES, GLOVES, HATS, ...): "
-        "use the checkpoint's dataset and `label`, or start from a pre-trained checkpoint."
+        f"`model.{key}` distinguishes 5 classes, the dataset has 5, and 4 are not in both "
+        "(DRESSES, GLOVES, HATS, ...): use the checkpoint's dataset and `label`, or start from a pre-trained "
+        "checkpoint."
     )
     with pytest.raises(UserError, match="distinguishes 5 classes, the dataset has 4, and 1 are not in both .SKIRTS.:"):
         tiny_of(FashionRecognition, num_classes=4, classes=NAMES[:4], **changes)

@@ -219,7 +219,7 @@ def test_missing_columns_and_folders_are_named(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         prepare_catalogue(table, tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "out").touch()
-    with pytest.raises(UserError, match="Cannot make the folder"):
+    with pytest.raises(UserError, match="Cannot create the folder"):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"}, pattern="{id}.jpg")
 
 
