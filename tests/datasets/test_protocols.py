@@ -50,11 +50,11 @@ def test_every_missing_attribute_and_item_key_is_named():
         "(see docs/datasets.md)."
     )
     assert message(Captions(), TrainingSplit, "fashionfae_pretrain") == (
-        "fashionfae_pretrain cannot use the dataset Captions, which lacks the item keys fields, product_id (docs: "
-        "Datasets)."
+        "fashionfae_pretrain cannot use the dataset Captions, which lacks the item keys fields, product_id (see "
+        "docs/datasets.md)."
     )
     said = message(Captions(), CompositionSplit, "fashion_composition")
-    assert "the attributes texts, reference, target, row_class, keys, photograph (docs" in said
+    assert "the attributes texts, reference, target, row_class, keys, photograph (see docs" in said
     assert "the item keys target_image" in message(Captions(), RequestSplit, "fashion_composition")
     assert "attributes labels, classnames, unseen and the item keys label (" in message(Captions(), LabelledSplit, "x")
 

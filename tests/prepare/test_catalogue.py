@@ -132,7 +132,7 @@ def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypat
 
 def test_too_many_bad_rows_stop_it_and_the_report_stays(shop, tmp_path):
     with pytest.raises(
-        UserError, match=r"12 of 22 rows cannot be used \(.*\): correct those that .*rejected.csv lists"
+        UserError, match=r"12 of 22 rows cannot be used \(.*\): correct the rows listed in .*rejected.csv"
     ) as e:
         prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
     assert "\n" not in str(e.value) and "--max-bad" in str(e.value)
@@ -196,7 +196,7 @@ def test_the_drawn_split_follows_seed_and_product(tmp_path):
         ({"validation": 1.5}, "--validation is 1.5"),
         ({"pattern": "{sku}.jpg"}, r"--pattern \{sku\}.jpg: the table has no column sku"),
         ({"pattern": "*.jpg"}, "must have a column in braces"),
-        ({"pattern": "*/{id}.jpg"}, "wildcards after the last / only"),
+        ({"pattern": "*/{id}.jpg"}, "wildcards only after the last /"),
     ],
 )
 def test_mistakes_are_named(tmp_path, options, message):
