@@ -15,7 +15,7 @@ from fashionfae_lavis.errors import UserError
 
 
 class Captions(Dataset):
-    """What LAVIS's captioning datasets have."""
+    """A dataset with the interface of LAVIS's captioning datasets."""
 
     text_processor = str
 

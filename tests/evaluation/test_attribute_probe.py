@@ -54,7 +54,7 @@ def test_counts_chance_and_the_most_frequent_value():
 
 
 def test_a_blind_model_is_near_chance():
-    """Its images are noise: each answer is right with the chance's probability, to within four standard errors."""
+    """Images are noise, so answers are right at chance level, within four standard errors."""
     dataset = ToyProducts(800)
     results = probe(BagOfWords(dataset, knows=False), dataset, products=800)["attributes"]
     for name, row in results.items():
@@ -109,7 +109,7 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
     values = attribute_values(dataset)
 
     def read_image(tokens, text, positions):
-        """Says the product's value where it has as many pieces as there are positions, and anything elsewhere."""
+        """Predicts the product's value if it has as many pieces as there are positions, else anything."""
         rows = []
         for product, ids, asked in zip(tokens[:, 0, 0], text.input_ids, positions, strict=True):
             start = int(asked.nonzero()[0])
@@ -190,7 +190,7 @@ dist.destroy_process_group()
 
 
 def test_two_processes_find_what_one_finds(tmp_path):
-    """Also where the second of them has no product."""
+    """Also when the second process has no product."""
     run_in_two_processes(SHARED, tmp_path, tmp_path)
     for products in (37, 1):
         alone = probe(tiny_model().eval(), ToyProducts(37), products)

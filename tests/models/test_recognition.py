@@ -68,7 +68,7 @@ def test_without_text_only_the_image_counts():
     assert seen[0].tolist() == [[tokenizer.cls_token_id, tokenizer.sep_token_id]] * 4
     assert torch.equal(model.predict(batch)["predictions"], logits)
     assert not torch.allclose(logits[0], logits[1], atol=1e-4)
-    # the same weights and head read the text where they are told to
+    # the same weights and head read the text if `use_text` is set
     reads = tiny_of(FashionRecognition, num_classes=5).eval()
     assert not torch.allclose(reads.predict(batch)["predictions"], logits, atol=1e-4)
     assert torch.allclose(reads.predict({**batch, "text_input": [""] * 4})["predictions"], logits)

@@ -25,7 +25,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["strict Pillow", "lenient Pillow"])
 def prepared(shop, tmp_path_factory, request):
-    """LAVIS, where it is imported, makes Pillow read truncated files: that must make no difference."""
+    """Lets Pillow read truncated files, as an import of LAVIS does, which must make no difference."""
     out = tmp_path_factory.mktemp("out")
     before = fingerprint(shop)
     with pytest.MonkeyPatch.context() as patch:
@@ -224,7 +224,7 @@ def test_missing_columns_and_folders_are_named(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
-    """/dev/full stands for the disk: every write to it fails as on a full one."""
+    """Every write to /dev/full fails as on a full disk."""
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
     out = tmp_path / "out"
     out.mkdir()

@@ -20,7 +20,7 @@ from fashionfae_lavis.train import load_config, run_config
 
 @pytest.fixture(autouse=True)
 def without_java(monkeypatch):
-    """Seconds saved; what Java adds is tested with the scores."""
+    """Disables Java to save seconds; the tests of the scores cover it."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
