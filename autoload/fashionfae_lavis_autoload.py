@@ -3,9 +3,9 @@
 `fashionfae_lavis.pth` imports this module whenever Python starts, so it must stay tiny: it puts one finder on
 `sys.meta_path` and imports neither torch nor lavis. The finder does two things:
 
-* When the outermost import of LAVIS, or of a module of this package that imported LAVIS, has ended, it calls
-  `fashionfae_lavis.plugin.register()`, once.
-* It provides `lavis.train` and `lavis.evaluate` if LAVIS lacks them, from this package's modules of those names.
+* After the outermost import of LAVIS, or of a module of this package that imported LAVIS, it calls
+  `fashionfae_lavis.plugin.register()` once.
+* It provides `lavis.train` and `lavis.evaluate` if LAVIS lacks them, from this package's modules of the same names.
 
 `FASHIONFAE_LAVIS_AUTOLOAD=0` in the environment turns it off; `import fashionfae_lavis` then installs the finder.
 """
@@ -17,7 +17,7 @@ _PROVIDED = {"lavis.train": "fashionfae_lavis.train", "lavis.evaluate": "fashion
 
 
 class _Finder:
-    """Finds what the other finders find, and watches the imports of LAVIS and of this package."""
+    """Finder that delegates to the other finders, and watches the imports of LAVIS and of this package."""
 
     def find_spec(self, name, path=None, target=None):
         if name == "lavis" or name.startswith("fashionfae_lavis."):
@@ -39,7 +39,7 @@ class _Finder:
 
 
 class _WatchedLoader:
-    """Wraps the loader that was found; calls `_register_when_due` after it has executed the module."""
+    """Wrapper of the original loader that calls `_register_when_due` after the module has been executed."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -58,7 +58,7 @@ class _WatchedLoader:
 
 
 class _MainLoader:
-    """Loads `lavis.train` as a module that has the `main` of `fashionfae_lavis.train` and calls it when run."""
+    """Loader of `lavis.train` as a module that has the `main` of `fashionfae_lavis.train` and calls it when run."""
 
     def __init__(self, source_module):
         self._source_module = source_module
@@ -80,7 +80,7 @@ _attempted = False  # whether registration has been tried
 
 
 def install():
-    """Installs the finder once, and registers at once if LAVIS is imported already."""
+    """Installs the finder once, and registers immediately if LAVIS is imported already."""
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     _register_when_due()
@@ -88,8 +88,8 @@ def install():
 
 def _register_when_due():
     global _attempted
-    # Registering imports the whole package. A module that is still half imported would lack the names that others
-    # import from it, so this waits until the outermost import has ended.
+    # Registration imports the whole package. A partly imported module would lack names that other modules import from
+    # it, so wait until the outermost import has ended.
     if _importing or _attempted or "lavis" not in sys.modules:
         return
     _attempted = True

@@ -1,10 +1,10 @@
-"""Measures how fast FashionGen's images are read from HDF5, compared with the steps that reading consists of.
+"""Measures how fast FashionGen's images are read from HDF5, compared with the single steps of reading.
 
     python benchmarks/data_loading.py [--images 2000] [--batches 60]
 
-Draws one file of FashionGen's schema with 256 x 256 pixels (FashionGen-Mini's, gzip) and visits its rows in random
-order, from the page cache. Rates are images per wall-clock second, and per second of processor time of all processes,
-which other programs on the machine disturb less:
+Draws one FashionGen-Mini file (FashionGen's schema, 256 x 256 pixels, gzip) and visits its rows in random order, from
+the page cache. Rates are images per wall-clock second, and per second of CPU time of all processes, which is less
+affected by other programs on the machine:
 
     h5py loop      `file["input_image"][row]` in one process, nothing else
     decoding       decompression of a row's stored bytes by zlib, in one process
@@ -37,7 +37,7 @@ VIEWS = 3  # per product, approximately
 
 
 def cpu_seconds() -> float:
-    """Returns the processor time of this process and its children, including those still running."""
+    """Returns the CPU time in seconds of this process and its children, including running children."""
     total = time.process_time()
     for child in torch.multiprocessing.active_children():
         stat = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -46,7 +46,7 @@ def cpu_seconds() -> float:
 
 
 def rate(work, images: int) -> tuple[float, float]:
-    """Returns images per wall-clock second and per second of processor time."""
+    """Returns images per wall-clock second and per second of CPU time."""
     clock, cpu = time.perf_counter(), cpu_seconds()
     work()
     return images / (time.perf_counter() - clock), images / (cpu_seconds() - cpu)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def measure(path: Path, batches: int) -> dict[str, tuple[float, float]]:
-    """Returns name -> rate of each step in the list above."""
+    """Returns {name: rate} for each step in the list above."""
     train = FashionImageTrainProcessor(224, 256)
     dataset = ProductEvalDataset(FashionGenFile(path), train, FashionTextProcessor())
     order = np.random.default_rng(0).permutation(len(dataset))

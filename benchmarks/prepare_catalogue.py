@@ -3,9 +3,9 @@
     python benchmarks/prepare_catalogue.py      # 100,000 products; minutes and 0.5 GB of disk
     python benchmarks/prepare_catalogue.py --products 5000
 
-Each product has its own JPEG of 128 x 128 pixels, a copy of one of a thousand. Such small images are a hard case, since
-the overhead is largest relative to them. Each measurement runs in a separate process and reports wall time, the CPU
-time of all processes, and the peak memory of the process itself.
+Each product has a JPEG of 128 x 128 pixels, a copy of one of a thousand images. Small images are a hard case, because
+the relative overhead is largest. Each measurement runs in a separate process and reports wall time, the CPU time of all
+processes, and the peak memory of the process itself.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def make(folder: Path, products: int) -> None:
 
 
 def decode(folder: Path) -> None:
-    """Decodes every image: the lower limit for checking them."""
+    """Decodes every image, which is a lower bound for checking them."""
     from fashionfae_lavis.workers import all_cores, in_workers
 
     paths = iter(sorted(str(path) for path in (folder / "photos").rglob("*.jpg")))
@@ -80,7 +80,7 @@ WAYS = {"decode": decode, "prepare": prepare, "open": open_catalogue}
 
 
 def measure(way: str, folder: Path) -> dict:
-    """Measures one of WAYS in this process."""
+    """Measures one of `WAYS` in this process."""
     clock = time.perf_counter()
     WAYS[way](folder)
     seconds = time.perf_counter() - clock
@@ -90,7 +90,7 @@ def measure(way: str, folder: Path) -> dict:
 
 
 def measure_in_process(way: str, folder: Path) -> dict:
-    """Measures one of WAYS in a new process."""
+    """Measures one of `WAYS` in a new process."""
     command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return json.loads(done.stdout)

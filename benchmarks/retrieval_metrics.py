@@ -1,12 +1,12 @@
-"""Compares the time and memory of the full test's recalls with LAVIS's, on generated embeddings.
+"""Compares the time and memory of the full test with LAVIS's implementation, on generated embeddings.
 
     python benchmarks/retrieval_metrics.py              # minutes; LAVIS's largest size needs 10 GB
 
-This package computes them in `fashionfae_lavis.metrics.retrieval.full_test`, from embeddings. LAVIS computes them in
-`RetrievalTask._report_metrics`, from the score matrices of both directions, whose computation counts. Each measurement
-runs in its own process and reports wall-clock seconds, CPU seconds (which other programs on the machine disturb less)
-and the growth of peak memory over imports and embeddings. Both must find the same recalls, except for single queries
-whose scores are equal up to rounding: this package counts them as misses.
+This package computes recalls in `fashionfae_lavis.metrics.retrieval.full_test` from embeddings. LAVIS computes them in
+`RetrievalTask._report_metrics` from the score matrices of both directions, whose computation is included. Each
+measurement runs in a separate process and reports wall-clock seconds, CPU seconds (less affected by other programs) and
+the growth of peak memory over imports and embeddings. Both must find the same recalls, except for a few queries whose
+scores are equal up to rounding, which this package counts as misses.
 """
 
 import argparse

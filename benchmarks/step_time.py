@@ -1,15 +1,15 @@
-"""Compares time and memory of a training step of FashionFAE, ALBEF and BLIP at the paper's size.
+"""Compares the time and memory of a training step of FashionFAE, ALBEF and BLIP at the paper's size.
 
     python benchmarks/step_time.py                    # ViT-B/16, BERT-base, batch 8, 120 word pieces; tens of minutes
     python benchmarks/step_time.py --size tiny        # a test of this program; seconds
     python benchmarks/step_time.py --formats fp32
 
 A step computes the losses, the gradients and AdamW's update of one batch. FashionFAE has a row for each of its steps,
-and their mean weighted by the authors' ratios, the average cost of an update. `albef_pretrain` and `blip_pretrain` are
-LAVIS's classes with LAVIS's encoders and queue lengths and a vocabulary of BERT's size. All models have random weights,
-dropout as in training, and the same images and texts, which fill all 120 positions.
+and a row for their mean weighted by the authors' ratios, the average cost of an update. `albef_pretrain` and
+`blip_pretrain` are LAVIS's classes with LAVIS's encoders and queue lengths and a vocabulary of BERT's size. All models
+have random weights, dropout as in training, and the same images and texts, which fill all 120 positions.
 
-Each row runs in its own process, one after the other, on `--threads` threads. It shows the median of `--steps` steps
+Each row runs in a separate process, one after the other, on `--threads` threads. It shows the median of `--steps` steps
 after one warm-up step, and the peak memory of the process. Only ratios within one run carry over to other machines.
 bf16 means autocast, and is skipped if the processor has no bf16 instructions.
 """
@@ -64,7 +64,7 @@ def make_tokenizer():
 
 
 def make_batch(size: int, pixels: int) -> dict:
-    """Makes products whose texts are longer than the model reads, so that all positions are filled."""
+    """Makes a batch whose texts exceed the model's text length, so that all positions are filled."""
     import torch
 
     from fashionfae_lavis.text.product_text import fashion_text
@@ -113,7 +113,7 @@ def make_fashionfae(size: str):
 
 
 def make_baseline(name: str, size: str):
-    """Builds LAVIS's class from LAVIS's parts; only the tokenizer, which LAVIS would download, is given."""
+    """Builds LAVIS's class from LAVIS's parts, except for the tokenizer, which LAVIS would download."""
     from lavis.models.albef_models.albef_pretrain import AlbefPretrain
     from lavis.models.blip_models.blip_pretrain import BlipPretrain
     from lavis.models.med import BertForMaskedLM, XBertEncoder, XBertLMHeadDecoder
@@ -176,7 +176,7 @@ def measure(row: str, args) -> dict:
 
 
 def in_a_process(row: str, number_format: str, args) -> dict:
-    """Runs `measure` in a process of its own."""
+    """Runs `measure` in a new process."""
     options = {"--size": args.size, "--batch": args.batch, "--threads": args.threads, "--steps": args.steps}
     command = [sys.executable, "-W", "ignore", __file__, "--row", row, "--formats", number_format]
     command += [str(part) for pair in options.items() for part in pair]
@@ -186,7 +186,7 @@ def in_a_process(row: str, number_format: str, args) -> dict:
 
 
 def multiplies_bf16() -> bool:
-    """Tells whether the processor has bf16 instructions; timings of emulated bf16 mean nothing."""
+    """Returns whether the processor has bf16 instructions; timings of emulated bf16 are meaningless."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
 

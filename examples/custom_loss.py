@@ -2,8 +2,8 @@
 
     python examples/custom_loss.py
 
-Losses in `fashionfae_lavis.objectives` are functions of tensors. Here two noisy views of the same points stand for the
-embeddings of images and texts; the projection learns to ignore the noise.
+Losses in `fashionfae_lavis.objectives` are functions of tensors. Here two noisy views of the same points represent the
+embeddings of images and texts, and the projection learns to ignore the noise.
 """
 
 import torch
@@ -20,7 +20,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(projection.parameters(), lr=0.01)
 
     for step in range(301):
-        # 8 numbers that two views share, and 24 that are noise.
+        # The two views share 8 numbers; the other 24 are noise.
         shared = torch.randn(64, 8, generator=generator)
         views = [torch.cat((shared, torch.randn(64, 24, generator=generator)), dim=1) for _ in range(2)]
         a, b = (4 * torch.nn.functional.normalize(projection(view), dim=1) for view in views)

@@ -1,4 +1,4 @@
-"""Finds the products of FashionGen-Mini's validation split that fit a text, with the weights that ship.
+"""Finds the products of FashionGen-Mini's validation split that match a text, with the packaged weights.
 
 python examples/search_by_text.py "striped cotton shirt with long sleeves"
 """
@@ -11,10 +11,10 @@ from lavis.models import load_model_and_preprocess
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Prints the best matches, one product a line."""
+    """Prints the best matches, one product per line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text")
-    parser.add_argument("--top", type=int, default=5, help="products to print")
+    parser.add_argument("--top", type=int, default=5, help="number of products to print")
     args = parser.parse_args(argv)
 
     model, _, text_processors = load_model_and_preprocess("fashionfae", is_eval=True)

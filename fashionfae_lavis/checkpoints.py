@@ -21,14 +21,14 @@ def save_atomically(obj: Any, path: str | Path) -> None:
     """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it is complete.
 
     Raises:
-        UserError: The disk is full or the folder is not writable; an older file at `path` stays untouched.
+        UserError: the disk is full or the folder is not writable; an older file at `path` stays untouched.
     """
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         torch.save(obj, temporary)
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:
-    """Saves weights and configuration to one safetensors file, in the manner of `save_atomically`."""
+    """Saves weights and configuration to one safetensors file; atomic like `save_atomically`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         temporary.touch()
@@ -44,7 +44,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         A dict with at least `model` (name -> tensor). Checkpoints of this package also have `config` (a plain dict).
 
     Raises:
-        UserError: The file is missing, damaged, not a checkpoint, or can be opened by pickle only.
+        UserError: the file is missing, damaged, not a checkpoint, or needs pickle.
     """
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -53,14 +53,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
-    """Reads the content of a torch or `.safetensors` file to the CPU; the latter's weights come under `model`.
+    """Reads a torch or `.safetensors` file to the CPU; weights of a `.safetensors` file are under `model`.
 
     Args:
         path: the file.
-        trust_pickle: also opens files that hold Python objects. Such a file can run any code, so the user decides.
+        trust_pickle: whether to open files that hold Python objects. Such a file can run any code, so the user decides.
 
     Raises:
-        UserError: The file is missing or damaged, or can be opened by pickle only.
+        UserError: the file is missing or damaged, or needs pickle although `trust_pickle` is off.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,11 +72,11 @@ def find_state(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
     """Finds the state dict in a file's content: bare, or under `model` or `state_dict`; removes DDP's `module.`.
 
     Args:
-        content: what `read_file` returns.
+        content: the result of `read_file`.
         path: the file, for the error.
 
     Raises:
-        UserError: There is none.
+        UserError: the content has no state dict.
     """
     state = content
     for key in ("model", "state_dict"):
@@ -98,7 +98,7 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
         path: the file of `state`, for the error.
 
     Raises:
-        UserError: A name is missing, unknown or of another shape.
+        UserError: a name is missing, unknown or of another shape.
     """
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected if name not in state]
@@ -132,7 +132,7 @@ def _read_torch(path: Path, trust_pickle: bool) -> Any:
 
 
 def _is_old_torch_file(path: Path) -> bool:
-    """Tells whether torch before 1.6 wrote the file: a pickle, not a zip archive, that opens with its magic number."""
+    """Returns whether torch before 1.6 wrote the file, a pickle instead of a zip archive, by its magic number."""
     opening = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
     with open(path, "rb") as file:
         return file.read(len(opening)) == opening

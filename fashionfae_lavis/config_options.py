@@ -1,4 +1,4 @@
-"""The arguments that `python -m lavis.train`, `fashionfae train` and their evaluating counterparts share."""
+"""The arguments shared by `python -m lavis.train`, `fashionfae train`, and the `evaluate` commands."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Loading of a run's configuration, with mistakes reported as one sentence that names the key."""
+"""Loading of a run's configuration, with errors that name the wrong key."""
 
 import argparse
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from fashionfae_lavis.errors import UserError
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Loads LAVIS's configuration: the file over the defaults of its model and datasets, the options over both.
+    """Loads LAVIS's configuration: the options override the file, which overrides the model and dataset defaults.
 
     Args:
         args: `cfg_path`, the file, and `options`, a list of KEY=VALUE or None.
@@ -47,7 +47,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 class _Config(Config):
-    """LAVIS's configuration, with the defaults of the model that the options name; LAVIS takes the file's model."""
+    """LAVIS's configuration, except that a `model` in the options also selects the model's defaults."""
 
     @staticmethod
     def build_model_config(config: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Joins the processes that torchrun starts, and exchanges values among them; works with one process too."""
+"""Communication among the processes that torchrun starts; also works with a single process."""
 
 import os
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ TIMEOUT = timedelta(minutes=30)  # processes wait while one of them prepares dat
 
 
 def init_distributed(run: DictConfig) -> None:
-    """Joins the process group that torchrun's environment variables announce; does nothing when called again.
+    """Joins the process group described by torchrun's environment variables; does nothing when called again.
 
     CPU runs communicate over gloo, GPU runs over NCCL.
 
     Args:
-        run: the `run` section. Sets `device` (from `auto`, `cpu` or `cuda`), `distributed`, `rank`, `world_size` and
-            `gpu` (index of this process's GPU).
+        run: the `run` section. The function sets its keys `device` (from `auto`, `cpu` or `cuda`), `distributed`,
+            `rank`, `world_size` and `gpu` (index of this process's GPU).
 
     Raises:
         UserError: `run.device` is unknown, or names a GPU that does not exist.
@@ -59,7 +59,7 @@ def _device(name: str, gpu: int) -> torch.device:
 
 
 def gather_objects(value: T) -> list[T]:
-    """Gathers one picklable value of every process, in order of rank, on all processes."""
+    """Gathers one picklable value from every process, in order of rank, on all processes."""
     if not is_dist_avail_and_initialized():
         return [value]
     values: list[Any] = [None] * get_world_size()
@@ -76,7 +76,7 @@ def gather_in_order(batches: list[np.ndarray]) -> np.ndarray:
     """Merges rows computed for the processes' shares (see `own_share`) in the order of the whole sequence.
 
     Args:
-        batches: arrays (B, ...) with the rows of this process's share, in order; an empty list for an empty share.
+        batches: arrays (B, ...) with the rows of this process's share, in order; empty if the share is empty.
 
     Returns:
         Array (N, ...) of all rows, on all processes.

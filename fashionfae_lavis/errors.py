@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can correct; the message is one sentence that tells how."""
+    """A mistake that the user can correct. The message is one sentence that says how."""

@@ -1,4 +1,4 @@
-"""The program behind `python -m lavis.evaluate`: the tests of a configuration, without training."""
+"""The program behind `python -m lavis.evaluate`: tests a configuration without training."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Atomic writing of files, and checked reading of json lists."""
+"""Atomic writing of files, and reading of json lists with checks."""
 
 import json
 import os
@@ -16,10 +16,10 @@ def replacing(path: Path, failures: tuple[type[Exception], ...] = (OSError,)) ->
 
     Args:
         path: file to write.
-        failures: exceptions of the block that become a UserError.
+        failures: exceptions in the block that become a UserError.
 
     Raises:
-        UserError: One of `failures` was raised, for example by a full disk; an older file at `path` stays untouched.
+        UserError: the block raised one of `failures`, for example on a full disk; an older file stays untouched.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -35,15 +35,15 @@ def replacing(path: Path, failures: tuple[type[Exception], ...] = (OSError,)) ->
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and its parents.
+    """Creates a folder and its parents.
 
     Raises:
-        UserError: The folder cannot be made.
+        UserError: the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Cannot make the folder {path} ({error.strerror}): use another folder.") from error
+        raise UserError(f"Cannot create the folder {path} ({error.strerror}): use another folder.") from error
 
 
 def read_json_list(path: Path, what: str) -> list[Any]:
@@ -54,7 +54,7 @@ def read_json_list(path: Path, what: str) -> list[Any]:
         what: description of the list, for the error.
 
     Raises:
-        UserError: The file is damaged, or holds something else or an empty list.
+        UserError: the file is damaged, or holds something else or an empty list.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Extends LAVIS's `load_model` and `load_model_and_preprocess` for the models of this package.
 
-For these models `model_type` may be left out, or be the path of a checkpoint. LAVIS's other models load as before,
-except that an unknown name raises one sentence.
+For these models `model_type` may be omitted, or be the path of a checkpoint. LAVIS's other models load as before, but
+an unknown name raises a UserError.
 """
 
 import difflib
@@ -45,7 +45,7 @@ def _with_default_type(load: Callable) -> Callable:
 
 
 def _with_preprocess_of_checkpoint(load: Callable, models: ModuleType) -> Callable:
-    """Takes the processors from the model's configuration: a checkpoint has no yaml for `load` to find."""
+    """Takes the processors from the model's configuration, because a checkpoint has no yaml that `load` could find."""
 
     @functools.wraps(load)
     def load_with_preprocess(name: str, *args, **kwargs):
@@ -58,7 +58,7 @@ def _with_preprocess_of_checkpoint(load: Callable, models: ModuleType) -> Callab
 
 def _load_configured(models: ModuleType, name: str, model_type: str, is_eval: bool = False, device: Any = "cpu"):
     model = models.load_model(name, model_type, is_eval=is_eval, device=device)
-    # The model's own class, because `fashionfae` opens checkpoints of the whole family.
+    # Use the class of the loaded model, because `fashionfae` opens checkpoints of all FashionFAE models.
     return model, *models.load_preprocess(type(model).config_for(model_type).preprocess)
 
 

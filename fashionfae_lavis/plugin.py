@@ -20,15 +20,15 @@ def register() -> None:
         Exception: whatever the import of LAVIS or of this package raises.
     """
     global _done
-    # This import may itself register, through the start-up file, so `_done` is checked after it.
+    # This import may already call `register` through the start-up file, so check `_done` after it.
     lavis = importlib.import_module("lavis")
     if _done:
         return
-    # LAVIS registers its own runners only if somebody imports them.
+    # LAVIS registers its own runners only when they are imported.
     importlib.import_module("lavis.runners")
     for package in REGISTERED:
         importlib.import_module(f"fashionfae_lavis.{package}")
-    # LAVIS fills both lists when it is imported, and other modules hold them: refill them in place.
+    # LAVIS fills both lists on import, and other modules hold references to them, so refill them in place.
     lavis.models.model_zoo.__init__()
     lavis.datasets.builders.dataset_zoo.__init__()
     importlib.import_module("fashionfae_lavis.loading").extend(lavis)

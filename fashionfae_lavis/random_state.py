@@ -1,4 +1,4 @@
-"""Saves, restores and temporarily seeds the random number generators of one process (python, numpy, torch)."""
+"""State and seeding of the random number generators of one process (python, numpy, torch)."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def random_state(cuda: bool = False) -> dict[str, Any]:
     """Returns the state of all generators, in types that `torch.load(weights_only=True)` reads.
 
     Args:
-        cuda: includes the generator of the current GPU.
+        cuda: whether to include the generator of the current GPU.
     """
     numpy_state: Any = np.random.get_state()
     _, keys, position, has_gauss, gauss = numpy_state
@@ -28,7 +28,7 @@ def random_state(cuda: bool = False) -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Restores what `random_state` returned, without the GPU's state on a machine that has none."""
+    """Restores the output of `random_state`; ignores the GPU's state on a machine without a GPU."""
     random.setstate(state["python"])
     keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
@@ -39,12 +39,12 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
-    """Seeds all CPU generators from non-negative numbers for the length of a block, then restores them."""
+    """Seeds all CPU generators from non-negative numbers within a `with` block, then restores them."""
     before = random_state()
     seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
-    # torch.manual_seed would seed the GPU too, and every step would then drop out the same units.
+    # torch.manual_seed would also seed the GPU, and every step would then drop the same units.
     torch.default_generator.manual_seed(seed)
     try:
         yield

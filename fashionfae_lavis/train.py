@@ -1,4 +1,4 @@
-"""The program behind `python -m lavis.train`: a configuration's first stage, if it names one, then the run itself."""
+"""The program behind `python -m lavis.train`: runs a configuration, including its first stage if it has one."""
 
 import argparse
 import copy
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
     """Runs the command line of `lavis.train` or, with `evaluate`, of `lavis.evaluate`.
 
     Args:
-        argv: the arguments; None takes those of the process.
-        evaluate: whether to test only.
+        argv: the arguments; None means the arguments of the process.
+        evaluate: whether to test without training.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m lavis.{'evaluate' if evaluate else 'train'}",
@@ -53,12 +53,16 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
         sys.exit(2)
     finally:
         if dist.is_initialized():
-            gc.collect()  # a wrapped model that outlives the process group would abort the process at its end
+            gc.collect()  # a DDP model that outlives the process group would abort the process at exit
             dist.destroy_process_group()
 
 
 def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
-    """Runs a configuration, its first stage first.
+    """Runs a configuration, including its first stage.
+
+    Args:
+        cfg: LAVIS's configuration.
+        evaluate: whether to test without training.
 
     Returns:
         Split of `run.test_splits` -> its result.
@@ -75,16 +79,16 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
 
 
 def choose_job_id(run: DictConfig) -> str:
-    """The newest run's folder name if `run.resume_ckpt_path` is auto, else the time; the same in all processes."""
+    """Returns the newest run's folder name if `run.resume_ckpt_path` is auto, else the time, equal on all processes."""
     resume = run.get("resume_ckpt_path") == "auto" and not run.evaluate
     newest = find_newest_run(run.output_dir) if resume else None
     return gather_objects(newest.name if newest else datetime.now().strftime("%Y%m%d_%H%M%S"))[0]
 
 
 def train_image_tokenizer(cfg: Config, job_id: str) -> None:
-    """Trains the image tokenizer of the model on its data as a first stage, unless it is already trained.
+    """Trains the model's image tokenizer on the same data as a first stage, unless it is already trained.
 
-    Its keys are those of `run`, with those of `run.image_tokenizer` over them. Its output is a folder of that name in
+    The stage is configured by `run`, overridden by `run.image_tokenizer`. It writes to the folder `image_tokenizer` in
     the run's folder. Afterwards `model.image_tokenizer.weights` names its checkpoint.
     """
     run, model = cfg.run_cfg, cfg.model_cfg
@@ -134,7 +138,7 @@ def run_stage(cfg: Config, job_id: str) -> dict[str, Any]:
 
 
 def build_model(task: Any, cfg: Config) -> Any:
-    """Builds the task's model; a failed download becomes one sentence."""
+    """Builds the task's model; raises UserError if a download fails."""
     try:
         return task.build_model(cfg)
     except OSError as error:
@@ -148,8 +152,8 @@ def build_model(task: Any, cfg: Config) -> Any:
 def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
     """Prints the results as tables, writes results.json, and draws pictures.
 
-    results.json is written before the first picture is drawn, and again with the pictures' paths. With several test
-    splits, the pictures of each are in a folder of its name.
+    results.json is written before the pictures are drawn, and again with their paths. With several test splits, each
+    split has a folder for its pictures.
     """
     figures = {split: result.to_json() for split, result in results.items()}
     for split, result in results.items():

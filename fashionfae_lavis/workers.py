@@ -1,4 +1,4 @@
-"""Worker processes that share a list of work, and a progress bar."""
+"""Worker processes for a list of work items, and a progress bar."""
 
 import multiprocessing
 import os
@@ -10,11 +10,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-WAITING = 2  # items per worker: one that it works on, one in its pipe
+WAITING = 2  # items per worker: one in progress, one in the pipe
 
 
 class WorkerDied(OSError):
-    """Says that a worker process ended before its work was done."""
+    """Error raised when a worker process ends before its work is done."""
 
 
 def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
@@ -24,7 +24,7 @@ def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
 
 
 def all_cores() -> int:
-    """Returns how many processors this process may use."""
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,20 +33,20 @@ def in_workers(
 ) -> Generator[Any, None, None]:
     """Yields `work(item)` for each item, in order; item i goes to worker i modulo `processes`.
 
-    Items are taken as they are needed, `WAITING` per worker, so that neither they nor the results accumulate. They
-    should be small; a worker should create large data itself. Each worker has a pipe of its own rather than a place in
-    a pool: a full pipe makes the worker wait, and a worker whose reader was killed ends too.
+    Items are read when needed, `WAITING` per worker, so that neither items nor results accumulate. Items should be
+    small; a worker should create large data itself. Each worker has a separate pipe instead of sharing a pool: a full
+    pipe makes the worker wait, and a worker ends when its reader is killed.
 
     Args:
         work: a function that can be pickled.
-        items: the work.
+        items: the arguments of `work`.
         processes: number of workers (default: one per processor, up to 8).
 
     Raises:
         WorkerDied: a worker ended early.
     """
     processes = processes or min(8, os.cpu_count() or 1)
-    # Workers use neither threads nor torch, so a fork is safe, and saves the time of importing the caller's modules.
+    # Workers use neither threads nor torch, so forking is safe. It avoids importing the caller's modules again.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     workers: list[multiprocessing.Process] = []
     connections: list[Connection] = []
@@ -75,7 +75,7 @@ def in_workers(
 
 
 def _work(work: Callable, connection: Connection, others: list[Connection]) -> None:
-    for other in others:  # an open copy here would hide from the others that the reader has ended
+    for other in others:  # otherwise the other workers would not notice that the reader has ended
         other.close()
     try:
         while True:

@@ -1,5 +1,5 @@
-# Sourced by the other scripts. Creates .venv with the tested versions (once; minutes and about 7 GB), changes to the
-# repository root and puts .venv's programs first on PATH.
+# Sourced by the other scripts. Creates .venv with the tested versions (once; takes minutes and about 7 GB), changes to
+# the repository root and puts .venv's programs first on PATH.
 # PYTHON=/path/to/python chooses the Python for a new .venv. To change it later, remove .venv.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,7 +18,7 @@ find_python() {
     return 1
 }
 
-# The installation depends on these files, and on this folder, because it is editable.
+# The installation depends on these files and, because it is editable, on this folder.
 wanted="$(cat constraints.txt pyproject.toml autoload/* | cksum) $PWD"
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     # .venv-unfinished remains after an interrupted installation, which is then repeated from the start.

@@ -1,7 +1,7 @@
-"""Files written by version 0.1 (commit 40cada5) still load and give the figures that they gave then.
+"""Files written by version 0.1 (commit 40cada5) still load and give the same figures as in version 0.1.
 
-`data/version_0_1/` holds a run that was stopped after 8 of 12 updates on a drawn data set of 40 + 20 products (seed 7,
-tests/tiny.yaml), what it gave when it went on, and one checkpoint of each kind.
+`data/version_0_1/` holds a run that was stopped after 8 of 12 updates on a drawn dataset of 40 + 20 products (seed 7,
+tests/tiny.yaml), its results after resuming, and one checkpoint of each kind.
 """
 
 import argparse

@@ -49,7 +49,7 @@ dist.destroy_process_group()
 
 
 def test_two_processes_divide_and_gather_in_order(tmp_path):
-    """Also for odd lengths, and for one item, which leaves the second process without any."""
+    """Also for odd lengths, and for one item, so that the second process has none."""
     run_in_two_processes(SHARES, tmp_path)
 
 

@@ -23,7 +23,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="Cannot make the folder .*file/a"):
+    with pytest.raises(UserError, match="Cannot create the folder .*file/a"):
         make_folder(tmp_path / "file" / "a")
 
 

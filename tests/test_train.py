@@ -318,8 +318,8 @@ def test_a_missing_configuration_is_named(tmp_path):
         ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
-        ("datasets.fashiongen.text_processor.train.mode=title", "unknown text mode 'title': use one of description, "),
-        ("datasets.fashiongen.text_processor.eval.mode=title", "unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.train.mode=title", "Unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.eval.mode=title", "Unknown text mode 'title': use one of description, "),
         ("run.task=fashion_retrieval", "set model.pretrained to one and model.load_pretrained to True"),
     ],
 )

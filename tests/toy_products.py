@@ -1,4 +1,4 @@
-"""A dataset of products with attributes, for the attribute probe, and models that know all or nothing about it."""
+"""A dataset of products with attributes for the attribute probe, and models that know all or nothing about it."""
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class ToyProducts:
 
 
 class BagOfWords(torch.nn.Module):
-    """Embeds a text as the set of its words. `knows`: images as the words of their product's values, else as noise."""
+    """Embeds a text as the set of its words, and an image as noise or, with `knows`, as its product's values."""
 
     def __init__(self, dataset, knows: bool):
         super().__init__()

@@ -1,7 +1,7 @@
 """The command `fashionfae`. Each module of this package defines one subcommand.
 
 A module has two functions: `add_parser(commands)` declares the arguments, and `run` receives them and does the work.
-`run` imports what it needs when it is called, because importing LAVIS takes seconds and `fashionfae --help` must not.
+`run` imports its dependencies when it is called, because importing LAVIS would delay `fashionfae --help` by seconds.
 It returns an exit status, or None for success.
 """
 
@@ -40,7 +40,7 @@ SUBCOMMANDS = (
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Parser that reports an error in one line, without the usage text. Its subparsers are of the same class."""
+    """Parser that reports an error in one line, without the usage text. Its subparsers do the same."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
@@ -50,18 +50,18 @@ def main(argv: list[str] | None = None) -> None:
     """Runs a subcommand.
 
     Args:
-        argv: arguments after the program's name; None takes those of the process.
+        argv: arguments after the program's name; None means the arguments of the process.
 
     Raises:
-        SystemExit: with status 2 after a user error, which is printed as one sentence, or with the status of a
-            subcommand that did not succeed.
+        SystemExit: with status 2 after a user error, which is printed as one sentence, or with the nonzero status of a
+            subcommand.
     """
     arguments = sys.argv[1:] if argv is None else argv
     parser = OneLineParser(prog="fashionfae", description="Train, evaluate and convert FashionFAE in LAVIS.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for subcommand in SUBCOMMANDS:
         subcommand.add_parser(commands)
-    # LAVIS pins old versions of its dependencies, which warn about their own use of each other.
+    # Silence the warnings of LAVIS's pinned, old dependencies.
     warnings.simplefilter("ignore", FutureWarning)
     try:
         if arguments and not arguments[0].startswith("-"):

@@ -22,7 +22,7 @@ def add_parser(commands) -> None:
 
 
 def run(runs: list[str], cfg_path: str | None, output: str | None, seeds: list[int] | None) -> None:
-    """Compares, prints the tables and the paths of the files written.
+    """Compares systems, then prints the tables and the paths of the files written.
 
     Raises:
         UserError: the arguments name both a plan and runs, or neither.
@@ -31,7 +31,7 @@ def run(runs: list[str], cfg_path: str | None, output: str | None, seeds: list[i
         raise UserError("compare takes either --cfg-path PLAN, optionally with --seeds, or folders of finished runs.")
     from fashionfae_lavis.compare import report
 
-    # An exception, unlike the default action of the signal, also ends the program that the comparison runs.
+    # Unlike the signal's default action, an exception also ends the program that the comparison runs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     written = report.compare_plan(cfg_path, seeds, output) if cfg_path else report.compare_runs(runs, output)
     print(f"\n{written[0].read_text(encoding='utf-8')}")

@@ -18,7 +18,7 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--inputs",
         metavar="FILE",
-        help="of a trajectory: the golden file that holds its inputs (default: golden_seed<SEED>.npz in its folder)",
+        help="for a trajectory: the golden file with its inputs (default: golden_seed<SEED>.npz in its folder)",
     )
     parser.add_argument("--manifest", help="json file of keys, shapes and rules (default: the one in the package)")
     parser.add_argument("--seed", type=int, help="seed of weights and images (default: the file's, else its name's)")

@@ -13,7 +13,7 @@ def add_parser(commands) -> None:
 
 
 def run(source: str, target: str) -> None:
-    """Converts, then prints which weights were used, left out and filled in."""
+    """Converts the checkpoint, then prints which weights were used, left out and filled in."""
     from fashionfae_lavis.models import conversion
 
     done = conversion.export_checkpoint(source, target)

@@ -23,7 +23,7 @@ def add_parser(commands) -> None:
 
 
 def run(source: str, target: str, **options) -> None:
-    """Converts, then prints which weights were used and which were left out."""
+    """Converts the checkpoint, then prints which weights were used and which were left out."""
     from fashionfae_lavis.models import conversion
 
     done = conversion.import_checkpoint(source, target, **options)
@@ -37,7 +37,7 @@ def run(source: str, target: str, **options) -> None:
 
 
 def print_reasons(heading: str, reasons: dict[str, str]) -> None:
-    """Prints one line for each reason, with the first eight of the names that it applies to.
+    """Prints one line for each reason, with up to eight of the names that it applies to.
 
     Args:
         heading: start of each line.

@@ -3,7 +3,7 @@
 
 def add_parser(commands) -> None:
     """Declares the arguments."""
-    text = "Draw products and train on them the two encoders that pre-training of FashionFAE-mini starts from."
+    text = "Train the two encoders that pre-training of FashionFAE-mini starts from, on drawn products."
     parser = commands.add_parser("make-mini-encoders", help=text, description=text)
     parser.add_argument("path", metavar="FILE", help="file to write, .safetensors")
     parser.set_defaults(run=run)

@@ -3,7 +3,7 @@
 
 def add_parser(commands) -> None:
     """Declares the arguments."""
-    text = "Run the command behind a figure of results.yml and compare what it gives. Without a name, list the names."
+    text = "Run the command behind a figure in results.yml and compare the results. Without a name, list the names."
     parser = commands.add_parser(
         "reproduce", help=text, description=f"{text} Exit status 1 means that a number is out of tolerance."
     )

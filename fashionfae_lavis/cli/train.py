@@ -12,7 +12,7 @@ def add_parser(commands) -> None:
 
 
 def run(cfg_path: str, options: list[str] | None, evaluate: bool = False) -> None:
-    """Hands the arguments on to the program that LAVIS's command line runs."""
+    """Passes the arguments on to the program behind LAVIS's command line."""
     from fashionfae_lavis import train
 
     train.main(["--cfg-path", cfg_path, *(["--options", *options] if options else [])], evaluate=evaluate)

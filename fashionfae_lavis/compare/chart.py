@@ -1,4 +1,4 @@
-"""Chart of a comparison: one panel for each main figure, with a bar for a system's mean and a dot for each seed."""
+"""Chart of a comparison: one panel per main figure, with a bar for a system's mean and a dot for each seed."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ def draw_comparison(rows: Sequence[Row], title: str, path: Path) -> bool:
     """Draws the chart as a PNG file.
 
     Returns:
-        False, and draws nothing, if no system has a main figure.
+        Whether the chart was drawn, which needs a system with a main figure.
     """
     import matplotlib
 

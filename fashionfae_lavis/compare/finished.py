@@ -1,4 +1,4 @@
-"""Finished runs as rows of a comparison: the cost of training, read from the checkpoint, and the results."""
+"""Finished runs as rows of a comparison: results, and the cost of training, read from the checkpoint."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ class Row:
 
     Attributes:
         system: name of the system.
-        seed: seed of its training; None if unknown.
-        figures: dotted name -> number, of its training and its evaluations.
-        outcomes: its evaluations.
+        seed: seed of the training; None if unknown.
+        figures: dotted name -> number, from the training and the evaluations.
+        outcomes: the evaluations.
     """
 
     system: str
@@ -40,7 +40,7 @@ def training_figures(folder: Path) -> dict[str, float]:
     """Reads the cost of the training in a run's folder.
 
     Returns:
-        "parameters" (the number that updates have changed), "updates", "samples" (products seen, with repetition)
+        "parameters" (number of parameters changed by updates), "updates", "samples" (products seen, with repetition)
         and, if the checkpoint records the time, "milliseconds" of training per sample. Empty without a checkpoint of
         this package.
     """
@@ -67,7 +67,7 @@ def read_run(folder: Path) -> tuple[dict, dict]:
         The configuration, and the results, which are empty without results.json.
 
     Raises:
-        UserError: it is not the folder of a run, or results.json is damaged.
+        UserError: the folder is not a run's output folder, or results.json is damaged.
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} is not the output folder of a run: it holds no config.yaml.")
@@ -76,21 +76,21 @@ def read_run(folder: Path) -> tuple[dict, dict]:
         path = folder / "results.json"
         return config, json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
-        raise UserError(f"{folder}: results.json is damaged ({error}): evaluate again.") from error
+        raise UserError(f"{folder}: results.json is damaged ({error}): evaluate the run again.") from error
 
 
 def evaluated_weights(folder: Path, config: dict) -> Path | str:
     """Finds the weights that the results of a run measure.
 
-    An evaluation, and fine-tuning for recognition, measure the checkpoint that they start from. Any other training
-    measures its own.
+    An evaluation, and fine-tuning for recognition, measure the checkpoint that they start from. Any other training run
+    measures the weights that it trained.
 
     Args:
         folder: the run's folder.
-        config: its configuration.
+        config: the run's configuration.
 
     Returns:
-        The folder of the run that trained the weights, or the file of weights if that lies in no such folder.
+        The folder of the run that trained the weights, or the weight file if it is not in such a folder.
     """
     run, model = config["run"], config["model"]
     if not run.get("evaluate") and kind_of(config) != RECOGNITION or run.get("from_scratch"):
@@ -103,10 +103,11 @@ def evaluated_weights(folder: Path, config: dict) -> Path | str:
 
 
 def read_rows(folders: list[str]) -> list[Row]:
-    """Reads finished runs into one row for each training that they are, or that their weights come from.
+    """Reads finished runs and groups them into one row for each training run that they evaluate.
 
     Raises:
-        UserError: a folder is not that of a run, two runs give different figures for one training, or protocols differ.
+        UserError: a folder is not a run's output folder, two runs give different figures for one training run, or
+            protocols differ.
     """
     rows: dict[Path | str, Row] = {}
     for folder in dict.fromkeys(Path(folder).resolve() for folder in folders):
@@ -126,7 +127,7 @@ def read_rows(folders: list[str]) -> list[Row]:
 
 
 def _relative(path: Path | str) -> str:
-    """Shortens a path below the working directory."""
+    """Returns a path below the working directory relative to it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

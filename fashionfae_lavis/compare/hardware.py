@@ -10,7 +10,7 @@ import torch
 def hardware() -> str:
     """Describes this machine and its software.
 
-    Such as "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads".
+    For example: "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads".
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

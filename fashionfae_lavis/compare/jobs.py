@@ -1,10 +1,10 @@
-"""Runs the jobs of a plan one after another, each in a process of its own, and skips finished ones.
+"""Execution of the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
 
     <output>/<system>/seed<k>/<job>.json          result, written when the program has succeeded
                               <job>.log           output of the program
-                              <job>-<digest>/     runs of the job; the digest is that of its configuration
+                              <job>-<digest>/     runs of the job, with a digest of its configuration
 
-An interrupted job therefore resumes from its own checkpoint, never from one of another configuration.
+The digest ensures that an interrupted job never resumes from a checkpoint of another configuration.
 """
 
 import json
@@ -28,17 +28,17 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
     """Runs the unfinished jobs of a plan.
 
     Returns:
-        A row for each system and seed, and the different machines that the jobs ran on.
+        A row for each system and seed, and the distinct machines that the jobs ran on.
 
     Raises:
         UserError: a program failed, another comparison runs in the output folder, or the results' protocols differ.
     """
     rows: dict[tuple[str, int], Row] = {}
     machines = []
-    checkpoint = None  # of the latest training; a plan lists each training right before its evaluations
+    checkpoint = None  # of the latest training job; a plan lists each training job right before its evaluations
     with hold(plan.output, COMPARISON):
         with hold(plan.output, PROGRAM):
-            pass  # makes sure that no program has outlived an earlier comparison
+            pass  # ensure that no program of an earlier comparison is still running
         for number, job in enumerate(plan.jobs, 1):
             result = _run(job, plan.output, f"[{number}/{len(plan.jobs)}] {job.title}", checkpoint)
             row = rows.setdefault((job.system, job.seed), Row(job.system, job.seed))
@@ -53,11 +53,13 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
 
 
 def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
-    """Returns the job's result: from its file if that is of this configuration, else by running the job.
+    """Returns the job's result, from its file if the configuration is the same, else by running the job.
 
     Args:
-        heading: names the job in the lines that are printed.
-        checkpoint: of the training that an evaluation starts from.
+        job: the job.
+        output: the plan's output folder.
+        heading: name of the job in printed lines.
+        checkpoint: checkpoint that an evaluation starts from.
     """
     path = output / job.path.with_suffix(".json")
     before = _read_result(path)
@@ -98,7 +100,7 @@ def _call(command: list[str], log: Path, job: Job) -> None:
     """Runs a program to its end, and ends it if this process is interrupted.
 
     Raises:
-        UserError: the program failed; the sentence gives its reason.
+        UserError: the program failed; the message gives the reason.
     """
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -110,13 +112,13 @@ def _call(command: list[str], log: Path, job: Job) -> None:
             raise
     if status:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["no output"]
-        # Either a user error or the last line of a stack trace; other output may follow it.
+        # Find a user error or the last line of a stack trace; other output may follow it.
         reasons = [line for line in lines if re.match(r"error: |[\w.]+(Error|Exception)\b", line)] or lines
         raise UserError(f"{job.title} ended with status {status}, see {log}: {reasons[-1].removeprefix('error: ')}")
 
 
 def _gather(job: Job, runs: Path, output: Path) -> dict:
-    """Reads what a finished job left in the folder of its runs."""
+    """Reads the result of a finished job from the folder of its runs."""
     if not job.after:
         folder = find_newest_run(runs)
         if not folder:
@@ -140,7 +142,7 @@ def _read_result(path: Path) -> dict | None:
 
 
 def _difference(before, now, name: str = "") -> str:
-    """Describes the first difference between two keys of a job."""
+    """Describes the first difference between two values of a job's `key`."""
     if not isinstance(before, dict) or not isinstance(now, dict):
         return f"{name} has changed from {json.dumps(before)} to {json.dumps(now)}"
     missing = object()

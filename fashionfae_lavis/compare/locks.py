@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from fashionfae_lavis.errors import UserError
 
-# A comparison holds the one lock, the program that it runs the other, which thus outlives a killed comparison.
+# A comparison holds one lock, and the program that it runs holds the other, which outlives a killed comparison.
 COMPARISON, PROGRAM = ".lock", ".program.lock"
 
 
@@ -17,7 +17,7 @@ COMPARISON, PROGRAM = ".lock", ".program.lock"
 def hold(folder: Path, name: str) -> Iterator[None]:
     """Creates the folder and holds one of its locks until the block ends or this process dies.
 
-    A file next to the lock names this process, because some platforms let nobody read a locked file.
+    A file next to the lock names this process, because a locked file cannot be read on some platforms.
 
     Raises:
         UserError: another process holds the lock, or the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""The figures of an evaluation and its protocol: only figures of one protocol may share a table."""
+"""The figures and the protocol of an evaluation. Figures may share a table only if their protocols agree."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from fashionfae_lavis.tasks.base import FashionTask
 
 RETRIEVAL, RECOGNITION, PROBE = KINDS = ("retrieval", "recognition", "attribute probe")
 
-# Protocol, figures and chance, as in an Outcome.
+# The fields protocol, figures and chance of an `Outcome`.
 Measured = tuple[dict[str, str], dict[str, float], dict[str, float]]
 
 
@@ -20,10 +20,10 @@ class Outcome:
     """One evaluation of one system.
 
     Attributes:
-        kind: one of KINDS.
-        protocol: the name of a setting that must agree between systems -> its value.
-        figures: dotted name -> percent, such as "retrieval.description.full.i2t_r1".
-        chance: the same names -> percent by guessing.
+        kind: one of `KINDS`.
+        protocol: setting that must agree between systems -> its value.
+        figures: dotted name, such as "retrieval.description.full.i2t_r1" -> percent.
+        chance: the same names -> percent by random guessing.
     """
 
     kind: str
@@ -35,18 +35,18 @@ class Outcome:
 
 
 def kind_of(config: Mapping[str, Any]) -> str | None:
-    """The kind of evaluation that a configuration's task makes; None if it is none of KINDS."""
+    """Returns the kind of evaluation of a configuration's task; None if it is not in `KINDS`."""
     task = registry.get_task_class(config["run"]["task"])
     return task.evaluation_kind if task and issubclass(task, FashionTask) else None
 
 
 def _folder(data: Mapping[str, Any]) -> Any:
-    """The folder of a dataset by its configuration: a catalogue has a root, a dataset of LAVIS's form a storage."""
+    """Returns the folder in a dataset's configuration: `root` of a catalogue, `storage` of LAVIS's datasets."""
     return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
 
 
 def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
-    """The protocol that a configuration (plain containers) fixes before the run; None if it measures none of KINDS."""
+    """Returns the protocol that a configuration (plain containers) determines; None if its kind is not in `KINDS`."""
     kind = kind_of(config)
     if kind is None:
         return None
@@ -67,17 +67,17 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
 
 
 def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | None:
-    """The outcome of a run, from its configuration and its results.json; None if it has no results.
+    """Returns the outcome of a run, from its configuration and its results.json; None if it has no results.
 
     Raises:
-        UserError: it tested several splits, or its task makes none of KINDS.
+        UserError: the run tested several splits, or its evaluation is not in `KINDS`.
     """
     if not results:
         return None
     planned = planned_outcome(config)
     if planned is None:
         known = ", ".join(KINDS)
-        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; those of {known} can.")
+        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; comparable are {known}.")
     if len(results) > 1:
         raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
     ((split, measured),) = results.items()
@@ -87,7 +87,7 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
 
 
 def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:
-    """Checks that all outcomes of a kind have one protocol.
+    """Checks that all outcomes of a kind have the same protocol.
 
     Args:
         outcomes: pairs of a system's name and its outcome.
@@ -114,7 +114,7 @@ def _retrieval(measured: Mapping[str, Any]) -> Measured:
     chance: dict[str, float] = {}
     for mode in modes:
         tests = {"full": measured[mode]["full"]}
-        if "reranked" in measured[mode]:  # each number of candidates has a name of its own
+        if "reranked" in measured[mode]:  # a separate name for each number of candidates
             tests[f"reranked_{measured[mode]['reranked']['k_test']}"] = measured[mode]["reranked"]
         for test, recalls in tests.items():
             figures |= {f"retrieval.{mode}.{test}.{name}": recalls[name] for name in _recall_names()}
@@ -143,7 +143,7 @@ def _recognition(measured: Mapping[str, Any]) -> Measured:
 
 
 def _probe(measured: Mapping[str, Any]) -> Measured:
-    """Means over the attributes that photographs show."""
+    """Averages over the attributes that photographs show."""
     seen = {name: row for name, row in measured["attributes"].items() if row["seen"]}
     pairs = [row["pairs"]["accuracy"] for row in seen.values() if "pairs" in row]
     figures = {"probe.values": _mean(row["itc"]["accuracy"] for row in seen.values())}

@@ -5,16 +5,16 @@
     report: Markdown file that gets the section (optional)
     seeds: [0, 1, 2]
     training: {run.max_iters: 400}      # options of every training
-    evaluations:                        # of every checkpoint; may fine-tune, unless the configuration sets run.evaluate
+    evaluations:                        # of every checkpoint; they fine-tune unless the configuration sets run.evaluate
       retrieval: {config: projects/fashionfae/retrieval_eval.yaml, options: {...}}
     systems:
       FashionFAE:
         config: projects/fashionfae/pretrain.yaml
-        options: {...}                  # of its training; they override the shared ones
+        options: {...}                  # of its training; they override the shared options
         evaluations: {retrieval: {...}} # configuration or options that differ for it; null skips an evaluation
 
-`base: other.yaml` reads another plan first, whose keys this file overrides. The seed is `run.seed` of training and of
-fine-tuning. An evaluation that trains nothing keeps the seed of its configuration, which is part of its protocol.
+`base: other.yaml` reads another plan first, whose keys this file overrides. A seed becomes `run.seed` of training and
+fine-tuning. An evaluation without training keeps the seed of its configuration, which is part of its protocol.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from fashionfae_lavis.models.configuration import shipped
 
 TRAINING = "training"
 KEYS = {"base", "title", "output", "report", "seeds", "training", "evaluations", "systems"}
-# Keys of `run` that decide where a job writes and whether it resumes, but not what it computes.
+# Keys of `run` that do not change what a job computes, only where it writes and whether it resumes.
 INCIDENTAL = ("output_dir", "resume_ckpt_path")
 
 
@@ -48,11 +48,11 @@ class Job:
 
     Attributes:
         system: name of the system.
-        seed: seed of its training.
+        seed: seed of the training.
         name: `training`, or the name of an evaluation.
-        config: path of its configuration.
+        config: path of the configuration.
         options: pairs of a key and a value that override the configuration.
-        after: the training whose checkpoint an evaluation reads; None for a training.
+        after: the training job whose checkpoint an evaluation reads; None for a training job.
     """
 
     system: str
@@ -64,29 +64,29 @@ class Job:
 
     @property
     def title(self) -> str:
-        """Names the job in messages."""
+        """Name of the job in messages."""
         return f"{self.system}, seed {self.seed}, {self.name}"
 
     @property
     def path(self) -> Path:
-        """Path of its files below the plan's output folder, without suffix."""
+        """Path of the job's files below the plan's output folder, without suffix."""
         return Path(_slug(self.system), f"seed{self.seed}", _slug(self.name))
 
     @property
     def option_list(self) -> list[str]:
-        """The options as KEY=VALUE for the command line; a value is JSON, which is also yaml."""
+        """The options as KEY=VALUE for the command line; values are JSON, which is also yaml."""
         return [f"{key}={json.dumps(value)}" for key, value in self.options]
 
     @cached_property
     def resolved(self) -> dict:
-        """The whole configuration with defaults, as plain containers; raises UserError as `load_config` does."""
+        """The whole configuration with defaults, as plain containers; raises UserError like `load_config`."""
         args = argparse.Namespace(cfg_path=self.config, options=self.option_list or None)
         config: Any = OmegaConf.to_container(load_config(args).config, resolve=True)
         return config
 
     @cached_property
     def key(self) -> dict:
-        """Everything that decides the result: configuration, weights that are read, and the training before."""
+        """Everything that determines the result: the configuration, the weights it reads, and the training job."""
         run = {name: value for name, value in self.resolved["run"].items() if name not in INCIDENTAL}
         model = dict(self.resolved["model"])
         if self.after:
@@ -99,7 +99,7 @@ class Job:
 
     @property
     def digest(self) -> str:
-        """Digest of the key."""
+        """Digest of `key`."""
         return _digest(json.dumps(self.key, sort_keys=True).encode())
 
 
@@ -108,12 +108,12 @@ class Plan:
     """A plan and its jobs.
 
     Attributes:
-        name: name of its file, without suffix.
-        title: heading of its section in the report.
+        name: name of the plan's file, without suffix.
+        title: heading of the plan's section in the report.
         output: folder of runs, results and tables.
         report: Markdown file that gets the section, if any.
-        seeds: seeds of the trainings.
-        jobs: the jobs in the order of execution, each training followed by its evaluations.
+        seeds: seeds of the training jobs.
+        jobs: the jobs in the order of execution, each training job followed by its evaluations.
     """
 
     name: str
@@ -142,7 +142,7 @@ def read_plan(path: str, seeds: list[int] | None = None, output: str | None = No
         raise UserError(f"{path}: `seeds` must be a list of distinct whole numbers, such as [0, 1, 2], not {seeds}.")
     if len({_slug(name) for name in content["systems"]}) < len(content["systems"]):
         raise UserError(
-            f"{path}: `systems`: two names differ only in case or punctuation: rename one, as they also name folders."
+            f"{path}: `systems`: two names differ only in case or punctuation: rename one, as names become folders."
         )
     jobs = [job for seed in seeds for name in content["systems"] for job in _jobs(path, content, name, seed)]
     check_agreement(_planned(path, jobs))
@@ -155,7 +155,7 @@ def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
     """Yields the system and the planned protocol of each evaluation."""
     kinds = set()
     for job in jobs:
-        found = planned_outcome(job.resolved)  # resolves trainings too, so that their mistakes are found now
+        found = planned_outcome(job.resolved)  # also for training jobs, to find errors in their configurations
         if not job.after:
             continue
         if found is None:
@@ -168,7 +168,7 @@ def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
 
 
 def _read(path: str) -> dict:
-    """Reads the keys of a plan, those of its base included."""
+    """Reads the keys of a plan, including its base's keys."""
     if not Path(path).is_file():
         raise UserError(f"There is no plan {path} (working directory: {Path.cwd()}).")
     try:
@@ -190,7 +190,7 @@ def _read(path: str) -> dict:
 
 
 def _jobs(path: str, content: dict, system: str, seed: int) -> Iterator[Job]:
-    """Yields the training of a system with a seed, then its evaluations."""
+    """Yields the training job of a system with one seed, then its evaluations."""
     section = content["systems"][system] or {}
     if not section.get("config"):
         raise UserError(f"{path}: `systems.{system}.config` is not set: name a configuration of lavis.train.")
@@ -217,7 +217,7 @@ def _jobs(path: str, content: dict, system: str, seed: int) -> Iterator[Job]:
 
 
 def _weight_files(value) -> Iterator[tuple[str, Path]]:
-    """Yields each name in a model's configuration that is a file of weights on this machine, with its path."""
+    """Yields each name in a model's configuration that is a weight file on this machine, with its path."""
     if isinstance(value, dict):
         for item in value.values():
             yield from _weight_files(item)

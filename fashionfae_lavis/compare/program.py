@@ -1,8 +1,8 @@
-"""Runs LAVIS's train or evaluate program while it holds the program lock of a comparison's folder.
+"""The train or evaluate program of LAVIS, run while holding the program lock of a comparison's folder.
 
     python -m fashionfae_lavis.compare.program FOLDER train|evaluate --cfg-path ...
 
-The program itself holds the lock, so the folder stays locked while it runs, even if the comparison was killed.
+The program holds the lock, so the folder stays locked while it runs, even if the comparison was killed.
 """
 
 import sys
@@ -13,7 +13,11 @@ from fashionfae_lavis.errors import UserError
 
 
 def main(argv: list[str]) -> None:
-    """Takes the folder, `train` or `evaluate`, and the arguments of that program."""
+    """Runs the program.
+
+    Args:
+        argv: the folder, `train` or `evaluate`, and the arguments of that program.
+    """
     folder, program, *arguments = argv
     with hold(Path(folder), PROGRAM):
         from fashionfae_lavis import train

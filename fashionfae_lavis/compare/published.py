@@ -1,4 +1,4 @@
-"""Figures that papers report on FashionGen, for the report. They are quoted, not measured."""
+"""Figures that papers report on FashionGen. They are quoted in the report, not measured here."""
 
 from fashionfae_lavis.compare.table import markdown_table
 

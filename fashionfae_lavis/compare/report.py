@@ -1,4 +1,4 @@
-"""Output of a comparison: table.md, table.csv and figure.png, and the section of a plan in a report."""
+"""Output of a comparison: table.md, table.csv, figure.png, and the section of a plan in a report."""
 
 import re
 import shutil
@@ -73,7 +73,7 @@ def write_report(report: Path, plan: Plan, text: str, chart: Path) -> list[Path]
 
     Args:
         report: the Markdown file, which may not exist yet.
-        plan: the plan, whose name marks the section.
+        plan: the plan, whose name is in the section's markers.
         text: the section, which starts with its heading.
         chart: the picture to show below the heading, if it exists.
 
@@ -96,21 +96,21 @@ def write_report(report: Path, plan: Plan, text: str, chart: Path) -> list[Path]
 
 
 def replace_section(content: str, name: str, text: str, path: Path) -> str:
-    """Replaces the text between a section's marks; a new section goes to the end, before the published figures.
+    """Replaces the text between a section's markers; a new section goes to the end, before the published figures.
 
     Args:
         content: the report.
-        name: name in the marks.
+        name: name in the markers.
         text: the new section.
         path: file of the report, for the error.
 
     Raises:
-        UserError: one of the two marks is missing.
+        UserError: one of the two markers is missing.
     """
     begin, end = f"<!-- begin {name}: written by fashionfae compare -->", f"<!-- end {name} -->"
     section = f"{begin}\n{text}\n{end}"
     if content.count(begin) != content.count(end) or content.count(begin) > 1:
-        raise UserError(f"{path}: the marks `{begin}` and `{end}` do not match: delete both.")
+        raise UserError(f"{path}: the markers `{begin}` and `{end}` do not match: delete both.")
     if begin in content:
         return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: section, content, flags=re.DOTALL)
     published = content.find("<!-- begin published:")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fashionfae_lavis.compare.finished import Row
 from fashionfae_lavis.text.product_text import TEXT_MODES
 
-# Figures and their column headings.
+# Figure -> column heading.
 COST = {
     "parameters": "trained parameters",
     "updates": "updates",
@@ -29,7 +29,7 @@ RECALLS = {f"{way.lower()}_r{k}": f"{way} R@{k}" for way in ("I2T", "T2I") for k
 
 
 def by_system(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Groups rows by their system and keeps their order."""
+    """Groups rows by system, in their order."""
     systems: dict[str, list[Row]] = {}
     for row in rows:
         systems.setdefault(row.system, []).append(row)
@@ -51,13 +51,13 @@ def deviation(numbers: Sequence[float]) -> float | None:
 
 
 def paired_differences(first: Sequence[Row], second: Sequence[Row], name: str) -> list[float]:
-    """Subtracts the second system's figure from the first's, for each seed that both have."""
+    """Subtracts the second system's figure from the first system's, for each seed that both have."""
     other = {row.seed: row.figures[name] for row in second if name in row.figures}
     return [row.figures[name] - other[row.seed] for row in first if name in row.figures and row.seed in other]
 
 
 def csv_table(rows: Sequence[Row]) -> str:
-    """Returns all figures as CSV: one line for each seed of a system, then its mean and standard deviation."""
+    """Formats all figures as CSV: one line for each seed of a system, then its mean and standard deviation."""
     names = _names(rows)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -73,7 +73,7 @@ def csv_table(rows: Sequence[Row]) -> str:
 
 
 def markdown_tables(rows: Sequence[Row]) -> str:
-    """Returns up to four tables: main figures and cost, recalls, leaders, and differences to the first system."""
+    """Formats up to four tables: main figures and cost, recalls, leaders, and differences from the first system."""
     parts = [_main_table(rows), _recall_table(rows)]
     systems = by_system(rows)
     if len(systems) > 1:
@@ -84,7 +84,7 @@ def markdown_tables(rows: Sequence[Row]) -> str:
 
 
 def chance_levels(rows: Sequence[Row]) -> dict[str, float]:
-    """Returns what guessing achieves: name of a figure -> percent."""
+    """Returns {name of a figure: percent by random guessing}."""
     return {name: value for row in rows for found in row.outcomes for name, value in found.chance.items()}
 
 
@@ -94,7 +94,7 @@ def format_number(name: str, value: float) -> str:
 
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table; columns that have letters in every cell are aligned left, the others right."""
+    """Formats a Markdown table; columns that have letters in every cell are aligned left, the others right."""
     words = [all(re.search("[A-Za-z]", cell) for cell in column) for column in zip(*body, strict=True)]
     lines = [header, ["---" if word else "---:" for word in words], *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
@@ -118,12 +118,12 @@ def _cell(name: str, numbers: Sequence[float], best: bool = False) -> str:
     cell = format_number(name, statistics.fmean(numbers))
     cell = f"**{cell}**" if best else cell
     spread = deviation(numbers)
-    # Omitted if zero: a number of updates is the same for all seeds.
+    # Omit a spread of zero, for example of the number of updates, which is the same for all seeds.
     return f"{cell} ± {format_number(name, spread)}" if spread else cell
 
 
 def _main_table(rows: Sequence[Row]) -> str:
-    """Cost and main figures, a line for each system; the highest of several means is bold."""
+    """Formats cost and main figures, one line per system; the highest of several means is bold."""
     systems, names, chance = by_system(rows), _names(rows), chance_levels(rows)
     columns = {name: title for name, title in {**COST, **MAIN}.items() if name in names}
     means = {name: _means(systems, name) for name in columns if name in MAIN}
@@ -138,7 +138,7 @@ def _main_table(rows: Sequence[Row]) -> str:
 
 
 def _recall_table(rows: Sequence[Row]) -> str:
-    """Recalls of the full test, a line for each text mode, test (with and without re-ranking) and system."""
+    """Formats recalls of the full test, one line per text mode, test (with and without re-ranking) and system."""
     systems, chance = by_system(rows), chance_levels(rows)
     tests = re.findall(r"(?:^| )retrieval\.\S+\.(full|reranked_\d+)\.mean", " ".join(_names(rows)))
     body = []
@@ -158,7 +158,7 @@ def _recall_table(rows: Sequence[Row]) -> str:
 
 
 def _leaders(systems: dict[str, list[Row]]) -> str:
-    """The two best systems by each main figure, and the mean difference of the two over the seeds."""
+    """Formats the two best systems by each main figure, and their mean difference over the seeds."""
     body = []
     for name, title in MAIN.items():
         means = _means(systems, name)
@@ -171,7 +171,7 @@ def _leaders(systems: dict[str, list[Row]]) -> str:
 
 
 def _differences(systems: dict[str, list[Row]]) -> str:
-    """The mean difference of every other system to the first over the seeds."""
+    """Formats the mean difference of every other system from the first over the seeds."""
     base, *others = systems
     columns = {name: title for name, title in MAIN.items() if values(systems[base], name)}
     body = [

@@ -1,1 +1,1 @@
-"""Datasets, organised like LAVIS: builders and datasets, with the protocols that tasks rely on."""
+"""Dataset builders and datasets, organised as in LAVIS, and the protocols that tasks rely on."""

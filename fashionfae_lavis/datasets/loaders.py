@@ -1,6 +1,6 @@
 """Loaders of training and evaluation data.
 
-Every dataset has a method `collater` that makes a batch of its items, as LAVIS's `BaseDataset` does.
+Every dataset collates its items in a method `collater`, as LAVIS's `BaseDataset` does.
 """
 
 from collections.abc import Callable, Sequence, Sized
@@ -16,7 +16,7 @@ from fashionfae_lavis.random_state import seeded
 
 
 class SeededDataset(Dataset):
-    """Makes random processors reproducible: item `(epoch, index)` is drawn under a seed of its own."""
+    """Dataset that makes random processors reproducible by reading each item `(epoch, index)` under a separate seed."""
 
     def __init__(self, dataset: Split, seed: int):
         self.dataset = dataset
@@ -32,17 +32,17 @@ class SeededDataset(Dataset):
 
 
 def training_loader(dataset: Split, batches: Sampler, seed: int, workers: int, pin: bool) -> DataLoader:
-    """Makes an endless loader in the order of `batches`; its workers live as long as its one iterator."""
+    """Makes an endless loader in the order of `batches`. Its workers live as long as its only iterator."""
     return _loader(SeededDataset(dataset, seed), dataset.collater, workers, pin, batch_sampler=batches)
 
 
 def evaluation_loader(dataset: Any, batch_size: int, workers: int, pin: bool) -> DataLoader:
-    """Makes a loader over a whole split, in its own order."""
+    """Makes a loader over a whole split, in the split's order."""
     return _loader(dataset, dataset.collater, workers, pin, batch_size=batch_size)
 
 
 def loader_of_rows(loader: DataLoader, rows: Sequence[int]) -> DataLoader:
-    """Makes an evaluation loader like `loader` over these items of its dataset alone, in the order of `rows`."""
+    """Makes an evaluation loader like `loader` over the items with these indices, in the order of `rows`."""
     chosen = Subset(loader.dataset, rows)
     return _loader(chosen, loader.collate_fn, loader.num_workers, loader.pin_memory, batch_size=loader.batch_size)
 
@@ -50,7 +50,7 @@ def loader_of_rows(loader: DataLoader, rows: Sequence[int]) -> DataLoader:
 def share_of_loader(loader: DataLoader) -> DataLoader:
     """Makes an evaluation loader over this process's share of the dataset; returns `loader` itself in a single process.
 
-    `distributed.gather_in_order` puts together what the processes computed for their shares.
+    `distributed.gather_in_order` merges what the processes computed for their shares.
     """
     if get_world_size() == 1:
         return loader
@@ -63,7 +63,7 @@ def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batchi
         num_workers=workers,
         pin_memory=pin,
         collate_fn=collate,
-        # Each iterator draws a number; drawing it from a separate generator leaves the model's dropout alone.
+        # Each iterator draws a number. A separate generator keeps this from changing the model's dropout.
         generator=torch.Generator(),
         **batching,
     )

@@ -1,8 +1,8 @@
-"""What tasks need from a dataset, as protocols, and the check that names what a dataset lacks.
+"""Protocols that state what tasks need from a dataset, and a check that names what a dataset lacks.
 
-A dataset is a `torch.utils.data.Dataset` whose items are dicts. The protocols say which attributes and methods it needs
-for a purpose, and the `TypedDict` next to each of them says which keys its items need. Any class that has them will do:
-nothing has to inherit from a protocol. The page docs/datasets.md shows them as a table.
+A dataset is a `torch.utils.data.Dataset` whose items are dicts. A protocol lists the attributes and methods that one
+purpose needs, and the `TypedDict` next to it lists the keys of the items. Any class that has them works; it does not
+have to inherit from a protocol. docs/datasets.md shows them as a table.
 """
 
 import inspect
@@ -22,13 +22,13 @@ Picture = Image.Image | np.ndarray  # RGB; an array is uint8 (H, W, 3)
 
 
 class ProductFile(Protocol):
-    """The products of one split, without processing: what `ProductDataset` and `ProductEvalDataset` read.
+    """The unprocessed products of one split, which `ProductDataset` and `ProductEvalDataset` read.
 
     Attributes:
         path: the file or folder, named in error messages.
         product_ids: (P,) int64, unique.
         row_product: (N,) int64, the index of the product that each image shows.
-        texts: for each field (title, description, attributes) a list of P strings, "" where a product has none.
+        texts: field (title, description, attributes) -> P strings, "" where a product has none.
     """
 
     path: Path
@@ -42,24 +42,24 @@ class ProductFile(Protocol):
 
 
 class TextRewriter(Protocol):
-    """Rewrites a product's text for another value of an attribute: the attribute probe's wrong texts."""
+    """Rewriter of a product's text for another value of an attribute, for the attribute probe's wrong texts."""
 
     def changed_fields(
         self, product: int, name: str, fields: Mapping[str, str], rng: np.random.Generator
     ) -> dict[str, str] | None:
-        """Returns the fields with another value of this attribute, drawn by `rng`; None if they do not mention it."""
+        """Returns the fields with another value of this attribute, drawn from `rng`; None if they do not mention it."""
         ...
 
 
 class Split(Protocol):
-    """Any split: items by index, and their batches."""
+    """Any split: items by index, and a method that collates them."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Any: ...
 
     def collater(self, samples: list[Any]) -> dict[str, Any]:
-        """Makes a batch of items; LAVIS's `BaseDataset` has it."""
+        """Collates items into a batch; LAVIS's `BaseDataset` defines it."""
         ...
 
 
@@ -73,7 +73,7 @@ class TrainingItem(TypedDict):
 
 
 class TrainingSplit(Split, Protocol):
-    """Products to pre-train on, or to fine-tune for retrieval on; items as `TrainingItem`."""
+    """Products for pre-training, or for fine-tuning on retrieval; items as `TrainingItem`."""
 
 
 class ProductItem(TypedDict):
@@ -89,13 +89,13 @@ class ProductSplit(Split, Protocol):
     Attributes:
         product_ids: (P,) int64.
         row_product: (N,) int64, the index of the product that each image shows.
-        subcategory: (P,) str; the sub-test draws its negatives from the product's own.
+        subcategory: (P,) str; the sub-test draws negatives from the same subcategory.
         attribute_words: attribute -> the single words that name its values in titles and descriptions; may be empty.
-        extra_attributes: further attribute -> its value for each of the P products, in words, "" where it has none;
-            may be empty.
-        unseen_attributes: the attributes that no photograph shows, such as the season.
+        extra_attributes: attribute without a text field -> its value in words for each of the P products, "" where a
+            product has none; may be empty.
+        unseen_attributes: the attributes that photographs do not show, such as the season.
         text_rewriter: changes one of `extra_attributes` in a product's text; may be None, but must exist.
-        text_processor: makes a text of a product's fields.
+        text_processor: builds the text of a product from its fields.
     """
 
     product_ids: np.ndarray
@@ -128,9 +128,9 @@ class LabelledSplit(Split, Protocol):
     """Images with class labels; items as `LabelledItem`.
 
     Attributes:
-        labels: (P,) int64, the class number of each product; None where the dataset was built without labels.
-        classnames: the classes of the training split, in the order of their numbers.
-        unseen: further classes, of this split alone, whose numbers follow; predictions of them are always wrong.
+        labels: (P,) int64, the class index of each product; None if the dataset was built without labels.
+        classnames: the classes of the training split, in the order of their indices.
+        unseen: classes that only this split has; their indices follow, and a model never predicts them.
     """
 
     labels: np.ndarray | None
@@ -139,7 +139,7 @@ class LabelledSplit(Split, Protocol):
 
 
 class RequestItem(TypedDict):
-    """An item to train text-guided retrieval on: a reference image, a text that changes it, and the target image."""
+    """A training item for text-guided retrieval: a reference image, a text that changes it, and the target image."""
 
     image: Tensor  # (3, S, S)
     target_image: Tensor  # (3, S, S)
@@ -147,7 +147,7 @@ class RequestItem(TypedDict):
 
 
 class RequestSplit(Split, Protocol):
-    """Requests to train text-guided retrieval on; items as `RequestItem`."""
+    """Training requests for text-guided retrieval; items as `RequestItem`."""
 
 
 class GalleryItem(TypedDict):
@@ -187,9 +187,9 @@ ITEMS: dict[type, Any] = {
 
 
 def require(dataset: Any, protocol: type, task: str) -> None:
-    """Checks that a dataset has everything that a protocol asks for.
+    """Checks that a dataset has everything that a protocol requires.
 
-    The first item is read under a seed of its own, so the check changes no random draw. Streams are not read.
+    The first item is read under a separate seed, so the check changes no later random draw. Streams are not read.
 
     Args:
         dataset: one split.
@@ -212,12 +212,12 @@ def require(dataset: Any, protocol: type, task: str) -> None:
     if lacking:
         raise UserError(
             f"{task} cannot use the dataset {type(dataset).__name__}, which lacks {' and '.join(lacking)} "
-            "(docs: Datasets)."
+            "(see docs/datasets.md)."
         )
 
 
 def _members(protocol: type) -> list[str]:
-    """Returns the names that a protocol and those it extends declare."""
+    """Returns the names that a protocol and its base protocols declare."""
     names: dict[str, None] = {}
     for base in reversed(protocol.__mro__):
         if base.__module__ == __name__:

@@ -1,17 +1,17 @@
-"""The attribute probe: can a model tell apart items that differ in one attribute?
+"""The attribute probe: can a model distinguish products that differ in one attribute?
 
-It asks three questions about each attribute of a product, all of the product's first image:
+The probe asks three questions about each attribute, given the first image of a product:
 
-    ITC    Which of all values? Those of `the image <name> is <value>`, ranked by similarity with the image.
-    AETP   Which of all values, as a masked word? Ranked by likelihood at the [MASK]s of the attribute's prompt, given
-           the image. It is asked twice: with the rest of the product's text, in which the words that give the value
-           away are hidden, and with this prompt alone. Only models that predict masked words (FashionFAE) are asked.
-    pairs  Which of two texts that differ in this attribute only, by similarity with the image?
+    ITC    Which value is right? Ranks the prompts `the image <name> is <value>` by similarity with the image.
+    AETP   Which value is right? Ranks the values by likelihood at the [MASK]s of the attribute's prompt, given the
+           image. The question is asked twice: with the rest of the product's text, in which the words that give the
+           value away are hidden, and with the prompt alone. It needs a model that predicts masked words (FashionFAE).
+    pairs  Which of two texts that differ only in this attribute is closer to the image?
 
 A value of k word pieces scores the mean log-probability of its pieces at k [MASK]s. Among values of equal length this
-orders them by likelihood. Across lengths the likelihood itself would nearly always favour the shortest value, since
-each further piece multiplies it by a number below one. The prior is part of the answer, as in AETP's training; the
-share of the most frequent value shows how far the prior gets alone.
+orders them by likelihood. Across lengths, the likelihood would nearly always favour the shortest value, because each
+further piece multiplies it by a number below one. The prior counts as part of the answer, as in AETP's training. The
+share of the most frequent value shows how far the prior alone gets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
 from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
-BATCH = 32  # of one joint pass
+BATCH = 32  # texts in one joint pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +46,10 @@ class ProbeResult(EvaluationResult):
     """Accuracies of the attribute probe in percent; metrics/attribute_probe.py defines ties and intervals.
 
     Attributes:
-        attributes: for each attribute `seen` (whether photographs show it), the numbers of `values` and `products`,
-            `chance`, `majority` (always the most frequent value), and {accuracy, half_width, n} of `itc`, of `aetp` and
-            `aetp_prompt_only` (models that predict masked words), and of `pairs` (if there are any).
-        left_out: attribute that was not asked -> the reason.
+        attributes: attribute name -> `seen` (whether photographs show it), the numbers of `values` and `products`, the
+            accuracies `chance` and `majority` (always the most frequent value), and {accuracy, half_width, n} of `itc`,
+            of `aetp` and `aetp_prompt_only` (models that predict masked words), and of `pairs` (if there are any).
+        left_out: attribute that was skipped -> the reason.
     """
 
     attributes: Mapping[str, dict[str, Any]]
@@ -57,7 +57,7 @@ class ProbeResult(EvaluationResult):
 
     @property
     def mean(self) -> float:
-        """Mean accuracy of the pairs over the attributes; of ITC if there are no pairs."""
+        """Mean accuracy over the attributes, of the pairs or, if there are none, of ITC."""
         rows = self.attributes.values()
         counted = [row["pairs"] for row in rows if "pairs" in row] or [row["itc"] for row in rows]
         return float(np.mean([figures["accuracy"] for figures in counted]))
@@ -81,10 +81,10 @@ def evaluate_attribute_probe(
     """Asks about up to `products` products of a split; the processes share the work.
 
     Args:
-        adapter: of a model with `embeds`.
-        data_loader: the images of a ProductSplit.
-        products: largest number of products, spread over the split.
-        seed: draws the pairs.
+        adapter: adapter of a model with `embeds`.
+        data_loader: the images of a `ProductSplit`.
+        products: maximum number of products, spread over the split.
+        seed: seed of the random pairs.
 
     Raises:
         UserError: no attribute has two values, or the model's scores are NaN.
@@ -110,7 +110,7 @@ def evaluate_attribute_probe(
             scores |= word_scores(adapter, split, tokens, chosen, name, values, known)
         for key, table in scores.items():
             row[key] = value_shares(value_ranks(table[having], right), len(known))
-        # Each attribute has its own generator, so that the others do not change its pairs.
+        # A separate generator for each attribute keeps its pairs independent of the other attributes.
         rng = np.random.default_rng((seed, *name.encode()))
         positions, true, false = pair_texts(split, name, values, chosen, rng)
         if len(positions):
@@ -125,13 +125,13 @@ def evaluate_attribute_probe(
 def choose_attributes(
     values: Mapping[str, list[str]], products: NDArray[np.int64]
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Splits the attributes into those to ask these products about, with their values, and the others, with reasons."""
+    """Returns the values of the attributes that can be probed on these products, and why the others cannot."""
     left_out = {}
     for name, column in values.items():
         if not any(column[product] for product in products):
             left_out[name] = "no product has it"
         elif len(set(column) - {""}) < 2:
-            left_out[name] = "it has one value only"
+            left_out[name] = "it has only one value"
     if len(left_out) == len(values):
         reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(
@@ -147,8 +147,8 @@ def read_images(
     """Reads the first image of each of N products.
 
     Returns:
-        Global embeddings (N, D). For a model that predicts words also the image tokens (n, T, W) of this process's
-        share of the products, else an empty tensor.
+        Global embeddings (N, D), and image tokens (n, T, W) of this process's share of the products. The second is an
+        empty tensor if the model does not predict words.
     """
     embeddings, tokens = [], []
     for batch in first_images(data_loader, own_share(products.tolist())):
@@ -167,19 +167,19 @@ def word_scores(
     values: Sequence[str],
     known: list[str],
 ) -> dict[str, NDArray[np.float32]]:
-    """AETP's scores of all `known` values for each product, with the rest of its text and with the prompt alone.
+    """Computes AETP's scores of all `known` values, with the rest of a product's text and with the prompt alone.
 
     Args:
-        adapter: of a model with `predicts_words`.
+        adapter: adapter of a model with `predicts_words`.
         split: the split.
         tokens: image tokens (n, T, W) of this process's share of the products.
-        products: (N,) indices.
+        products: (N,) product indices.
         name: the attribute.
-        values: its value for each product of the split; rows of products without one are -inf.
-        known: V values.
+        values: value of the attribute for each product of the split, "" for none.
+        known: the V values to score.
 
     Returns:
-        "aetp" and "aetp_prompt_only", (N, V) each.
+        Scores "aetp" and "aetp_prompt_only", (N, V) each; -inf for products that have no value.
     """
     own = own_share(products.tolist())
     rows = [row for row, product in enumerate(own) if values[product]]
@@ -203,20 +203,21 @@ def score_values(
     name: str,
     values: Sequence[str],
 ) -> Tensor:
-    """AETP's score of each value of an attribute for each product: mean log-probability of the value's word pieces.
+    """Scores each value of an attribute for each product by the mean log-probability of its word pieces.
 
     Values of equal length share a masked text and a joint pass. A value that exceeds the model's text length scores
     -inf.
 
     Args:
-        adapter: of a model with `predicts_words`.
+        adapter: adapter of a model with `predicts_words`.
         tokens: image tokens (N, T, W).
-        fields, hidden: for each product its text and the words to hide in it.
+        fields: text fields of each product.
+        hidden: words to hide in the text of each product.
         name: the attribute.
-        values: V values.
+        values: the V values.
 
     Returns:
-        (N, V).
+        Scores (N, V).
     """
     tokenizer, max_length = adapter.model.tokenizer, adapter.model.max_length
     pieces = [text_pieces(tokenizer, value) for value in values]
@@ -229,7 +230,7 @@ def score_values(
             for field, words in zip(fields, hidden, strict=True)
         ]
         fitting = [row for row, text in enumerate(masked) if sum(label >= 0 for label in text.labels) == length]
-        # A batch takes texts of similar length, so that little is padded.
+        # Batch texts of similar length to avoid padding.
         fitting.sort(key=[len(text.input_ids) for text in masked].__getitem__)
         for rows in (fitting[start : start + BATCH] for start in range(0, len(fitting), BATCH)):
             batch = pad_masked([masked[row] for row in rows], tokenizer)

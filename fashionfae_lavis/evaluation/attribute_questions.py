@@ -1,6 +1,6 @@
 """The questions of the attribute probe: values, prompts, and pairs of texts that differ in one attribute.
 
-The attributes are those of the products' texts, and the split's `extra_attributes`.
+The attributes are the ones in the products' texts plus the split's `extra_attributes`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from fashionfae_lavis.datasets.protocols import ProductSplit
 from fashionfae_lavis.metrics.attribute_probe import swap_partners
 from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names, field_words, normalise, prompt_template
 
-# A sub category belongs to one category: naming one gives the other away.
+# A sub category belongs to one category, so each gives the other away.
 TELLS = {"category": "sub category", "sub category": "category"}
 
 
 def attribute_values(split: ProductSplit) -> dict[str, list[str]]:
-    """Attribute -> its normalised value for each product of the split, "" where it has none."""
+    """Returns {attribute: its normalised value for each product of the split, "" where it has none}."""
     fields = [split.product_fields(product) for product in range(len(split.product_ids))]
     values = {name: [" ".join(field_words(field, name)) for field in fields] for name in attribute_names(fields[0])}
     extra = split.extra_attributes
@@ -25,7 +25,7 @@ def attribute_values(split: ProductSplit) -> dict[str, list[str]]:
 
 
 def prompt(name: str, value: str) -> str:
-    """The prompt of an attribute's value.
+    """Returns the prompt for an attribute's value.
 
     >>> prompt("sub category", "t shirts")
     'the image sub category is t shirts'
@@ -34,10 +34,10 @@ def prompt(name: str, value: str) -> str:
 
 
 def telling_words(name: str, value: set[str], listed: Mapping[str, Sequence[str]]) -> set[str]:
-    """The words that give an attribute away, from a split's `attribute_words` (`listed`).
+    """Finds the words that give an attribute away, from a split's `attribute_words` (`listed`).
 
     These are the words listed for the attribute. If there are none, they are the words listed for any attribute that
-    shares a word with its value; if there are none either, they are the words of the value itself.
+    shares a word with the value. If there are none either, they are the words of the value.
     """
     if name in listed:
         return set(listed[name])
@@ -45,10 +45,10 @@ def telling_words(name: str, value: set[str], listed: Mapping[str, Sequence[str]
 
 
 def hidden_words(split: ProductSplit, fields: Mapping[str, str], name: str, values: list[str]) -> set[str]:
-    """The words to hide from a product's text so that it does not give away one of these values of an attribute.
+    """Finds the words to hide in a product's text so that it does not give away these values of an attribute.
 
     They are the words of the values, in singular and plural, and `telling_words`. A text can still give the value away
-    in other words, or by how many words are hidden where: the prompt-only questions show no text at all.
+    in other words, or by the number and position of the hidden words. The prompt-only questions therefore show no text.
     """
     words = set(" ".join(values).split()) | set(field_words(fields, TELLS.get(name, "")))
     words |= telling_words(name, words, split.attribute_words)
@@ -59,22 +59,22 @@ def hidden_words(split: ProductSplit, fields: Mapping[str, str], name: str, valu
 def pair_texts(
     split: ProductSplit, name: str, values: list[str], products: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
-    """Pairs of a right and a wrong text about a product, which differ in one attribute.
+    """Makes pairs of a right and a wrong text about a product that differ in one attribute.
 
-    For an extra attribute the split's `text_rewriter`, if any, writes the wrong text. Otherwise products with different
-    values are drawn in pairs (`swap_partners`), and each is asked with its own and with its partner's value in the
-    attribute's prompt. Both texts then leave out everything else that gives the value away, as it would contradict the
-    wrong one.
+    For an extra attribute, the split's `text_rewriter`, if any, writes the wrong text. Otherwise `swap_partners` pairs
+    products with different values at random. The right text holds the product's value in the attribute's prompt, and
+    the wrong text its partner's value. Both texts omit all other words that give the value away, because they would
+    contradict the wrong value.
 
     Args:
         split: the split.
         name: the attribute.
-        values: its value for each product of the split.
+        values: value of the attribute for each product of the split.
         products: (N,) indices of the products to ask about.
-        rng: draws the partners, or the new values.
+        rng: generator of the partners or the new values.
 
     Returns:
-        Positions in `products` (Q,), the right texts and the wrong texts.
+        Indices (Q,) into `products`, Q right texts and Q wrong texts.
     """
     questions = []
     if name in split.extra_attributes and split.text_rewriter is not None:
@@ -97,7 +97,7 @@ def pair_texts(
 
 
 def _prompted(split: ProductSplit, product: int, name: str, values: list[str]) -> list[str]:
-    """The product's text with each value in the attribute's prompt, which is appended if the text has no prompts."""
+    """Returns the product's text for each value in the attribute's prompt, appended if the text has no prompts."""
     fields = split.product_fields(product)
     hidden = hidden_words(split, fields, name, values)
     kept = {part: " ".join(w for w in field_words(fields, part) if w not in hidden) for part in FREE_TEXT}

@@ -1,7 +1,7 @@
 """Candidate lists of the sub-test in a file, so that other systems can answer the same lists.
 
-The file is JSON and names things independently of this package: a product by its id, an image by its row in the data
-set's file.
+The file is JSON and does not depend on this package: a product is named by its id, an image by its row in the dataset's
+file.
 
     {"images": 32528, "products": 7519, "negatives": 100,
      "draws": [{"image_to_text": [{"image": 17, "products": [<positive>, <negative>, ...]}, ...],
@@ -23,12 +23,12 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
-# Direction, in the order of Draw -> its keys in the file: the query, and what the query ranks.
+# Direction, in the order of `Draw` -> keys in the file of the query and of its candidates.
 DIRECTIONS = {"image_to_text": ("image", "products"), "text_to_image": ("product", "images")}
 
 
 def candidate_lists(split: ProductSplit, path: str | Path | None = None) -> list[Draw]:
-    """The lists of the sub-test: read from `path` if it exists, else drawn, and written to `path` if it is given.
+    """Reads the lists of the sub-test from `path` if it exists; else draws them, and writes them to `path` if given.
 
     Args:
         split: the evaluation split.
@@ -47,7 +47,7 @@ def candidate_lists(split: ProductSplit, path: str | Path | None = None) -> list
 
 
 def lists_digest(draws: Sequence[Draw]) -> str:
-    """Twelve hexadecimal digits that agree if and only if two evaluations answer the same lists."""
+    """Returns twelve hexadecimal digits that identify the lists, to check that two evaluations used the same."""
     digest = hashlib.sha256()
     for draw in draws:
         for lists in draw:
@@ -82,8 +82,8 @@ def read_lists(split: ProductSplit, path: str | Path) -> list[Draw]:
     """Reads lists, and checks that each of them fits this split.
 
     Raises:
-        UserError: the file is damaged, or a list does not fit: its positive must belong to the query's product, its
-            negatives to other products of the same subcategory. The message names the first such query.
+        UserError: the file is damaged, or a list does not fit. Its positive must belong to the query's product, and its
+            negatives to other products of the same subcategory. The message names the first query that fails.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -98,7 +98,7 @@ def read_lists(split: ProductSplit, path: str | Path) -> list[Draw]:
         width = 1 + int(content["negatives"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"run.candidates: {path} holds no candidate lists; name another file, or a new one to draw lists into."
+            f"run.candidates: {path} holds no candidate lists; name another file, or a new one to write lists to."
         ) from error
     if sizes != (len(split.row_product), len(split.product_ids)):
         raise _misfit(path, f"it lists {sizes[0]} images of {sizes[1]} products")
@@ -110,7 +110,7 @@ def read_lists(split: ProductSplit, path: str | Path) -> list[Draw]:
 def _rows(
     split: ProductSplit, path: str | Path, width: int, direction: str, lines: list[tuple[int, list[int]]]
 ) -> Candidates:
-    """Named lists -> rows of the split."""
+    """Converts lists of names to lists of the split's rows."""
     query_key, listed_key = DIRECTIONS[direction]
     row_of = {key: {name: row for row, name in enumerate(names)} for key, names in _names(split).items()}
     product_of = {"image": split.row_product, "product": np.arange(len(split.product_ids))}
@@ -135,7 +135,7 @@ def _rows(
 
 
 def _names(split: ProductSplit) -> dict[str, list[int]]:
-    """Row -> name in the file, of images and of products."""
+    """Returns the names in the file of each image row and each product."""
     images, products = list(range(len(split.row_product))), split.product_ids.tolist()
     return {"image": images, "images": images, "product": products, "products": products}
 

@@ -1,4 +1,4 @@
-"""Captioning: a model writes a product's description, or completes the prompts of its attributes."""
+"""Captioning: a model writes a product's description, or completes its attribute prompts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class CaptioningResult(EvaluationResult):
     """Captions and their scores.
 
     Attributes:
-        text: the reference text, "title and description" or "attributes".
-        captions: row of each image -> its caption.
-        references: row of each image -> the text that the caption is scored against.
+        text: kind of the reference text, "title and description" or "attributes".
+        captions: image row -> caption.
+        references: image row -> text that the caption is scored against.
         scores: scores of the captions by metrics/captions.py.
-        other_image: scores of the same captions for other images, as a control.
+        other_image: scores of the same captions against other images, as a control.
         left_out: name of a score that could not be computed -> the reason, as a sentence.
     """
 
@@ -64,17 +64,18 @@ def evaluate_captions(
     max_length: int = 40,
     min_length: int = 8,
 ) -> CaptioningResult:
-    """Captions the first image of up to `products` products of a ProductSplit; the processes share the images.
+    """Captions the first image of up to `products` products of a `ProductSplit`; the processes share the images.
 
-    A model that writes is scored against title and description. FashionFAE does not write: it fills the masked prompts
-    of the attributes, and is scored against the prompts with the product's own values. The two have different
-    references, so their figures do not compare.
+    A model that writes captions is scored against title and description. FashionFAE does not write. It fills the masked
+    attribute prompts, and is scored against the prompts with the product's true values. The references differ, so the
+    scores of the two are not comparable.
 
     Args:
-        adapter: of a model with `writes` or `predicts_words`.
-        data_loader: the images of the split, one item for each.
-        products: largest number of products, spread over the split.
-        num_beams, max_length, min_length: of the beam search.
+        adapter: adapter of a model with `writes` or `predicts_words`.
+        data_loader: the images of the split, one item per image.
+        products: maximum number of products, spread over the split.
+        num_beams: number of beams.
+        max_length, min_length: length of a caption in word pieces.
     """
     split = cast(ProductSplit, data_loader.dataset)
     chosen = spread_products(split, products)
@@ -85,7 +86,7 @@ def evaluate_captions(
     known = {name: column for name, column in known.items() if column}
 
     def sentence(product: int, found: Mapping[str, str]) -> str:
-        """The prompts, with the values found, of the attributes that the product has."""
+        """Joins the prompts of the product's attributes, with the values found."""
         return " ".join(prompt(name, found[name]) for name in known if values[name][product])
 
     references = {}
@@ -110,7 +111,7 @@ def evaluate_captions(
         written |= dict(zip((int(rows[product]) for product in batch), captions, strict=True))
     everywhere = {row: caption for part in gather_objects(written) for row, caption in part.items()}
     captions_of = {row: everywhere[row] for row in references}
-    # Scoring may start Java, so the first process does it for all.
+    # Scoring may start Java, so only the first process does it.
     found = _scored(captions_of, references) if is_main_process() else (({}, {}), ({}, {}))
     (scores, left_out), (other, _) = gather_objects(found)[0]
     return CaptioningResult(
@@ -122,7 +123,7 @@ Scores = tuple[dict[str, float], dict[str, str]]
 
 
 def _scored(captions: Mapping[int, str], references: Mapping[int, str]) -> tuple[Scores, Scores]:
-    """Scores of the captions, and of each caption for the image after its own."""
+    """Scores the captions, and as a control each caption against the next image's reference."""
     listed = {row: [text] for row, text in references.items()}
     rows = sorted(captions)
     other = {row: captions[rows[i - 1]] for i, row in enumerate(rows)}
@@ -131,10 +132,10 @@ def _scored(captions: Mapping[int, str], references: Mapping[int, str]) -> tuple
 
 @torch.no_grad()
 def complete_attributes(adapter: Adapter, images: Tensor, values: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The value of each attribute that AETP finds likeliest in its prompt, given the image alone.
+    """Finds the most likely value of each attribute by AETP, given the image alone.
 
     Args:
-        adapter: of a model with `predicts_words`.
+        adapter: adapter of a model with `predicts_words`.
         images: (B, 3, S, S).
         values: attribute -> the values to choose from.
 

@@ -1,4 +1,4 @@
-"""Text-guided retrieval: an image and a text that changes it ask for another image."""
+"""Text-guided retrieval: a query of an image and a modifying text ranks target images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class CompositionResult(EvaluationResult):
     """Recalls of text-guided retrieval in percent; metrics/composition.py defines the galleries.
 
     Attributes:
-        recalls: recalls of the queries "image + text", of the reference image or the text alone, and of "chance".
+        recalls: recalls of the queries "image + text", "image alone" and "text alone", and of "chance".
         split: the split.
         queries: unit-length embeddings (Q, D) of the composed queries.
         gallery: unit-length embeddings (N, D) of the images.
@@ -43,7 +43,7 @@ class CompositionResult(EvaluationResult):
         return composition_table(self.recalls)
 
     def draw(self, folder: Path) -> dict[str, str]:
-        """Draws five random queries with the best images of their garment class."""
+        """Draws five random queries with the highest-ranked images of their garment class."""
         path = folder / "retrieval.png"
         chosen = np.random.default_rng(0).choice(len(self.queries), size=min(5, len(self.queries)), replace=False)
         draw_composition_sheet([self._composed(int(query)) for query in chosen], path)
@@ -66,17 +66,17 @@ class CompositionResult(EvaluationResult):
 
 
 def evaluate_composition(adapter: Adapter, data_loader: DataLoader[Any]) -> CompositionResult:
-    """Ranks the images of a CompositionSplit for each of its queries; the processes share the work.
+    """Ranks the images of a `CompositionSplit` for each of its queries; the processes share the work.
 
     Args:
-        adapter: of a model with `composes`.
-        data_loader: the images of the split, one item for each.
+        adapter: adapter of a model with `composes`.
+        data_loader: the images of the split, one item per image.
 
     Raises:
         UserError: the embeddings are not finite.
     """
     split = cast(CompositionSplit, data_loader.dataset)
-    # The reference images are part of the gallery, so that each image is encoded once.
+    # The reference images are part of the gallery, so each image is encoded only once.
     images = embed_batches(data_loader, lambda samples: adapter.image_part(samples["image"]))
     texts = embed_text_list(list(split.texts), adapter.text_part)
     reference = images[split.reference]

@@ -1,8 +1,8 @@
 """Grounding: does AETP read the image, and does APIR read the text?
 
-Masked words are predicted with the right image and with another product's, masked codes with the right text and with
-another product's. The control takes the other modality from the product half a batch away, since neighbours in a file
-are often similar; nothing else changes.
+AETP predicts masked words with the right image and with another product's image. APIR predicts masked codes with the
+right text and with another product's text. The other product is half a batch away, because neighbours in a file are
+often similar.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def product_batches(split: ProductSplit, limit: int = 2048) -> Iterator[tuple[Te
 
     Args:
         split: the split.
-        limit: largest number of products.
+        limit: maximum number of products.
 
     Yields:
         Images (B, 3, S, S) and a list of B fields.
@@ -43,15 +43,14 @@ def product_batches(split: ProductSplit, limit: int = 2048) -> Iterator[tuple[Te
 
 @torch.no_grad()
 def aetp_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, dict[str, float]]:
-    """Accuracy of AETP on the masked words of each attribute, with the right image and with another product's.
+    """Measures AETP's accuracy on the masked words of each attribute, with the right and with another image.
 
-    It is asked for the values in the attributes' prompts, and for the words in titles that the split's
-    `attribute_words` list (colour, neckline, ...). Every other word that gives the answer away is hidden as well, see
-    `_question`. A gap in a title does not say which attribute it belongs to, so the answer is chosen among the words
-    of that attribute.
+    AETP is asked for the values in the attributes' prompts, and for the words in titles that the split's
+    `attribute_words` list (colour, neckline, ...). Other words that give the answer away are hidden too, see
+    `_question`. A masked word in a title does not reveal its attribute, so AETP chooses among the attribute's words.
 
     Returns:
-        {attribute: {"right", "shuffled" (percent), "places" (word pieces asked)}}.
+        {attribute: {"right", "shuffled" (percent), "places" (number of masked word pieces)}}.
     """
     listed = split.attribute_words
     counts = {name: np.zeros(3) for name in (*attribute_names(split.product_fields(0)), *listed)}
@@ -82,7 +81,7 @@ def _pieces(words: Sequence[str], tokenizer: Any) -> Tensor:
 
 
 def _best(logits: Tensor, answers: Tensor | None) -> Tensor:
-    """The likeliest word piece by logits (P, V), among `answers` if given: (P,)."""
+    """Returns the most likely word piece (P,) by logits (P, V), among `answers` if given."""
     if answers is None:
         return logits.argmax(1)
     best = torch.full_like(logits, -torch.inf)
@@ -93,10 +92,10 @@ def _best(logits: Tensor, answers: Tensor | None) -> Tensor:
 def _question(
     fields: Mapping[str, str], name: str, listed: Mapping[str, Sequence[str]], model: FashionFAE
 ) -> MaskedText:
-    """A product's text with one attribute masked, and with `telling_words` masked everywhere.
+    """Masks one attribute in a product's text, and `telling_words` everywhere.
 
-    For an attribute with listed words (fabrics, kinds of garment) all of these are hidden, so that the rest of the text
-    cannot be matched with the answer.
+    For an attribute with listed words (fabrics, kinds of garment) all listed words are hidden, so that the rest of the
+    text does not reveal the answer.
     """
     value = set(attribute_words(fields).get(name, ()))
     words = telling_words(name, value, listed)
@@ -105,12 +104,12 @@ def _question(
 
 @torch.no_grad()
 def apir_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, float]:
-    """Accuracy of APIR on masked codes with the right text, with another product's, and of the most frequent code.
+    """Measures APIR's accuracy on masked codes with the right text and with another product's text.
 
-    The most frequent code is counted at the same masked patches, which favours it.
+    As a baseline, it also measures the most frequent code, which is chosen on the same masked patches and so favoured.
 
     Returns:
-        {"right", "shuffled_text", "most_frequent_code" (percent), "places" (masked patches)}.
+        {"right", "shuffled_text", "most_frequent_code" (percent), "places" (number of masked patches)}.
     """
     rng = np.random.default_rng(0)
     grid = model.image_encoder.grid // model.image_encoder.pool

@@ -12,11 +12,11 @@ from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
 
 @dataclass(frozen=True, eq=False)
 class ImageTokenizerResult(EvaluationResult):
-    """How well an image tokenizer reconstructs images; the figures are shares, not percent.
+    """Reconstruction error and codebook use of an image tokenizer; shares are in 0..1.
 
     Attributes:
         reconstruction: mean squared error of the pixels.
-        reconstruction_share: the same, as a share of the images' variance.
+        reconstruction_share: mean squared error as a share of the images' variance.
         codes_used: share of the codebook that the split uses.
         most_frequent_code: share of all patches that have the most frequent code.
     """
@@ -45,7 +45,7 @@ class ImageTokenizerResult(EvaluationResult):
 
 @torch.no_grad()
 def evaluate_image_tokenizer(model: ImageTokenizer, data_loader: DataLoader[Any]) -> ImageTokenizerResult:
-    """Reconstructs every image of a data loader."""
+    """Reconstructs every image of a data loader and measures error and codebook use."""
     squared = variance = 0.0
     pixels = 0
     counts = torch.zeros(model.num_codes, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Recognition: the category or subcategory of a product; each image is an example."""
+"""Recognition of the category or subcategory of a product. Each image is one example."""
 
 import logging
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from fashionfae_lavis.reports.tables import recognition_table
 
 
 class Classifier(Protocol):
-    """A classification model as LAVIS defines it."""
+    """Interface of LAVIS's classification models."""
 
     @property
     def device(self) -> Any: ...
 
     def predict(self, samples: dict[str, Any]) -> dict[str, Any]:
-        """Logits "predictions" (B, K) and labels "targets" (B,) of a batch."""
+        """Returns logits "predictions" (B, K) and labels "targets" (B,) of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class RecognitionResult(EvaluationResult):
     """Accuracy and macro-F1 in percent.
 
     Attributes:
-        names: the K classes of the training split, then those that only this split has.
-        classes: K.
-        confusion: counts, row the true class, column the predicted one.
+        names: the K classes of the training split, followed by classes that only this split has.
+        classes: K, the number of classes of the training split.
+        confusion: counts of images by true class (row) and predicted class (column).
         by_class: whether `to_json` holds the scores of each class.
     """
 
@@ -56,7 +56,7 @@ class RecognitionResult(EvaluationResult):
 
     @property
     def unseen(self) -> dict[str, int]:
-        """Class that the training split lacks -> its number of images; all of them count as errors."""
+        """Class missing from the training split -> number of its images, which all count as errors."""
         return {self.names[row]: int(self.confusion[row].sum()) for row in range(self.classes, len(self.names))}
 
     @property
@@ -88,7 +88,7 @@ class RecognitionResult(EvaluationResult):
 
 
 def evaluate_recognition(model: Classifier, data_loader: DataLoader[Any]) -> RecognitionResult:
-    """Classifies every image of a LabelledSplit; the processes share the work.
+    """Classifies every image of a `LabelledSplit`; the processes share the work.
 
     Raises:
         UserError: a logit is not finite.
@@ -105,7 +105,7 @@ def evaluate_recognition(model: Classifier, data_loader: DataLoader[Any]) -> Rec
 
 @torch.no_grad()
 def predict_classes(model: Classifier, data_loader: DataLoader[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True and predicted class indices (N,) of a data loader's samples, in its order."""
+    """Returns the true and the predicted class indices (N,) of a data loader's samples, in the loader's order."""
     batches = []
     for samples in share_of_loader(data_loader):
         output = model.predict(apply_to_sample(lambda x: x.to(model.device), samples))

@@ -13,9 +13,9 @@ from fashionfae_lavis.metrics.retrieval import reranked, top_candidates
 from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.text.word_pieces import Text
 
-PAIRS = 256  # of one pass through the fusion encoder
+PAIRS = 256  # pairs in one pass through the fusion encoder
 
-# Both sides of a retrieval: of the images, of the texts.
+# Arrays of the two sides of a retrieval: (images, texts).
 Floats = tuple[NDArray[np.float32], NDArray[np.float32]]
 Ints = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -29,21 +29,22 @@ def rerank(
     ranks: Ints,
     k: int,
 ) -> Ints:
-    """Ranks of the full test after the ITM head has reordered each query's first k candidates.
+    """Reorders each query's first k candidates by the ITM head and returns the new ranks of the full test.
 
     Args:
-        adapter: of a model with `matches`.
+        adapter: adapter of a model with `matches`.
         data_loader: the images, in the order of their embeddings.
         texts: the M texts.
         embeds: global embeddings of the images (N, D) and of the texts (M, D).
         products: product of each image (N,) and of each text (M,).
         ranks: the results of `full_ranks`.
+        k: number of candidates to reorder.
 
     Returns:
         Ranks of the images' texts (N,) and of the texts' images (M,).
     """
     best_texts, best_images = top_candidates(embeds[0], embeds[1], k), top_candidates(embeds[1], embeds[0], k)
-    # A pair that both directions ask for is scored once.
+    # A pair that both directions need is scored once.
     asked_by_images = np.arange(len(best_texts))[:, None] * len(texts) + best_texts
     asked_by_texts = best_images * len(texts) + np.arange(len(texts))[:, None]
     asked = np.union1d(asked_by_images, asked_by_texts)
@@ -68,14 +69,17 @@ def match_scores(
     text_row: NDArray[np.int64],
     embeds: Floats,
 ) -> NDArray[np.float32]:
-    """Scores (P,) of P pairs of an image and a text; the processes share the images.
+    """Scores P pairs of an image and a text; the processes share the images.
 
-    Each image passes the image encoder once, and its tokens are dropped after its pairs: memory does not grow with the
+    Each image is encoded once, and its tokens are dropped after its pairs. Memory therefore does not grow with the
     number of images (the tokens of all FashionGen images would take 5 GB).
 
     Args:
         adapter, data_loader, texts, embeds: as in `rerank`.
         image_row, text_row: (P,) rows of each pair; `image_row` ascends.
+
+    Returns:
+        Scores (P,).
     """
     text = adapter.tokenize(texts)
     lengths = text.mask.sum(1).cpu().numpy()
@@ -90,7 +94,7 @@ def match_scores(
         first, last = (np.searchsorted(image_row, batch, side) for side in ("left", "right"))
         pairs = np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])
         image = np.repeat(np.arange(len(batch)), last - first)
-        # A pass takes texts of similar length, so that little is padded.
+        # Batch texts of similar length to avoid padding.
         order = np.argsort(lengths[text_row[pairs]], kind="stable")
         for start in range(0, len(order), PAIRS):
             some = order[start : start + PAIRS]

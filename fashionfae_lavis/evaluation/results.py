@@ -7,24 +7,24 @@ from typing import Any
 
 
 class EvaluationResult(Mapping[str, Any]):
-    """The outcome of evaluating one split; as a mapping it has the items of `to_json`.
+    """Result of evaluating one split. As a mapping, it has the items of `to_json`.
 
     Every result has "agg_metrics", the figure by which LAVIS's runners compare checkpoints.
     """
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain containers: what results.json holds for a split."""
+        """Returns the figures as plain containers, as results.json stores them."""
 
     @abstractmethod
     def table(self) -> str:
-        """The figures as a text table."""
+        """Formats the figures as a text table."""
 
     def draw(self, folder: Path) -> dict[str, str]:
-        """Draws the result into a folder, which must exist.
+        """Saves pictures of the result in an existing folder.
 
         Returns:
-            A name for each picture -> its path.
+            Picture name -> path.
         """
         return {}
 

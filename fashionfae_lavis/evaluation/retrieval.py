@@ -20,7 +20,7 @@ from fashionfae_lavis.reports.retrieval_sheet import RetrievedProduct, draw_retr
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
 from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text
 
-WHOLE = TEXT_MODES[-1]  # description and attributes: it is re-ranked, drawn and decides which checkpoint is best
+WHOLE = TEXT_MODES[-1]  # description and attributes: for re-ranking, pictures and choosing the best checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class RetrievalResult(EvaluationResult):
     """Recalls of retrieval in percent.
 
     Attributes:
-        recalls: for each text mode "full" and "sub"; with re-ranking "reranked" for the whole text, with "k_test", the
-            number of candidates re-ranked.
+        recalls: text mode -> "full" and "sub". With re-ranking, the whole text also has "reranked" with "k_test", the
+            number of re-ranked candidates.
         sub_test_lists: digest of the sub-test's candidate lists.
         split: the split.
         images: unit-length embeddings (N, D).
@@ -46,9 +46,9 @@ class RetrievalResult(EvaluationResult):
 
     @property
     def chance(self) -> float:
-        """R@1 of guessing on the full test.
+        """R@1 of random guessing on the full test, in percent.
 
-        One of M texts belongs to an image's product. Equally, one of M products owns the image ranked first for a text.
+        One of M texts belongs to an image's product, and one of M products owns the image ranked first for a text.
         """
         return 100.0 / len(self.texts)
 
@@ -72,7 +72,7 @@ class RetrievalResult(EvaluationResult):
         return {"retrieval_sheet": str(path)}
 
     def _retrieved(self, product: int) -> RetrievedProduct:
-        """The three best texts of a product's first image and the five best images of its text."""
+        """Returns the three best texts for a product's first image and the five best images for its text."""
         split, row = self.split, first_rows(self.split)[product]
         texts = np.argsort(-(self.texts @ self.images[row]), kind="stable")[:3]
         images = np.argsort(-(self.images @ self.texts[product]), kind="stable")[:5]
@@ -91,10 +91,10 @@ def evaluate_retrieval(
     """Measures image-to-text and text-to-image recall; the processes share the work.
 
     Args:
-        adapter: of a model with `embeds`; with `k_test` also `matches`.
-        data_loader: the images of a ProductSplit, one item for each.
-        candidates: file of the sub-test's lists, see candidates_file.py; None draws them, with the same result.
-        k_test: how many candidates of the full test the ITM head re-ranks; 0 for none.
+        adapter: adapter of a model with `embeds`, and with `matches` if `k_test` is not 0.
+        data_loader: the images of a `ProductSplit`, one item per image.
+        candidates: file of the sub-test's candidate lists, see candidates_file.py; None draws the same lists.
+        k_test: number of full-test candidates that the ITM head re-ranks; 0 for no re-ranking.
 
     Raises:
         UserError: the embeddings or scores are not finite, or the lists cannot be used.
@@ -105,7 +105,7 @@ def evaluate_retrieval(
     sides = split.row_product, products
     images = embed_images(adapter, data_loader)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    for mode in TEXT_MODES:  # the last is WHOLE
+    for mode in TEXT_MODES:  # WHOLE comes last
         texts = [fashion_text(split.product_fields(i), mode) for i in products]
         embeds = images, embed_texts(adapter, texts)
         ranks = full_ranks(*embeds, *sides)

@@ -1,1 +1,1 @@
-"""The published figures: results.yml, the tables made from it, and the commands that measure them again."""
+"""The published figures: results.yml, the tables generated from it, and the commands that reproduce them."""

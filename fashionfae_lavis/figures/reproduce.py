@@ -1,4 +1,4 @@
-"""Measures a published figure again: runs its command and compares the run's results.json with results.yml."""
+"""Reproduction of a published figure: runs its command and compares the run's results.json with results.yml."""
 
 import json
 import os
@@ -15,14 +15,14 @@ RESULTS = "results.json"
 
 
 def list_figures() -> str:
-    """Names of the entries of results.yml that can be measured again, each with what it is and what it took."""
+    """Lists the entries of results.yml that can be reproduced, with description and cost."""
     entries = [entry for entry in load_results().entries.values() if entry.output]
     width = max((len(entry.name) for entry in entries), default=0)
     return "\n".join(f"{entry.name:<{width}}  {entry.what} ({entry.cost or entry.hardware})" for entry in entries)
 
 
 def reproduce(name: str) -> bool:
-    """Runs the command of an entry, and prints each figure as published and as found.
+    """Runs the command of an entry, and prints each figure as published and as measured.
 
     Args:
         name: entry of results.yml in the working directory.
@@ -42,7 +42,7 @@ def reproduce(name: str) -> bool:
 
 
 def compare_figures(entry: Entry, found: dict[str, Any]) -> bool:
-    """Prints expected and found value of each figure of the entry; True if all agree."""
+    """Prints the expected and the measured value of each figure of the entry; returns whether all agree."""
     print(f"\n{entry.name}: {entry.what}")
     print(f"published at commit {entry.commit}, {entry.date}, {entry.hardware}; tolerance {entry.tolerance}\n")
     width = max(map(len, entry.figures))
@@ -59,12 +59,12 @@ def compare_figures(entry: Entry, found: dict[str, Any]) -> bool:
 
 
 def _run(entry: Entry) -> Path:
-    """Runs the entry's command; the results.json that it wrote."""
+    """Runs the entry's command; returns the path of the results.json that it wrote."""
     output = Path(str(entry.output))
     before = set(output.glob(f"*/{RESULTS}"))
     program, *arguments = shlex.split(str(entry.command))
     print(f"$ {entry.command}", flush=True)
-    # The Python that runs this, with its own programs first on PATH.
+    # Put the programs of the running Python first on PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     program = sys.executable if program == "python" else program
     status = subprocess.run([program, *arguments], env={**os.environ, "PATH": path}).returncode
@@ -77,7 +77,7 @@ def _run(entry: Entry) -> Path:
 
 
 def _look_up(found: Any, path: str) -> float | None:
-    """The number at a dotted path; None where there is none."""
+    """Returns the number at a dotted path, None if there is none."""
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, int | float) else None

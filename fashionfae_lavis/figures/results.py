@@ -1,4 +1,4 @@
-"""Reads results.yml, the file that holds every published figure."""
+"""Reading of results.yml, the file that holds every published figure."""
 
 import datetime
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ FILE = Path("results.yml")
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, and its standard deviation over seeds where there are several; `value` None prints as a dash."""
+    """A number, and its standard deviation if there are several seeds. A `value` of None prints as a dash."""
 
     value: float | int | None
     spread: float | None = None
 
     def text(self, spec: str) -> str:
-        """The figure in a format such as `.2f`; whole numbers keep their digits."""
+        """Formats the figure with a spec such as `.2f`; whole numbers keep their digits."""
         if self.value is None:
             return "-"
         if isinstance(self.value, int):
@@ -32,21 +32,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one command measured, or what one source reports.
+    """The figures that one command measured or one source reports.
 
     Attributes:
-        what: what the figures are, in one line.
+        what: description of the figures, in one line.
         status: `measured` here, or `quoted` from `source`.
-        figures: dotted path -> figure. With `output`, the path leads to the figure in the results.json of a run.
+        figures: dotted path -> figure. With `output`, it is the figure's path in the results.json of the run.
         command: the command that measures the figures, run in the root of a clone.
-        output: folder in which the command makes the folder of its run; None if it writes no results.json.
+        output: folder in which the command creates the run's folder; None if it writes no results.json.
         commit: short hash of the commit that recorded the figures.
         hardware: the machine and its threads.
         seeds: seeds of the runs.
         date: day on which the figures were recorded.
-        tolerance: largest accepted difference of a figure measured again.
-        cost: time and memory the command took.
-        source: publication and table that a quoted figure is from.
+        tolerance: largest accepted difference of a reproduced figure.
+        cost: time and memory that the command took.
+        source: publication and table of a quoted figure.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Table:
 
     Attributes:
         corner: heading of the first column.
-        columns: title -> key, one for each further column; titles alone if no row is a path.
+        columns: title -> key, one for each other column; a list of titles if no row is a path.
         rows: label -> cells. A string is a path in which `*` becomes the key of each column; a key such as `@command`
             shows that field of the entry. A list holds a text for each column, in which `{path}` shows a figure.
         format: format of the figures.
@@ -91,10 +91,10 @@ class Results:
     tables: dict[str, Table]
 
     def entry(self, name: str) -> Entry:
-        """The entry of this name.
+        """Returns the entry of this name.
 
         Raises:
-            UserError: there is none; the sentence proposes similar names.
+            UserError: there is no such entry; the message suggests similar names.
         """
         if name in self.entries:
             return self.entries[name]
@@ -161,7 +161,7 @@ def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
 
 
 def _flatten(path: Path, name: str, content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Figure]]:
-    """Dotted path and figure of every leaf: a number, null, or a list of mean and standard deviation."""
+    """Yields dotted path and figure of every leaf: a number, null, or a list of mean and standard deviation."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from _flatten(path, name, value, f"{prefix}{key}.")

@@ -1,6 +1,6 @@
-"""Writes the tables of results.yml into README.md and docs/.
+"""Writing of the tables of results.yml into README.md and docs/.
 
-A table is written between the marks `<!-- table: NAME -->` and `<!-- end table -->`.
+A table is written between the markers `<!-- table: NAME -->` and `<!-- end table -->`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ PLACEHOLDER = re.compile(r"\{(?P<entry>[^{}.@]+)(?:@(?P<field>\w+)|\.(?P<path>[^
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `python -m fashionfae_lavis.figures`; user errors end as one sentence and exit status 2."""
+    """Runs `python -m fashionfae_lavis.figures`; a user error is printed as one sentence, with exit status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m fashionfae_lavis.figures",
         description="Write the tables of results.yml into README.md and docs/.",
@@ -37,12 +37,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def write_tables(results: Results, root: Path = Path(), check: bool = False) -> list[Path]:
-    """Brings the tables of README.md and of every page below docs/ up to date.
+    """Updates the tables of README.md and of every page below docs/.
 
     Args:
         results: content of results.yml.
         root: folder of README.md and docs/.
-        check: change no file.
+        check: whether to leave the files unchanged.
 
     Returns:
         Files whose tables differed.
@@ -60,10 +60,10 @@ def write_tables(results: Results, root: Path = Path(), check: bool = False) -> 
 
 
 def with_tables(text: str, results: Results, path: Path) -> str:
-    """The text of a Markdown file with each of its tables up to date.
+    """Returns the text of a Markdown file with updated tables.
 
     Raises:
-        UserError: the marks are not in pairs, or a table or a figure is not in results.yml.
+        UserError: the markers are not in pairs, or a table or a figure is not in results.yml.
     """
     marks = [mark.partition(":")[0] for mark in MARK.findall(text)]
     if marks != ["table", "end table"] * (len(marks) // 2):
@@ -79,7 +79,7 @@ def with_tables(text: str, results: Results, path: Path) -> str:
 
 
 def render_table(results: Results, table: Table) -> str:
-    """A table in Markdown, and the names of the entries that it shows.
+    """Formats a table in Markdown, followed by the names of the entries that it shows.
 
     Raises:
         UserError: a cell names an unknown entry or figure.
@@ -101,7 +101,7 @@ def render_table(results: Results, table: Table) -> str:
             keys = table.columns.values() if isinstance(table.columns, dict) else ()
             cells = [_cell(cells, key) for key in keys]
         body.append([label, *(PLACEHOLDER.sub(shown, cell) for cell in cells)])
-    # Columns with words are aligned left, numbers right.
+    # Align columns with words left, numbers right.
     words = [any(re.search("[A-Za-z]{2}", cell) for cell in column) for column in zip(*body, strict=True)]
     lines = [[table.corner, *table.columns], ["---" if word else "---:" for word in words], *body]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -109,5 +109,5 @@ def render_table(results: Results, table: Table) -> str:
 
 
 def _cell(path: str, key: str) -> str:
-    """The placeholder of a column's figure in a row given by one path."""
+    """Returns the placeholder of a column's figure in a row that is given by one path."""
     return f"{{{path.partition('.')[0]}{key}}}" if key.startswith("@") else f"{{{path.replace('*', key)}}}"

@@ -1,10 +1,10 @@
-"""Compares the models with numbers of the authors' implementation.
+"""Comparison of the models with numbers of the authors' implementation.
 
     fashionfae compare-golden golden_seed0.npz
 
-The file holds inputs (`in.*`) and outputs. Weights and images are made from its seed, so nothing else is needed.
-Prints one line per entry: name, largest difference, tolerance, ok or FAIL. Takes about two minutes and 5 GB on two
-cores.
+The file holds inputs (`in.*`) and outputs. Weights and images are generated from its seed, so nothing else is needed.
+The command prints one line per entry: name, largest difference, tolerance, ok or FAIL. It takes about two minutes and
+5 GB on two cores.
 """
 
 import re
@@ -23,7 +23,7 @@ def read_golden(path: str | Path) -> Arrays:
     """Reads the arrays of a golden file.
 
     Raises:
-        UserError: The file cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         with np.load(path) as file:
@@ -33,7 +33,7 @@ def read_golden(path: str | Path) -> Arrays:
 
 
 def seed_of(golden: Arrays, path: str | Path) -> int:
-    """Returns the seed stated in `seed` or `in.seed`, else in the file's name (`golden_seed7.npz`), else 0."""
+    """Returns the seed in the arrays `seed` or `in.seed`, else in the file's name (`golden_seed7.npz`), else 0."""
     for name in ("seed", "in.seed"):
         if name in golden:
             return int(golden[name].ravel()[0])
@@ -42,20 +42,25 @@ def seed_of(golden: Arrays, path: str | Path) -> int:
 
 
 def is_trajectory(golden: Arrays) -> bool:
-    """Whether a golden file holds a trajectory of training (see trajectory.py) instead of the numbers of one step."""
+    """Returns whether a golden file holds a training trajectory (see trajectory.py) instead of a single step."""
     return {"kinds", "losses", "names", "lr", "weight_decay", "change"} <= golden.keys()
 
 
 def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
     """Computes, compares and prints every entry.
 
+    Args:
+        golden: arrays of a golden file.
+        seed: seed of weights and images.
+        manifest_path: see `read_manifest`; None for the manifest in the package.
+
     Returns:
         The number of entries that do not agree.
 
     Raises:
-        UserError: An input is missing, or the manifest cannot be read.
+        UserError: an input is missing, or the manifest cannot be read.
     """
-    # Imported here because LAVIS takes seconds to import.
+    # Imported late, because LAVIS takes seconds to import.
     from fashionfae_lavis.golden.golden_comparison import INPUTS, METRIC_INPUTS, compare, compare_metrics, metric_sets
 
     computed = compute(golden, seed, manifest_path)
@@ -85,10 +90,10 @@ def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
 
 
 def compute(golden: Arrays, seed: int, manifest_path: str | Path | None = None) -> Arrays:
-    """Computes the entries with our models; none for a file of retrieval metrics alone, which needs no model.
+    """Computes the entries with this package's models; returns none for a file that holds only retrieval metrics.
 
     Raises:
-        UserError: The texts are missing, or the manifest cannot be read.
+        UserError: the texts are missing, or the manifest cannot be read.
     """
     if not any(name.startswith("in.") for name in golden):
         return {}

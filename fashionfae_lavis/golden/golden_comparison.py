@@ -1,4 +1,4 @@
-"""Comparison of computed entries with golden ones: the rule and the tolerance of each."""
+"""Comparison of computed entries with golden entries: the rule and the tolerance for each."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from fashionfae_lavis.metrics.retrieval import full_test, sub_test
 
 # float32 and float64 runs of the same model differ by about 3e-6.
 TENSOR, LOSS = 5e-5, 2e-5
-# Gradient norms are compared relatively. Norms below GRADIENT_FLOOR of a task's largest are rounding: those of the key
-# biases are zero in exact arithmetic, because softmax ignores them. Differences are therefore measured in units of at
-# least that size.
+# Gradient norms are compared relatively. Norms below GRADIENT_FLOOR of a task's largest norm are rounding errors. For
+# example, gradients of key biases are zero in exact arithmetic, because softmax ignores these biases. Differences are
+# therefore measured in units of at least that size.
 GRADIENT, GRADIENT_FLOOR = 1e-3, 1e-5
 STANDARD_ERRORS, EVALUATIONS = 4.0, 60
 
@@ -43,14 +43,14 @@ class Row(NamedTuple):
         return bool(self.difference <= self.tolerance)
 
     def line(self) -> str:
-        """The row as a line of the report."""
+        """Formats the row as a line of the report."""
         verdict = "ok" if self.ok else "FAIL"
         compared = f"{self.name:<32} {self.difference:>10.3g}  tolerance {self.tolerance:<7.3g}"
         return f"{compared} {verdict}  {self.unit}".rstrip()
 
 
 def compare(golden: Mapping[str, NDArray], computed: Mapping[str, NDArray]) -> list[Row]:
-    """Compares all entries that both have; a different shape counts as an infinite difference."""
+    """Compares all entries that both sides have; a different shape counts as an infinite difference."""
     rows = []
     for name, expected in golden.items():
         if name not in computed:
@@ -77,7 +77,7 @@ def compare_entry(name: str, computed: NDArray, expected: NDArray) -> Row:
 def gradient_difference(computed: NDArray, expected: NDArray) -> float:
     """Returns the largest relative difference of gradient norms (P,).
 
-    NaN means no gradient. The difference is infinite where only one side has a gradient.
+    NaN means no gradient. The difference is infinite if only one side has a gradient.
     """
     has_gradient = ~np.isnan(expected)
     if not (has_gradient == ~np.isnan(computed)).all():
@@ -87,18 +87,18 @@ def gradient_difference(computed: NDArray, expected: NDArray) -> float:
 
 
 def metric_sets(golden: Mapping[str, NDArray]) -> list[str]:
-    """Names the sets of retrieval metrics in a file, such as `metrics.a`."""
+    """Returns the names of the sets of retrieval metrics in a file, such as `metrics.a`."""
     return sorted({name.rsplit(".", 1)[0] for name in golden if name.endswith(".image_embeddings")})
 
 
 def compare_metrics(golden: Mapping[str, NDArray], prefix: str) -> tuple[list[Row], dict[str, str]]:
     """Compares one set of retrieval metrics: the full test must be equal, the sub-test within standard errors.
 
-    Where a subcategory has too few negatives, the authors' sub-test adds some of other subcategories, in an order that
-    depends on the platform. Our sub-test counts such queries, and a set that has any is not compared.
+    If a subcategory has too few negatives, the authors' sub-test adds negatives from other subcategories, in an order
+    that depends on the platform. This package counts such queries, and skips a set that has any.
 
     Returns:
-        Rows, and the reason for each entry that is not compared.
+        Rows, and the reason for each entry that is skipped.
     """
     arguments = [golden[f"{prefix}.{name}"] for name in METRIC_INPUTS]
     rows: list[Row] = []

@@ -29,7 +29,7 @@ Calls = dict[str, list[tuple[Any, Any]]]
 
 
 class GoldenModels:
-    """The four models at the paper's size, whose weights follow the recipe and come in as an imported checkpoint."""
+    """The four models at the paper's size, with weights from the manifest, loaded like an imported checkpoint."""
 
     def __init__(self, manifest: dict[str, Any], seed: int):
         weights = golden_weights(manifest, seed)
@@ -54,7 +54,7 @@ class GoldenModels:
 
 @contextmanager
 def recording(model: FashionFAE) -> Iterator[Calls]:
-    """Yields a dict that collects (arguments, output) of every call of a part of the model within the block."""
+    """Yields a dict that records (arguments, output) of every call of a part of the model within the block."""
     calls: Calls = defaultdict(list)
     bert = model.fusion_encoder
     parts = {
@@ -80,10 +80,10 @@ class GoldenRun:
     """Computes all families of entries whose inputs are in the file.
 
     Args:
-        golden: the file's arrays. Read are the inputs, and the top-5 indices at which our logits are looked up.
+        golden: the file's arrays. Only the inputs and the top-5 indices of logits are read.
         models: the models with the weights of `seed`.
-        manifest: names the gradients.
-        seed: of the images.
+        manifest: the manifest, which names the gradients.
+        seed: seed of the images.
     """
 
     def __init__(self, golden: Mapping[str, NDArray], models: GoldenModels, manifest: dict[str, Any], seed: int):
@@ -146,7 +146,7 @@ class GoldenRun:
     def matching_hard_texts(self) -> None:
         replaced = self.tensor("itm.hard_replaced").bool()
         match = (~replaced).long()
-        # The file's hard texts: if our mining differs, `itm.hard_text_index` shows it and this entry still compares.
+        # Use the file's hard texts, so that only `itm.hard_text_index` fails if the mining differs.
         rows = torch.where(replaced, self.tensor("itm.hard_text_index"), torch.arange(self.batch))
         logits = self.model.match_logits(self.pooled, self.text.rows(rows))
         loss = itm_loss(logits, match).loss
@@ -161,7 +161,7 @@ class GoldenRun:
         logits, joint, text = self.model.read_masked_text(self.pooled, masked, labels)
         labelled = labels >= 0
         targets = labels[labelled]
-        # The golden cross-entropy is over description and prompts together, so all labels count as description.
+        # The golden cross-entropy covers description and prompts together, so all labels count as description.
         output = text_prediction_loss(logits, targets, torch.zeros_like(targets, dtype=torch.bool), joint, text)
         self.add("mlm.rows_cols", labelled.nonzero())
         self.add("mlm.labels", targets)
@@ -212,7 +212,7 @@ class GoldenRun:
         self.add("apir.vq_margin", nearest.values[..., 1] - nearest.values[..., 0])
         second = nearest.indices[..., 1]
         if "apir.vq_second" in self.golden:
-            # Where two runners-up are equally near up to rounding, either one is correct.
+            # If two codes are equally near up to rounding, either is correct.
             golden_second = self.tensor("apir.vq_second")
             farther = distance.gather(2, golden_second[..., None])[..., 0] - nearest.values[..., 1]
             second = torch.where(farther.abs() < 5e-5, golden_second, second)
@@ -232,7 +232,7 @@ class GoldenRun:
         self.add("con.loss", itc_loss(image, text).loss)
 
     def tensor(self, name: str) -> Tensor:
-        """Returns an input as integers, which all inputs are."""
+        """Returns an input as an integer tensor; all inputs are integers."""
         return torch.from_numpy(self.golden[name]).long()
 
     def make_images(self, tag: str) -> Tensor:
@@ -254,7 +254,7 @@ class GoldenRun:
         """Adds what the file keeps of logits (P, V) with labels (P,)."""
         self.add(f"{name}.top5_val", logits.topk(5).values)
         if f"{name}.top5_idx" in self.golden:
-            # Our logits at the golden indices: the order of nearly equal logits is arbitrary.
+            # Take the logits at the golden indices, because the order of nearly equal logits is arbitrary.
             self.add(f"{name}.top5_idx", logits.gather(1, self.tensor(f"{name}.top5_idx")))
         self.add(f"{name}.label_logit", logits.gather(1, labels[:, None])[:, 0])
         self.add(f"{name}.logsumexp", logits.logsumexp(1))
@@ -265,7 +265,7 @@ class GoldenRun:
         if f"grad.norm_{name}" not in self.golden:
             return
         trained = {key: parameter for key, parameter in self.model.named_parameters() if parameter.requires_grad}
-        # The four losses share the graph of the image encoder.
+        # Keep the graph, because the four losses share the image encoder's part of it.
         found = torch.autograd.grad(loss, list(trained.values()), retain_graph=True, allow_unused=True)
         gradients = {
             key: torch.full_like(parameter, torch.nan) if gradient is None else gradient

@@ -1,4 +1,4 @@
-"""Weights and images made from names and a seed, so that two implementations compute with the same numbers.
+"""Weights and images generated from names and a seed, so that two implementations compute with the same numbers.
 
 The manifest lists every key of the authors' state dicts with its shape and the rule for its values.
 """
@@ -25,7 +25,7 @@ def read_manifest(path: str | Path = MANIFEST) -> dict[str, Any]:
     """Reads the manifest: `keys` (name -> shape, rule, models, ...) and `grad_keys`, the trainable keys in order.
 
     Raises:
-        UserError: The file cannot be read or is not a manifest.
+        UserError: the file cannot be read or is not a manifest.
     """
     try:
         manifest = json.loads(Path(path).read_text())
@@ -37,16 +37,16 @@ def read_manifest(path: str | Path = MANIFEST) -> dict[str, Any]:
 
 
 def normal(name: str, shape: Sequence[int], seed: int) -> NDArray[np.float32]:
-    """Draws standard normal numbers that depend on the name and the seed only."""
+    """Draws standard normal numbers that depend only on the name and the seed."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) + seed))
     return generator.standard_normal(tuple(shape)).astype(np.float32)
 
 
 def golden_weights(manifest: dict[str, Any], seed: int) -> dict[str, Tensor]:
-    """Makes the values of every key of the manifest.
+    """Generates the values of every key in the manifest.
 
     Raises:
-        UserError: The generator draws other numbers than the manifest's sums say. Seed 0 has such sums.
+        UserError: the numbers do not match the sums in the manifest, which has sums for seed 0.
     """
     weights: dict[str, Tensor] = {}
     for key, facts in manifest["keys"].items():
@@ -73,7 +73,7 @@ def weights_of(weights: dict[str, Tensor], manifest: dict[str, Any], model: str)
 
 
 def golden_images(tag: str, batch: int, seed: int) -> NDArray[np.float32]:
-    """Makes images (batch, 3, 224, 224): coarse noise of 7 x 7 squares plus fine noise."""
+    """Generates images (batch, 3, 224, 224): coarse noise of 7 x 7 squares plus fine noise."""
     coarse = normal(f"{tag}.coarse", (batch, 3, 7, 7), seed)
     fine = normal(f"{tag}.fine", (batch, 3, 224, 224), seed)
     return np.clip(coarse.repeat(32, axis=2).repeat(32, axis=3) + np.float32(0.5) * fine, -3, 3)
@@ -84,6 +84,6 @@ def _filled(key: str, facts: dict[str, Any], seed: int) -> NDArray[np.float32]:
     if facts["rule"] == "norm_weight":
         return np.float32(1) + np.float32(0.02) * n
     if facts["rule"] == "fan_in":
-        # A product, not a quotient: the last bit decides the sums, and codes near a tie.
+        # Multiply, do not divide: the last bit affects the sums, and codes near a tie.
         return np.float32(1 / math.sqrt(math.prod(facts["shape"][1:]))) * n
     return np.float32(0.02) * n

@@ -1,8 +1,8 @@
-"""Replays a trajectory of the authors' training: the same updates from the same weights, inputs and settings.
+"""Replay of a trajectory of the authors' training: the same updates from the same weights, inputs and settings.
 
-A trajectory file holds `kinds` (itc, itm, mlm or mpfc, their name of APIR, for each update), `losses` (each before its
-update) and, for each trained parameter in the authors' layout, `names`, `lr`, `weight_decay` and `change`, the L2 norm
-of its change after all updates. Weights and inputs are those of the golden file of the same seed.
+A trajectory file holds `kinds` (for each update itc, itm, mlm, or mpfc, the authors' name for APIR), `losses` (each
+before its update) and, for each trained parameter in the authors' layout, `names`, `lr`, `weight_decay` and `change`,
+the L2 norm of its change after all updates. Weights and inputs come from the golden file of the same seed.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from fashionfae_lavis.objectives.text_prediction import text_prediction_loss
 from fashionfae_lavis.runners.optimizers import build_optimizer
 from fashionfae_lavis.text.word_pieces import Text
 
-# The optimizer of the authors' recipe, in the keys of a configuration's `run`; docs/fidelity.md compares it with ours.
+# The optimizer settings of the authors' recipe, as keys of `run`; docs/fidelity.md compares them with our recipe.
 RECIPE = OmegaConf.create(
     {
         "optimizer": "transformers_adamw",
@@ -46,8 +46,8 @@ RECIPE = OmegaConf.create(
     }
 )
 LOSS = 2e-5  # absolute; the authors' own losses differ by 3.6e-6 between one thread and two
-# In full steps (see `compare`). The gradients of the keys' biases are zero in exact arithmetic, so rounding moves them:
-# their changes differ by up to twice their size, but by less than a hundredth of a full step.
+# In full steps (see `compare`). Gradients of key biases are zero in exact arithmetic, so these biases change only by
+# rounding errors. The changes differ by up to twice their size, but by less than a hundredth of a full step.
 CHANGE = 1e-2
 Arrays = dict[str, NDArray[Any]]
 NEEDED = ("in.input_ids", "in.input_mask", "in.segment_ids", "in.input_ids_masked", "in.lm_label_ids", "in.image_masks")
@@ -55,13 +55,13 @@ NEEDED = ("in.input_ids", "in.input_mask", "in.segment_ids", "in.input_ids_maske
 
 @dataclass(frozen=True)
 class Replay:
-    """What U updates of our code give, in the order of a trajectory file with P parameters.
+    """Results of U updates by this package, in the order of a trajectory file with P parameters.
 
     Attributes:
         losses: (U,), each before its update.
-        lr: (P,), NaN where our model does not have the parameter.
+        lr: (P,), learning rate; NaN where this package's model does not have the parameter.
         weight_decay: (P,), NaN likewise.
-        change: (P,) L2 norm of the parameter's change, NaN likewise.
+        change: (P,), L2 norm of the parameter's change, NaN likewise.
     """
 
     losses: NDArray[np.float64]
@@ -74,9 +74,9 @@ class TrajectoryStep:
     """The loss of one update on the golden inputs; every update sees all rows.
 
     Args:
-        inputs: arrays of a golden file, the `NEEDED` ones among them.
-        model: in evaluation mode, as the authors' code ran without dropout.
-        seed: the seed of the images.
+        inputs: arrays of a golden file, including `NEEDED`.
+        model: the model in evaluation mode, because the authors' code ran without dropout.
+        seed: seed of the images.
     """
 
     def __init__(self, inputs: Arrays, model: FashionFAE, seed: int):
@@ -103,7 +103,7 @@ class TrajectoryStep:
         return apir_loss(logits, self.codes, clean, reconstructed).loss
 
     def _itm(self, tokens: Tensor, pooled: Tensor) -> Tensor:
-        """Every second row, from the first, gets its hardest text under the current weights."""
+        """Computes the ITM loss; rows 0, 2, ... get their hardest text under the current weights."""
         rows = torch.arange(len(tokens))
         with torch.no_grad():
             similarity = self.model.image_embedding(tokens) @ self.model.text_embedding(self.text).T
@@ -117,7 +117,8 @@ def replay(trajectory: Arrays, step: TrajectoryStep) -> tuple[Replay, NDArray[np
     """Trains the model of `step` in place by the updates of a trajectory.
 
     Returns:
-        What the updates gave, and the sizes (P,) of the file's parameters, NaN where our model does not have one.
+        The results of the updates, and the sizes (P,) of the file's parameters, NaN for parameters that this package's
+        model does not have.
     """
     optimizer = build_optimizer(step.model, RECIPE)
     trained = {name: parameter for name, parameter in step.model.named_parameters() if parameter.requires_grad}
@@ -148,15 +149,15 @@ def replay(trajectory: Arrays, step: TrajectoryStep) -> tuple[Replay, NDArray[np
 
 
 def compare(trajectory: Arrays, ours: Replay, sizes: NDArray[np.float64]) -> list[Row]:
-    """One row for each update (its loss) and for each parameter group (changes, rates and decay).
+    """Compares the loss of each update, and the changes, learning rates and weight decay of each parameter group.
 
-    A group's difference is the largest among its parameters, in full steps: the norm `lr * sqrt(size)` by which one
-    update of Adam changes a parameter at most. A rate or decay that differs counts as infinite.
+    A group's difference is the largest among its parameters, in full steps. A full step is the norm `lr * sqrt(size)`,
+    the most by which one update of Adam can change a parameter. A different rate or decay counts as infinite.
 
     Args:
         trajectory: arrays of a trajectory file.
         ours: the replay.
-        sizes: (P,) number of elements of each parameter of the file.
+        sizes: (P,), number of elements of each parameter in the file.
     """
     rows = [
         Row(f"update {number:02d} {kind}", abs(float(loss) - float(found)), LOSS)
@@ -178,14 +179,14 @@ def compare(trajectory: Arrays, ours: Replay, sizes: NDArray[np.float64]) -> lis
 
 
 def missing_parameters(trajectory: Arrays, ours: Replay) -> dict[str, str]:
-    """Returns the file's parameters that our model does not have, each with the reason."""
+    """Returns {name: reason} for the file's parameters that this package's model does not have."""
     reasons = KINDS["pretraining"].unread
     absent = [str(name) for name, lr in zip(trajectory["names"], ours.lr, strict=True) if np.isnan(lr)]
     return {name: reasons.get(name, "unknown parameter") for name in absent}
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our parameters under the authors' names, without those that only the authors' model has."""
+    """Renames a state dict to the authors' names, without names that only the authors' model has."""
     renamed = authors_state(state, "pretraining")
     return {name: tensor for name, tensor in renamed.items() if name not in KINDS["pretraining"].unread}
 
@@ -200,7 +201,7 @@ def report(trajectory: Arrays, inputs: Arrays, seed: int, manifest_path: str | N
     Args:
         trajectory: arrays of a trajectory file.
         inputs: arrays of the golden file of the same seed.
-        seed: the seed of weights and images.
+        seed: seed of weights and images.
         manifest_path: see `read_manifest`; None for the manifest in the package.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Masks of pre-training, for words of a text and patches of an image; all are pure functions of a random generator."""
+"""Masks of words and image patches for pre-training; all are pure functions of a random generator."""

@@ -1,6 +1,6 @@
 """A small table of antonyms in fashion texts: common opposites of cut, colour, fabric and wear.
 
-The paper takes antonyms from WordNet, whose data does not install with pip. Only 0.75 % of the word pieces use them.
+The paper takes antonyms from WordNet, whose data cannot be installed by pip. Only 0.75 % of word pieces are affected.
 """
 
 _PAIRS = """

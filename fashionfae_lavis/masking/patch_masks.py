@@ -20,17 +20,17 @@ def block_mask(
     If no rectangle fits the remaining number of patches, single patches complete the mask.
 
     Args:
-        rng: draws the rectangles.
-        grid: patches on a side of the image.
-        num_patches: patches to mask.
-        min_block, max_block: patches of a rectangle.
+        rng: generator of the rectangles.
+        grid: number of patches on a side of the image.
+        num_patches: number of patches to mask.
+        min_block, max_block: range of the number of patches in a rectangle.
         min_aspect, max_aspect: range of height / width before rounding to whole patches, drawn log-uniformly.
 
     Returns:
         A boolean array (grid * grid,), row by row, True where a patch is masked.
 
     Raises:
-        ValueError: The grid has fewer patches than `num_patches`.
+        ValueError: `num_patches` is negative or exceeds the number of patches in the grid.
     """
     if not 0 <= num_patches <= grid * grid:
         raise ValueError(f"num_patches must be between 0 and {grid * grid}, not {num_patches}")
@@ -58,6 +58,6 @@ def block_mask(
 
 
 def batch_block_masks(rng: np.random.Generator, batch: int, grid: int = 7, num_patches: int = 8) -> NDArray[np.bool_]:
-    """Draws one `block_mask` per image: a boolean array (batch, grid * grid)."""
+    """Draws one `block_mask` per image; returns a boolean array (batch, grid * grid)."""
     masks = [block_mask(rng, grid, num_patches) for _ in range(batch)]
     return np.stack(masks) if masks else np.zeros((0, grid * grid), dtype=bool)

@@ -1,5 +1,4 @@
-"""Masks of masked language modelling (MLM) and attribute-emphasized text prediction (AETP), FashionFAE,
-arXiv 2412.19997.
+"""Word masks for MLM and AETP (FashionFAE, arXiv 2412.19997).
 
 A masked text reads `[CLS] the image description is <title description> [SEP] the image title is <title> the image
 category is ... [SEP]`. It is built word by word, so that masks cover whole words and values.
@@ -35,7 +34,7 @@ class MaskedText:
 
     Attributes:
         input_ids: the pieces, some of them [MASK].
-        labels: the original piece where the model has to predict it, else NO_LABEL.
+        labels: the original piece where the model predicts it, NO_LABEL elsewhere.
         is_prompt: True between the two [SEP].
     """
 
@@ -56,21 +55,21 @@ def mask_text(
 ) -> MaskedText:
     """Masks one product's text for MLM and AETP.
 
-    In the description, max(1, round(masked_share n)) of n word pieces become [MASK]. Binomial(n, 0.015) others are
-    replaced: with probability 1/2 the whole word by its antonym, if it has one of as many pieces, else the piece by a
-    random one. In the prompts, two words of the title are masked, but never the whole title; the attributes come in
-    random order, and the whole value of one is masked.
+    In the description, max(1, round(masked_share n)) of n word pieces become [MASK]. Another Binomial(n, 0.015) pieces
+    are replaced. With probability 1/2, the antonym replaces the whole word, if it has as many pieces. Otherwise a
+    random piece replaces the piece. In the prompts, two words of the title are masked, but never the whole title. The
+    attributes are shuffled, and the whole value of one is masked.
 
-    A text of more than `max_length` pieces loses the end of the description before it is masked, and prompts only if
-    nothing of the description is left.
+    A text of more than `max_length` pieces loses the end of the description before it is masked, and loses prompts only
+    if nothing of the description is left.
 
     Args:
         fields: the product's texts by field name.
         tokenizer: word-piece tokenizer of transformers.
-        rng: draws the masks.
+        rng: generator of the masks.
         max_length: length of the longest text in word pieces.
-        description: masks the description (MLM); False leaves it clear and without labels.
-        prompts: masks the prompts (AETP); False leaves them clear and without labels.
+        description: whether to mask the description (MLM); False leaves it unmasked and without labels.
+        prompts: whether to mask the prompts (AETP); False leaves them unmasked and without labels.
         antonyms: word -> antonym.
         masked_share: share of the description's word pieces that become [MASK].
     """
@@ -98,9 +97,9 @@ def mask_text(
 def mask_words(
     fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, words: Iterable[str], asked: str, max_length: int
 ) -> MaskedText:
-    """Masks every occurrence of some words, so that only the image tells them.
+    """Masks every occurrence of some words, so that only the image reveals them.
 
-    The text is that of `mask_text` with the prompts in the order of the fields.
+    The text is built as in `mask_text`, with the prompts in the order of the fields.
 
     Args:
         fields: the product's texts by field name.
@@ -130,8 +129,8 @@ def mask_value(
 ) -> MaskedText:
     """Builds the text of `mask_words` with a prompt for an attribute value of a given number of pieces.
 
-    The prompt `the image <asked> is` with `pieces` [MASK]s follows the title's prompt, so that it is cut last, and
-    replaces the product's own prompt for `asked`. The labels mark its [MASK]s and are [MASK] themselves.
+    The prompt `the image <asked> is` with `pieces` [MASK]s replaces the product's prompt for `asked`. It follows the
+    title's prompt, so that it is cut last. Its [MASK]s are labelled, with [MASK] as the label.
 
     Args:
         fields: the product's texts by field name.
@@ -155,7 +154,7 @@ def mask_value(
 def pad_masked(
     texts: Sequence[MaskedText], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pads a batch to its longest text: input_ids, attention_mask, labels and is_prompt, (B, L) each."""
+    """Pads a batch to its longest text; returns input_ids, attention_mask, labels and is_prompt, (B, L) each."""
     rows = [text.input_ids for text in texts]
     labels = pad([text.labels for text in texts], NO_LABEL)
     is_prompt = pad([text.is_prompt for text in texts], 0).bool()
@@ -172,7 +171,7 @@ def _prompts(
     order: Iterable[str],
     hidden: Mapping[str, Iterable[int]],
 ) -> FlaggedWords:
-    """Returns the title's prompt, then the attributes' in this order; `hidden` has the indices of masked words."""
+    """Returns the title's prompt and the attributes' prompts in `order`; `hidden` lists the indices of masked words."""
     values = [("title", title)] if title else []
     values += [(name, attributes[name]) for name in order]
     words: FlaggedWords = []
@@ -185,7 +184,7 @@ def _prompts(
 def _hiding(
     name: str, value: list[str], words: frozenset[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[int], list[int]]:
-    """Returns piece ids and labels of a field's prompt, in which these words are masked."""
+    """Returns piece ids and labels of a field's prompt, with these words masked."""
     return _encode(_shown(prompt_template(name)) + [(word, word in words) for word in value], tokenizer)
 
 
@@ -209,7 +208,7 @@ def _mask_pieces(
     antonyms: Mapping[str, str],
     masked_share: float,
 ) -> tuple[list[int], list[int]]:
-    """Masks `ids`, the first pieces of `words`, as `mask_text` says; returns ids and labels."""
+    """Masks `ids`, the first pieces of `words`, as `mask_text` describes; returns ids and labels."""
     masked, labels = list(ids), [NO_LABEL] * len(ids)
     hidden = max(1, round(masked_share * len(ids)))
     replaced = rng.binomial(len(ids), REPLACED_SHARE)
@@ -246,7 +245,7 @@ def _assemble(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
 ) -> MaskedText:
-    """Builds `[CLS] description [SEP] prompts [SEP]` from the (ids, labels) of both, cut to `max_length`."""
+    """Builds `[CLS] description [SEP] prompts [SEP]` from (ids, labels) of both, cut to `max_length`."""
     first, second = segment_lengths(len(description[0]), len(prompts[0]), max_length)
     cls, sep, none = [tokenizer.cls_token_id], [tokenizer.sep_token_id], [NO_LABEL]
     ids = cls + description[0][:first] + sep

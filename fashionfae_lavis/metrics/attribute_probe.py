@@ -1,6 +1,6 @@
-"""Figures of the attribute probe: ranks among an attribute's values, choices between two texts, their uncertainty.
+"""Figures of the attribute probe: ranks among an attribute's values, choices between two texts, and uncertainty.
 
-Shares are in percent. Ties count against the model, so that a model with the same answer to everything scores badly.
+Shares are in percent. Ties count against the model, so a model that gives the same answer to everything scores badly.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
 
-Z = 1.96  # of a 95 % interval
+Z = 1.96  # normal quantile of a 95 % interval
 TOP, MANY = 5, 10  # with more than MANY values, the share of ranks up to TOP is reported as well
 
 
@@ -23,10 +23,10 @@ def value_ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
 
     Args:
         scores: (N, V).
-        right: (N,) column of the right value.
+        right: (N,), the column of the right value.
 
     Returns:
-        (N,).
+        Ranks (N,).
 
     Raises:
         UserError: a score is NaN.
@@ -42,16 +42,16 @@ def value_ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
 
 
 def share(hits: ArrayLike) -> dict[str, float]:
-    """The share of true results, with its uncertainty.
+    """Computes the share of hits, with its uncertainty.
 
-    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927). Unlike the normal interval it does not vanish at 0 and
-    100 %. Its centre is (k + z^2 / 2) / (n + z^2), a little nearer to 50 % than k / n.
+    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927). Unlike the normal interval, its width is not zero at 0 and
+    100 %. Its centre is (k + z^2 / 2) / (n + z^2), slightly closer to 50 % than k / n.
 
     Args:
         hits: (N,) booleans.
 
     Returns:
-        "accuracy" and "half_width" of its 95 % interval, both in percent, and "n".
+        "accuracy" and the "half_width" of its 95 % interval, both in percent, and "n".
 
     >>> share([True] * 8 + [False] * 2)["accuracy"]
     80.0
@@ -63,7 +63,7 @@ def share(hits: ArrayLike) -> dict[str, float]:
 
 
 def value_shares(ranks: ArrayLike, values: int) -> dict[str, float]:
-    """`share` of ranks that are 1 and, with more than ten values, "top5": the share of ranks up to 5.
+    """Computes the `share` of ranks that are 1 and, with more than ten values, "top5", the share of ranks up to 5.
 
     >>> value_shares([1, 5, 6, 1], values=11)["top5"]
     75.0
@@ -73,7 +73,7 @@ def value_shares(ranks: ArrayLike, values: int) -> dict[str, float]:
 
 
 def pair_hits(true: ArrayLike, false: ArrayLike) -> NDArray[np.bool_]:
-    """Which of N pairs score higher with the true text (N,) than with the false one (N,): booleans (N,).
+    """Returns booleans (N,), True where the true text's score (N,) exceeds the false text's score (N,).
 
     Raises:
         UserError: a score is NaN.
@@ -88,14 +88,14 @@ def pair_hits(true: ArrayLike, false: ArrayLike) -> NDArray[np.bool_]:
 
 
 def piece_scores(logits: Tensor, pieces: Tensor) -> Tensor:
-    """Mean log-probability per word piece of each value at k masked positions.
+    """Computes the mean log-probability per word piece of each value at k masked positions.
 
     Args:
         logits: (B, k, vocabulary) at the positions.
-        pieces: (V, k) piece ids of V values of k pieces each.
+        pieces: (V, k), the ids of V values of k pieces each.
 
     Returns:
-        (B, V), at most 0.
+        Scores (B, V), at most 0.
     """
     positions = torch.arange(pieces.shape[1], device=pieces.device)
     return logits.float().log_softmax(-1)[:, positions, pieces].mean(-1)
@@ -104,8 +104,8 @@ def piece_scores(logits: Tensor, pieces: Tensor) -> Tensor:
 def swap_partners(values: Sequence[str], rng: np.random.Generator) -> list[tuple[int, int]]:
     """Draws disjoint pairs of indices with different values; few are left over, unless one value dominates.
 
-    Each index of a pair is then asked with the other's value. A value is thus the wrong answer as often as it is the
-    right one, and against the same opponents: a preference for some value, whatever the image, gains nothing.
+    Each index of a pair is then asked with the other's value. A value is therefore the wrong answer as often as the
+    right one, against the same alternatives, so a preference for a value regardless of the image gains nothing.
 
     >>> swap_partners(["a", "a", "a"], np.random.default_rng(0))
     []

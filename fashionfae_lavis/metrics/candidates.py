@@ -1,4 +1,4 @@
-"""Candidate lists of the sub-test, drawn from products and subcategories alone, independently of embeddings."""
+"""Candidate lists of the sub-test, drawn from products and subcategories, independently of embeddings."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,11 +11,11 @@ NO_CANDIDATE = -1
 
 @dataclass
 class Candidates:
-    """Lists to rank, as rows of the embeddings.
+    """Candidate lists to rank, as rows of the embeddings.
 
     Attributes:
-        query: (Q,).
-        candidate: (Q, 1 + negatives); column 0 is the positive, NO_CANDIDATE fills up if there are too few negatives.
+        query: (Q,), row of each query.
+        candidate: (Q, 1 + negatives), rows of its candidates. Column 0 is the positive; NO_CANDIDATE pads short lists.
     """
 
     query: NDArray[np.int64]
@@ -23,7 +23,7 @@ class Candidates:
 
     @property
     def short(self) -> int:
-        """The number of queries with too few negatives."""
+        """Number of queries with too few negatives."""
         return int((self.candidate == NO_CANDIDATE).any(axis=1).sum())
 
 
@@ -36,18 +36,18 @@ def draw_candidates(
     negatives: int,
     rng: np.random.Generator,
 ) -> Candidates:
-    """Makes one draw of the sub-test.
+    """Draws the candidate lists of one round of the sub-test.
 
-    It has min(queries, available) distinct queries. The list of each has one candidate of the query's product, and
+    It draws min(queries, available) distinct queries. Each list has one candidate of the query's product, and
     `negatives` distinct candidates of other products in the same subcategory, which may include several images of one
-    product. If there are too few, the list takes all of them, and none from other subcategories. A query without a
-    positive is not drawn.
+    product. If there are too few, the list takes all of them, and none from other subcategories. Queries without a
+    positive are skipped.
 
     Args:
-        query_product, query_subcategory: (Q,) of all possible queries.
-        candidate_product, candidate_subcategory: (C,) of all candidates.
-        queries, negatives: how many to draw.
-        rng: draws them.
+        query_product, query_subcategory: (Q,), product and subcategory of each possible query.
+        candidate_product, candidate_subcategory: (C,), product and subcategory of each candidate.
+        queries, negatives: numbers of queries, and of negatives per query.
+        rng: random generator.
     """
     query_product, candidate_product = np.asarray(query_product), np.asarray(candidate_product)
     query_group, candidate_group = np.asarray(query_subcategory), np.asarray(candidate_subcategory)
@@ -66,7 +66,7 @@ def draw_candidates(
 
 
 class Draw(NamedTuple):
-    """The lists of both directions: images that rank texts, and texts that rank images."""
+    """Candidate lists of both directions: images that rank texts, and texts that rank images."""
 
     i2t: Candidates
     t2i: Candidates
@@ -82,7 +82,7 @@ def draw_lists(
     draws: int = 5,
     seed: int = 0,
 ) -> list[Draw]:
-    """Draws all lists of the sub-test, always the same ones for a seed; see `draw_candidates`."""
+    """Draws all lists of the sub-test, which depend only on the seed; see `draw_candidates`."""
     images = np.asarray(image_product), np.asarray(image_subcategory)
     texts = np.asarray(text_product), np.asarray(text_subcategory)
     rng = np.random.default_rng(seed)

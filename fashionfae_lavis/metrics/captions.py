@@ -13,7 +13,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.spice import spice
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-# SPICE's parser needs these models. At its first use it would download them from Stanford's server, 400 MB.
+# SPICE's parser needs these models. On first use it would download them (400 MB) from Stanford's server.
 SPICE_MODELS = Path(spice.__file__).parent / "lib" / "stanford-corenlp-3.6.0-models.jar"
 BLEU = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4")
 
@@ -23,18 +23,18 @@ Words = dict[int, list[str]]  # image -> texts with a space between words
 def caption_scores(
     captions: Mapping[int, str], references: Mapping[int, Sequence[str]]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores one caption for each image against its references, all in lower case and without punctuation.
+    """Scores one caption per image against its references, all in lower case and without punctuation.
 
-    If Java is installed, pycocoevalcap's PTB tokenizer splits the words. Otherwise spaces do, which differs for a few
-    contractions only.
+    If Java is installed, pycocoevalcap's PTB tokenizer splits the words. Otherwise they are split at spaces, which
+    differs only for a few contractions.
 
     Args:
         captions: image -> its caption.
         references: image -> its references.
 
     Returns:
-        Scores by the names of COCO's evaluation: Bleu_1 to Bleu_4, ROUGE_L, METEOR and SPICE from 0 to 1, CIDEr from 0
-        to 10. And for each score left out the reason, as a sentence.
+        Scores by COCO's names: Bleu_1 to Bleu_4, ROUGE_L, METEOR and SPICE from 0 to 1, CIDEr from 0 to 10. The second
+        dict gives, for each score that was left out, the reason as a sentence.
 
     Raises:
         ValueError: captions and references belong to different images.
@@ -66,7 +66,7 @@ def caption_scores(
 def _try(
     scorer: Callable[[], Any], name: str, pairs: tuple[Words, Words], scores: dict[str, float], left_out: dict[str, str]
 ) -> None:
-    """Runs a scorer in Java; its failure is reported, and does not affect the other scores."""
+    """Runs a scorer in Java; records a failure without affecting the other scores."""
     try:
         scores[name] = float(scorer().compute_score(*pairs)[0])
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

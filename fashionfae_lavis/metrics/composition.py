@@ -1,13 +1,13 @@
 """Recall of text-guided retrieval by FashionIQ's protocol: R@10 and R@50 of each garment class, and their average.
 
-Two galleries are in use. Their figures do not compare:
+Published work uses two galleries, whose figures are not comparable:
 
 - `split`: all images of the class in the split, as in FashionIQ's own evaluation;
 - `queried`: only images that are the reference or the target of a query (VAL, CVPR 2020). This gallery is smaller, so
   its figures are higher.
 
 The reference image of a query stays in the gallery, as in most work on FashionIQ. Code derived from TIRG removes it,
-which gives slightly higher figures. Of equal scores the wrong images rank first.
+which gives slightly higher figures. Among equal scores, wrong images rank first.
 """
 
 from collections.abc import Iterator
@@ -30,15 +30,15 @@ def composed_recall(
     target: ArrayLike,
     gallery_class: ArrayLike,
 ) -> Recalls:
-    """Recall of every query against the images of its class, in both galleries.
+    """Computes the recall of the queries against the images of their class, in both galleries.
 
     Args:
         query_embeds, gallery_embeds: (Q, D) and (N, D), compared by dot product.
-        reference, target: (Q,) rows of the gallery; the target's class is the query's.
+        reference, target: (Q,) rows of the gallery; a query has the class of its target.
         gallery_class: (N,) names.
 
     Returns:
-        For each of GALLERIES: {class: {"r10", "r50", "mean"}, ..., "mean": the same, averaged over classes}, in
+        For each of `GALLERIES`: {class: {"r10", "r50", "mean"}, ..., "mean": the same, averaged over classes}, in
         percent. A class without queries is left out.
 
     Raises:
@@ -63,7 +63,7 @@ def composed_recall(
 
 
 def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayLike) -> Recalls:
-    """The expected recall of guessing, k of the N images of a gallery; otherwise as `composed_recall`.
+    """Computes the expected recall of guessing k of the N images of a gallery; otherwise like `composed_recall`.
 
     >>> chance_recall([1], [0], ["dress"] * 40)["split"]["dress"]["r10"]
     25.0
@@ -78,7 +78,7 @@ def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayL
 def _galleries(
     reference: NDArray[np.int64], target: NDArray[np.int64], classes: NDArray[np.str_]
 ) -> Iterator[tuple[str, str, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Yields class, name of the gallery, its queries (Q,) and its images (N,)."""
+    """Yields class, name of the gallery, and boolean masks of its queries (Q,) and its images (N,)."""
     query_class = classes[target]
     for name in np.unique(query_class).tolist():
         asked, split = query_class == name, classes == name

@@ -1,6 +1,6 @@
-"""Classification: confusion matrix, accuracy, precision, recall and F1 of each class, and macro-F1.
+"""Classification metrics: confusion matrix, accuracy, precision, recall and F1 of each class, and macro-F1.
 
-All figures but the matrix are in percent.
+All figures except the matrix are in percent.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from fashionfae_lavis.errors import UserError
 
 
 def predicted_classes(logits: Tensor) -> NDArray[np.int64]:
-    """The class of the highest logit: (B, K) -> (B,); of equal logits the first, whichever is right.
+    """Returns the class (B,) of the highest of the logits (B, K), the first class if several are equal.
 
     Raises:
         UserError: a logit is not finite.
     """
     if not torch.isfinite(logits).all():
         raise UserError("The model's logits are not finite: it has diverged, so use an earlier checkpoint.")
-    classes: NDArray[np.int64] = logits.float().cpu().numpy().argmax(1)  # torch does not promise the first
+    classes: NDArray[np.int64] = logits.float().cpu().numpy().argmax(1)  # torch does not guarantee the first
     return classes
 
 
@@ -30,10 +30,10 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int) -> ND
 
     Args:
         truth, predicted: (N,) class indices.
-        classes: K.
+        classes: K, the number of classes.
 
     Returns:
-        (K, K): row the true class, column the predicted one.
+        Counts (K, K) by true class (row) and predicted class (column).
 
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
@@ -47,7 +47,7 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int) -> ND
 
 
 def accuracy(confusion: NDArray[np.int64]) -> float:
-    """The share of the examples on the diagonal.
+    """Computes the percentage of examples on the diagonal.
 
     >>> accuracy(confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], 2))
     75.0
@@ -56,11 +56,11 @@ def accuracy(confusion: NDArray[np.int64]) -> float:
 
 
 def class_scores(confusion: NDArray[np.int64]) -> dict[str, NDArray[np.floating[Any]] | NDArray[np.int64]]:
-    """Scores (K,) of each class.
+    """Computes the scores of each of K classes.
 
     Returns:
         "precision" TP / predicted, "recall" TP / true, "f1" 2 TP / (predicted + true), each 0 if its denominator is 0,
-        and "support", the number of true examples.
+        and "support", the number of true examples; (K,) each.
     """
     hits, true, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return {
@@ -72,7 +72,7 @@ def class_scores(confusion: NDArray[np.int64]) -> dict[str, NDArray[np.floating[
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that occur in truth or prediction.
+    """Computes the mean F1 over the classes that occur in truth or prediction.
 
     This is scikit-learn's `f1_score(average="macro")`, which published figures use. A class that occurs in neither has
     no F1 (0 / 0) and would make the figure depend on the length of the class list. A class that is only predicted
@@ -86,7 +86,7 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
 
 
 def majority_class(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The confusion matrix of a constant answer: the class that is most frequent in truth.
+    """Returns the confusion matrix of a constant prediction, the class that is most frequent in truth.
 
     >>> majority_class(confusion_matrix([0, 1, 1], [0, 0, 1], 2)).tolist()
     [[0, 1], [0, 2]]

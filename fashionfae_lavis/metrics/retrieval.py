@@ -1,8 +1,8 @@
 """Recall of image-text retrieval on fashion data: the full test, and the sub-test of Kaleido-BERT.
 
-Both rank by dot product. Of equal scores (up to float32's rounding) the wrong candidates rank first, so that
-embeddings that are all alike score badly. Results are in percent: `i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text),
-`t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
+Both rank by dot product. Among scores that are equal up to float32 rounding, wrong candidates rank first, so identical
+embeddings score badly. Results are in percent: `i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text), `t2i_r1`, ...
+(text -> image) and `mean`, the mean of these six.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
 TOP = (1, 5, 10)
-# For unit vectors: exceeds the rounding of their product in float32 (at most 4e-7 in tests of 32 to 2,048 dimensions).
+# For unit vectors. It exceeds the float32 rounding of their product (at most 4e-7 in tests of 32 to 2,048 dimensions).
 ROUNDING = 1e-6
 
 
@@ -48,18 +48,18 @@ def full_ranks(
     text_product: ArrayLike,
     tile: int = 1024,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ranks (1 = best) of each image's first right text (N,) and of each text's first right image (M,).
+    """Computes the rank (1 = best) of each image's first right text (N,) and of each text's first right image (M,).
 
-    A rank is 1 + the number of wrong candidates that score at least as much as the best right one. A query without a
-    right candidate gets the largest integer. Each score is computed once for both directions, in tiles: memory is
-    O(tile^2) on top of the embeddings. Arguments and errors as in `full_test`.
+    A rank is 1 + the number of wrong candidates that score at least as high as the best right candidate. A query
+    without a right candidate gets the largest integer. Each score is computed once for both directions, in tiles, so
+    memory is O(tile^2) on top of the embeddings. Takes the arguments and raises the errors of `full_test`.
     """
     images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
     rows, columns = (
         torch.from_numpy(index).to(images.device)
         for index in _same_product(_ids(image_product, images), _ids(text_product, texts))
     )
-    # First the right pairs, which are few: their best score is what a wrong candidate has to reach.
+    # First score the few right pairs. Their best score is the threshold for wrong candidates.
     parts = zip(torch.split(rows, tile), torch.split(columns, tile), strict=True)
     right = torch.cat([(images[r] * texts[c]).sum(1) for r, c in parts])
     i2t, t2i = (torch.zeros(len(side), dtype=torch.int64, device=images.device) for side in (images, texts))
@@ -67,7 +67,7 @@ def full_ranks(
         images.new_full((len(side),), -torch.inf).scatter_reduce(0, index, right, "amax") - _rounding(images, texts)
         for side, index in ((images, rows), (texts, columns))
     ]
-    # Then all pairs: how many reach it.
+    # Then count the pairs that reach it.
     for top in range(0, len(images), tile):
         here = slice(*torch.searchsorted(rows, torch.tensor([top, top + tile], device=rows.device)).tolist())
         for left in range(0, len(texts), tile):
@@ -86,15 +86,15 @@ def full_ranks(
 
 
 def top_candidates(query: ArrayLike, candidate: ArrayLike, k: int, chunk: int = 1024) -> NDArray[np.int64]:
-    """The best candidates of each query, best first; memory is O(chunk x M).
+    """Finds the best candidates of each query, best first; memory is O(chunk x M).
 
     Args:
         query, candidate: embeddings (Q, D) and (M, D).
-        k: how many.
-        chunk: queries at a time.
+        k: number of candidates.
+        chunk: number of queries at a time.
 
     Returns:
-        (Q, min(k, M)) rows of `candidate`.
+        Rows of `candidate`, (Q, min(k, M)).
 
     >>> top_candidates([[1.0]], [[0.1], [0.9], [0.5]], k=2).tolist()
     [[1, 2]]
@@ -108,16 +108,16 @@ def top_candidates(query: ArrayLike, candidate: ArrayLike, k: int, chunk: int = 
 def reranked(
     ranks: NDArray[np.int64], right: NDArray[np.bool_], scores: NDArray[np.floating[Any]]
 ) -> NDArray[np.int64]:
-    """Ranks (Q,) after new scores have reordered the first k candidates of each query.
+    """Computes the ranks after new scores have reordered the first k candidates of each query.
 
     Args:
-        ranks: (Q,) before the reordering.
-        right: (Q, k) whether each of these candidates belongs to the query's product.
-        scores: (Q, k) new scores.
+        ranks: (Q,), the ranks before reordering.
+        right: (Q, k), whether each of these candidates belongs to the query's product.
+        scores: (Q, k), the new scores.
 
     Returns:
-        (Q,): 1 + the number of wrong ones among the k that score at least as much as the best right one; the rank
-        before if none of the k is right.
+        Ranks (Q,): 1 + the number of wrong candidates among the k that score at least as high as the best right one,
+        or the old rank if none of the k is right.
 
     Raises:
         UserError: scores are not finite.
@@ -143,9 +143,13 @@ def sub_test(
 ) -> dict[str, float]:
     """Ranks the positive of each query among negatives of the same subcategory and other products.
 
-    This is the protocol of Kaleido-BERT (arXiv 2103.16110), with seeded draws. `drawing` are the keywords of
-    `draw_lists`; the other arguments are those of `full_test` and (N,) and (M,) subcategories. Returns and errors as in
+    This is the protocol of Kaleido-BERT (arXiv 2103.16110), with seeded draws. Returns and raises the same as
     `sub_test_of`.
+
+    Args:
+        image_embeds, text_embeds, image_product, text_product: as in `full_test`.
+        image_subcategory, text_subcategory: (N,) and (M,).
+        **drawing: keyword arguments of `draw_lists`.
     """
     _ids(image_product, finite(image_embeds, "image"))
     _ids(text_product, finite(text_embeds, "text"))
@@ -154,15 +158,15 @@ def sub_test(
 
 
 def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence[Draw]) -> dict[str, float]:
-    """The sub-test on given lists.
+    """Evaluates the sub-test on given lists.
 
     Args:
         image_embeds, text_embeds: (N, D) and (M, D).
-        draws: lists of their rows.
+        draws: candidate lists, as rows of the embeddings.
 
     Returns:
-        The mean of each recall over the draws, "<recall>_std" (its population standard deviation), "queries" (of all
-        draws in both directions) and "short_queries", the number of those with too few negatives.
+        The mean of each recall over the draws, "<recall>_std" (its population standard deviation), "queries" (number
+        in all draws and both directions) and "short_queries" (number of queries with too few negatives).
 
     Raises:
         UserError: embeddings are NaN or infinite.
@@ -179,7 +183,7 @@ def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence
 
 
 def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, chunk: int = 64) -> NDArray[np.int64]:
-    """Rank (1 = best) of the positive in each list (Q,), by embeddings of queries (N, D) and of candidates (M, D)."""
+    """Ranks (1 = best) the positive of each list (Q,), by embeddings of queries (N, D) and of candidates (M, D)."""
     rows, columns = (torch.from_numpy(index).to(query.device) for index in (lists.query, lists.candidate))
     rounding = _rounding(query, candidate)
     ranks = []
@@ -191,7 +195,7 @@ def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, 
 
 
 def recalls(i2t: NDArray[np.int64], t2i: NDArray[np.int64]) -> dict[str, float]:
-    """The recalls in percent and their mean, from the ranks of image queries and of text queries.
+    """Computes the recalls in percent and their mean from the ranks of image queries and of text queries.
 
     >>> recalls(np.array([1, 3]), np.array([1, 11]))["i2t_r5"]
     100.0
@@ -207,7 +211,7 @@ def recalls(i2t: NDArray[np.int64], t2i: NDArray[np.int64]) -> dict[str, float]:
 def _same_product(
     image_ids: NDArray[np.int64], text_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs (row, column) of equal ids, ordered by row."""
+    """Returns all pairs (row, column) of equal ids, ordered by row."""
     order = np.argsort(text_ids, kind="stable")
     first, last = (np.searchsorted(text_ids[order], image_ids, side) for side in ("left", "right"))
     counts = last - first
@@ -218,17 +222,17 @@ def _same_product(
 
 
 def _rounding(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-    """The largest difference between two scores that count as equal."""
+    """Returns the largest difference between two scores that count as equal."""
     largest: torch.Tensor = ROUNDING * images.norm(dim=1).max() * texts.norm(dim=1).max()
     return largest
 
 
 def finite(embeds: ArrayLike, name: str) -> torch.Tensor:
-    """The embeddings (N, D) as float32.
+    """Converts embeddings (N, D) to float32 and checks them.
 
     Raises:
         UserError: an embedding is NaN or infinite.
-        ValueError: they have another shape.
+        ValueError: the shape is not (N, D).
     """
     embeds = torch.as_tensor(embeds).float()
     if embeds.ndim != 2 or len(embeds) == 0:

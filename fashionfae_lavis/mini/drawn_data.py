@@ -1,4 +1,4 @@
-"""What FashionGen-Mini and FashionIQ-Mini share: a lock, so that one process draws, a check for room, and a bar."""
+"""Helpers for drawing FashionGen-Mini and FashionIQ-Mini: a lock, a check of free space, and a progress bar."""
 
 import os
 import shutil
@@ -17,14 +17,14 @@ from fashionfae_lavis.workers import progress_bar
 def drawing_into(folder: Path, name: str) -> Iterator[None]:
     """Creates the folder and holds its lock while the block runs; other processes wait.
 
-    A process that had to wait must check whether the data are there now. The lock of a killed process is released.
+    A process that had to wait must check whether the data now exists. The lock of a killed process is released.
 
     Args:
         folder: the folder to draw into.
         name: the dataset, for the message.
 
     Raises:
-        UserError: the folder cannot be written, or has too little room.
+        UserError: the folder cannot be written to, or has too little free space.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

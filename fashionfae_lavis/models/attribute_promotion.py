@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 class AttributePromotion(nn.Module):
-    """Turns text and image [CLS] into the attribute-promoted token.
+    """MLP that turns the text and image [CLS] into the attribute-promoted token.
 
     Args:
-        width: of both inputs and of the token (768 in the paper, with 3072 hidden units).
+        width: width of both inputs and of the token (768 in the paper, with 3072 hidden units).
     """
 
     def __init__(self, width: int):

@@ -1,8 +1,8 @@
 """Conversion of state dicts between the authors' code (an MMF plug-in, like FashionViL's) and this package.
 
 The authors keep transformers' ViT under `image_encoder.module.`, the fusion BERT under `model.bert.` and the heads
-under other names of `model.`. The keys tell the four kinds of models apart. The image tokenizer also exists alone, as
-FashionViL's VQ-VAE encoder file, with the same keys without `model.image_tokenizer.`.
+elsewhere under `model.`. The keys identify which of the four kinds of model a file holds. FashionViL also publishes the
+image tokenizer as a separate VQ-VAE encoder file, whose keys lack the prefix `model.image_tokenizer.`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ VIT = "image_encoder.module."
 SCALE, COMPOSITION_SCALE = "model.bert.contrastive_norm.norm_s", "model.norm_layer.norm_s"
 HEADS = ("model.heads.", "model.fusion.", "model.image_tokenizer.", "model.classifier.", "model.catemap_layer.")
 
-# Prefixes of the authors' names and of ours; the first match counts.
+# (prefix in the authors' code, prefix in this package); the first match counts.
 NAMES = (
     ("model.bert.embeddings.projection.", "fusion_encoder.visual_embeddings.projection."),
     ("model.bert.embeddings.token_type_embeddings_visual.", "fusion_encoder.visual_embeddings.token_type_embeddings."),
@@ -48,7 +48,7 @@ ALIASES = {
     "model.heads.mlm.decoder.bias": "model.heads.mlm.bias",
 }
 
-# Our image tokenizer may have a decoder. The authors' has none, since APIR reads codes only.
+# The decoder of this package's image tokenizer. The authors' tokenizer has none, since APIR reads codes only.
 DECODER = ("decoder.", "post_quant_conv.", "image_tokenizer.decoder.", "image_tokenizer.post_quant_conv.")
 
 
@@ -57,10 +57,10 @@ class Kind:
     """One kind of the authors' models.
 
     Attributes:
-        arch: name of our model.
+        arch: registered name of this package's model.
         marks: prefixes of keys that only this kind has.
-        scale: the authors' key of our `scale`, if our model has one.
-        unread: reason for each of the authors' keys that our model does not have.
+        scale: the authors' key for `scale`, if this package's model has one.
+        unread: the authors' key -> the reason why this package's model has no such weight.
     """
 
     arch: str
@@ -78,7 +78,7 @@ _CATEMAP = {
     for name in ("0.weight", "0.bias", "1.weight", "1.bias")
 }
 
-# The first kind whose marks match counts: a contrastive model has the encoders alone.
+# The first kind whose prefixes match counts. A contrastive model has only the encoders, so it comes after the others.
 KINDS = {
     "pretraining": Kind("fashionfae", ("model.heads.", "model.fusion.", "model.image_tokenizer."), SCALE, _POOLER),
     "composition": Kind(
@@ -99,14 +99,14 @@ KINDS = {
 
 
 def kind_of(names: Iterable[str], path: str) -> str:
-    """Finds the kind of a state dict, a key of KINDS.
+    """Finds the kind of a state dict, a key of `KINDS`.
 
     Args:
         names: keys of the state dict.
-        path: its file, for the error.
+        path: file of the state dict, for the error.
 
     Raises:
-        UserError: It is of no kind.
+        UserError: the keys match no kind.
     """
     names = list(names)
     if any(name.startswith("fusion_encoder.") for name in names):
@@ -119,10 +119,10 @@ def kind_of(names: Iterable[str], path: str) -> str:
 
 
 def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """Converts our state dict to the authors' layout, with every key of their model of this kind.
+    """Converts a state dict of this package to the authors' layout, with every key of their model of this kind.
 
-    Keys that our model lacks (the kind's `unread`) are filled: a scale with its initial value 4.0, others with zeros.
-    The decoder of an image tokenizer, which their model lacks, is left out.
+    Keys without a counterpart (the kind's `unread`) are filled: a scale with its initial value 4.0, others with zeros.
+    The decoder of an image tokenizer, which the authors' model lacks, is left out.
     """
     state = {name: tensor for name, tensor in state.items() if not name.startswith(DECODER)}
     if kind == "image_tokenizer":
@@ -144,7 +144,10 @@ def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def our_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """Converts the authors' state dict to our layout, without aliases and unread keys; `check` must have passed."""
+    """Converts a state dict of the authors to this package's layout, without aliases and unread keys.
+
+    Call `check` first, because unknown keys have no counterpart.
+    """
     dropped = left_out(state, kind)
     if kind == "image_tokenizer":
         return {name: tensor for name, tensor in state.items() if name not in dropped}
@@ -160,7 +163,7 @@ def our_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def left_out(names: Iterable[str], kind: str) -> dict[str, str]:
-    """Returns the reason for each of the names that is left out on purpose."""
+    """Returns {name: reason} for the names that a conversion drops on purpose."""
     names = list(names)
     reasons = KINDS[kind].unread | {alias: f"the same values as {name}" for alias, name in ALIASES.items()}
     result = {name: reasons[name] for name in names if name in reasons}
@@ -173,16 +176,16 @@ def left_out(names: Iterable[str], kind: str) -> dict[str, str]:
 
 
 def check(state: dict[str, Tensor], expected: dict[str, Tensor], kind: str, path: str) -> None:
-    """Compares names and shapes with those of `expected`, a state dict in the authors' layout.
+    """Checks that a state dict in the authors' layout has the expected names and shapes.
 
     Args:
         state: the state dict to check.
-        expected: the state dict that fits.
-        kind: a key of KINDS.
+        expected: a state dict with the right names and shapes.
+        kind: a key of `KINDS`.
         path: the file of `state`, for the error.
 
     Raises:
-        UserError: A key is missing, unknown or of another shape, or an alias differs from the key it repeats.
+        UserError: a key is missing, unknown or of another shape, or an alias differs from the key it repeats.
     """
     dropped = left_out({**expected, **state}, kind)
     problems = [f"{name} is missing" for name in expected if name not in state and name not in dropped]

@@ -1,10 +1,11 @@
-"""Text-guided retrieval (FashionFAE, arXiv 2412.19997): an image plus a text that modifies it retrieve another image.
+"""Text-guided retrieval (FashionFAE, arXiv 2412.19997): an image and a modifying text retrieve another image.
 
     query  = s * normalise( mean of reference tokens + mean of text states )
     target = s * normalise( mean of target tokens )
     L      = CE( <query_i, target_j>, i )                            batch-based classification
 
-The means are over the 50 pooled tokens that enter fusion, not over ITC's 197, and s is not ITC's scale.
+The means are over the 50 pooled tokens that enter fusion, whereas ITC averages all 197. The scale s is separate from
+ITC's scale.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ from fashionfae_lavis.text.word_pieces import Text
 
 @registry.register_model("fashionfae_composition")
 class FashionComposition(FashionEncoders):
-    """Encoders with the embeddings of text-guided retrieval; the arguments are those of FashionEncoders.
+    """Encoders with the embeddings of text-guided retrieval. Takes the arguments of `FashionEncoders`.
 
     Attributes:
         scale: learned length of the embeddings. It starts at 4.0 even if the encoders are pre-trained.
@@ -42,19 +43,19 @@ class FashionComposition(FashionEncoders):
         return F.normalize(self.image_mean(image_tokens) + self.text_mean(text), dim=-1) * self.scale
 
     def image_mean(self, image_tokens: Tensor) -> Tensor:
-        """Averages projected pooled tokens (B, N, D): the image's part of a query (B, D), not normalised."""
+        """Averages projected pooled tokens (B, N, D) to the image part of a query (B, D), not normalised."""
         # The mean of the projected tokens is the projection of their mean.
         return self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
 
     def text_mean(self, text: Text) -> Tensor:
-        """Averages the states of B texts: the text's part of a query (B, D), not normalised."""
+        """Averages the states of B texts to the text part of a query (B, D), not normalised."""
         return self.fusion_encoder.masked_mean(self.fusion_encoder.encode_text(text), text.mask)
 
     def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Computes the loss of one batch.
 
         Args:
-            samples: "image" (B, 3, S, S) reference images, "text_input" (B strings), "target_image" (B, 3, S, S).
+            samples: reference images "image" (B, 3, S, S), "text_input" (B strings), and "target_image" (B, 3, S, S).
 
         Returns:
             "loss" against the targets of all ranks, and "acc", the share of queries whose own target scores highest on

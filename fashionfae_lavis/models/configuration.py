@@ -13,12 +13,12 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def model_config_path(name: str) -> str:
-    """Returns the absolute path of a configuration; LAVIS's join with its own library root leaves it unchanged."""
+    """Returns the absolute path of a configuration, which LAVIS can join with its library root without changing it."""
     return str(PACKAGE / "configs" / "models" / f"{name}.yaml")
 
 
 def shipped(folder: str, name: str) -> str:
-    """Returns the path of the packaged file or folder with this name, else the name itself (a path or a hub id)."""
+    """Returns the path of a file or folder in the package, or `name` itself if there is none (a path or a hub id)."""
     path = PACKAGE / folder / name
     return str(path) if path.exists() else str(name)
 
@@ -27,7 +27,7 @@ def known_config_path(model_cls: type["Configured"], model_type: str) -> str:
     """Returns the path of a model type's configuration.
 
     Raises:
-        UserError: The class has no such type.
+        UserError: the class has no such type.
     """
     types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
     if model_type in types:
@@ -44,10 +44,10 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
 
     Args:
         model_cls: class of the model.
-        model_type: a type of the class (None: its default), or the path of a checkpoint.
+        model_type: a type of the class, the path of a checkpoint, or None for the default type.
 
     Raises:
-        UserError: The type is unknown, or the checkpoint holds no configuration.
+        UserError: the type is unknown, or the checkpoint holds no configuration.
     """
     model_type = model_type or model_cls.DEFAULT_MODEL_TYPE
     if Path(model_type).suffix not in (".pth", ".safetensors") and not Path(model_type).is_file():
@@ -56,9 +56,9 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
     if "model" not in config:
         raise UserError(f"{model_type} holds no model configuration: use a checkpoint of this package.")
     base = _load(known_config_path(model_cls, config["model"].get("model_type")))
-    # Keys of the checkpoint replace those of the type as a whole: a part that lacks a key was built without it.
+    # Top-level keys are replaced whole, not merged: if a part in the checkpoint lacks a key, it was built without it.
     merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
-    # The checkpoint's own weights replace whatever its run started from.
+    # Load the weights of this checkpoint, not the ones that its run started from.
     merged.model.update(load_finetuned=True, finetuned=str(model_type))
     if "image_tokenizer" in merged.model:
         merged.model.image_tokenizer.weights = None
@@ -66,12 +66,12 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
 
 
 class Configured:
-    """Mixin that lets a model type be a configuration of this package or a checkpoint.
+    """Mixin that accepts configurations of this package and checkpoints as model types.
 
     List it before the LAVIS model class.
 
     Attributes:
-        PRETRAINED_MODEL_CONFIG_DICT: path of the configuration of each model type; set by the subclass.
+        PRETRAINED_MODEL_CONFIG_DICT: model type -> path of its configuration; set by the subclass.
     """
 
     DEFAULT_MODEL_TYPE = "mini"

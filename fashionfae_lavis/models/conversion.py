@@ -1,4 +1,4 @@
-"""Conversion of checkpoint files between the authors' code and this package; authors_layout.py holds the layouts."""
+"""Conversion of checkpoint files between the authors' code and this package; authors_layout.py maps the keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from fashionfae_lavis.models.authors_layout import (
 )
 from fashionfae_lavis.models.initial_weights import load_tokenizer
 
-# Key under which an exported file keeps our configuration for a later import. The authors' code ignores it.
+# Key under which an exported file keeps the configuration for a later import. The authors' code ignores it.
 OUR_CONFIG = "fashionfae_config"
 WORDS = "model.bert.embeddings.word_embeddings.weight"
 
@@ -42,10 +42,10 @@ class Conversion:
     """The result of a conversion.
 
     Attributes:
-        kind: kind of the authors' model, a key of KINDS.
-        used: names of the source that were used.
-        left_out: reason for each name of the source that was not used.
-        filled: description of each value of the result that the source lacks.
+        kind: kind of the authors' model, a key of `KINDS`.
+        used: names in the source whose weights were converted.
+        left_out: name in the source that was dropped -> the reason.
+        filled: name in the result that the source lacks -> the value it was given and why.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Conversion:
 
     @property
     def arch(self) -> str:
-        """Name of our model."""
+        """Registered name of this package's model."""
         return KINDS[self.kind].arch
 
 
@@ -75,12 +75,15 @@ def import_checkpoint(
         config: `base`, `mini` or a yaml file whose `model` section gives the sizes. Default: the sizes in an exported
             file, else `base`, the authors' sizes.
         vocabulary: hub id or local folder that replaces the vocabulary of `config`.
-        encoders_only: leaves out all heads, even unknown ones, and writes the retrieval model.
+        encoders_only: drops all heads, even unknown ones, and writes a retrieval model.
         trust_pickle: see `read_file`.
 
+    Returns:
+        What was converted and what was dropped.
+
     Raises:
-        UserError: The file cannot be read, is not of the authors' code, or a tensor is missing, unknown or of another
-            shape.
+        UserError: the file cannot be read or does not come from the authors' code, or a tensor is missing, unknown or
+            of another shape.
     """
     _check_suffix(target, (".safetensors", ".pth"))
     content = read_file(source, trust_pickle)
@@ -105,8 +108,15 @@ def import_checkpoint(
 def export_checkpoint(source: str, target: str) -> Conversion:
     """Converts a checkpoint of this package to the authors' layout, `{"model": state dict}`.
 
+    Args:
+        source: checkpoint of this package, .safetensors or .pth.
+        target: file to write, .pth, .ckpt or .pt.
+
+    Returns:
+        What was converted, dropped and filled in.
+
     Raises:
-        UserError: The file cannot be read, does not name its model, or cannot be written.
+        UserError: the file cannot be read, does not name its model, or cannot be written.
     """
     _check_suffix(target, (".pth", ".ckpt", ".pt"))
     content = read_checkpoint(source)
@@ -114,11 +124,14 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     arch = config.get("model", {}).get("arch")
     kind = next((kind for kind, facts in KINDS.items() if facts.arch == arch), None)
     if kind is None:
-        raise UserError(f"{source} names no model that the authors' code has: export a checkpoint of this package.")
+        raise UserError(
+            f"{source} does not name a model that exists in the authors' code: export a FashionFAE checkpoint of this "
+            "package."
+        )
     state = content["model"]
     dropped = {name: "the authors' image tokenizer has no decoder" for name in state if name.startswith(DECODER)}
     filled = {
-        name: f"{'4.0' if name == SCALE else 'zeros'}, as our model has none: {reason}"
+        name: f"{'4.0' if name == SCALE else 'zeros'}, as this package has no such weight: {reason}"
         for name, reason in KINDS[kind].unread.items()
     }
     kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
@@ -127,7 +140,7 @@ def export_checkpoint(source: str, target: str) -> Conversion:
 
 
 def _configuration(config: str | dict[str, Any]) -> Any:
-    """Merges the `model` section of a model type, a yaml file or a dict into that of `base`."""
+    """Merges a `model` section (a model type, a yaml file or a dict) into the `model` section of `base`."""
     types = FashionFAE.PRETRAINED_MODEL_CONFIG_DICT
     base = OmegaConf.load(types["base"]).model
     if isinstance(config, dict):
@@ -141,7 +154,7 @@ def _configuration(config: str | dict[str, Any]) -> Any:
 
 
 def _build(kind: str, cfg: Any, state: dict[str, Tensor]) -> tuple[Any, Any]:
-    """Builds our model for this kind with random weights, and the `model` section to save with it."""
+    """Builds this package's model of a kind with random weights, and the `model` section to save with it."""
     cfg.arch = KINDS[kind].arch
     cfg.pretrained = None
     cfg.image_tokenizer.update(decoder=False, weights=None)

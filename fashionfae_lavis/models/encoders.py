@@ -19,7 +19,7 @@ from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
 
-# `fashionfae make-mini-encoders` writes a file of encoders, which names ENCODERS as its model. The file lacks the
+# `fashionfae make-mini-encoders` writes an encoder file, whose configuration names ENCODERS as the model. It lacks the
 # projection of image tokens into the text encoder, which pre-training learns.
 ENCODERS = "encoders"
 PARTS = ("image_encoder", "fusion_encoder")
@@ -30,18 +30,18 @@ class FashionEncoders(Configured, BaseModel):
     """Two encoders without a head.
 
     Args:
-        image_encoder, fusion_encoder: the parts, built by `build`.
-        tokenizer: word-piece tokenizer of transformers. None builds a model that cannot tokenize texts.
+        image_encoder, fusion_encoder: the encoders, built by `build`.
+        tokenizer: word-piece tokenizer of transformers. Without one the model cannot tokenize texts.
         max_length: length of the longest text in word pieces.
 
     Attributes:
-        ARCH: name under which LAVIS knows the model; set by the subclass.
-        SHARED: parts that the model can load from a checkpoint of another model of the family.
+        ARCH: name registered with LAVIS; set by the subclass.
+        SHARED: parts that the model can load from a checkpoint of another FashionFAE model.
     """
 
     ARCH: str
     SHARED: tuple[str, ...] = PARTS
-    # All models have the sizes, vocabulary and image processing of pre-training.
+    # All models share the sizes, vocabulary and image processing of pre-training.
     PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
 
     def __init__(
@@ -59,12 +59,12 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":
-        """Builds the model of a type ("mini", "base") or of a checkpoint.
+        """Builds the model of a type ("mini", "base") or of a checkpoint, whose architecture then applies.
 
-        A checkpoint brings its architecture. `fashionfae` opens the checkpoints of the whole family.
+        `fashionfae` opens the checkpoints of all FashionFAE models.
 
         Raises:
-            UserError: The checkpoint holds another model.
+            UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
         """
         cfg = cls.config_for(model_type).model
         if not cfg.get("load_finetuned", False):
@@ -79,10 +79,13 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def from_config(cls, cfg: DictConfig | dict[str, Any]) -> "FashionEncoders":
-        """Builds the model of a configuration like configs/models/fashionfae_mini.yaml and loads the weights it names.
+        """Builds the model from a `model` section and loads the weights that the section names.
+
+        Args:
+            cfg: `model` section with the keys of configs/models/fashionfae_mini.yaml.
 
         Raises:
-            UserError: The hub or a file it names cannot be read.
+            UserError: the hub or a file cannot be read, or its weights do not fit.
         """
         cfg = OmegaConf.create(cfg)
         tokenizer = load_tokenizer(cfg.vocabulary)
@@ -98,7 +101,11 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase | None, vocab_size: int) -> "FashionEncoders":
-        """Builds the model with random initial weights."""
+        """Builds the model with random initial weights.
+
+        Raises:
+            UserError: the widths of the two encoders differ.
+        """
         grad_ckpt = cfg.get("grad_ckpt", False)
         image = ImageEncoder(image_size=cfg.image_size, grad_ckpt=grad_ckpt, **cfg.image_encoder)
         sizes: dict[str, Any] = dict(cfg.fusion_encoder)
@@ -114,34 +121,34 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def heads_from_config(cls, cfg: DictConfig) -> dict[str, Any]:
-        """Returns the constructor's further arguments from the configuration."""
+        """Returns the constructor's remaining arguments, read from the `model` section."""
         return {}
 
     def load_checkpoint(self, url_or_filename: str) -> None:
         """Loads a checkpoint of this model (.pth or .safetensors).
 
         Raises:
-            UserError: The file cannot be read, or a weight is missing, unknown or of another shape.
+            UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
         """
         load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
 
     def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
-        """Loads initial weights: all of a checkpoint of this model, or the `SHARED` parts of another of the family.
+        """Loads initial weights: all weights of this model's checkpoint, or the `SHARED` parts of another model's.
 
         Args:
-            path: the checkpoint, or a file of encoders from `fashionfae make-mini-encoders`.
-            encoders: the encoders to load from a file of encoders (default both). All else keeps its random weights.
+            path: the checkpoint, or an encoder file from `fashionfae make-mini-encoders`.
+            encoders: encoders to load from an encoder file (default both). Other parts keep their random weights.
 
         Raises:
-            UserError: The file cannot be read, its weights do not fit, it holds another model that shares no part, or
-                `encoders` is empty or given for another file.
+            UserError: the file cannot be read, its weights do not fit, it holds another model that shares no part, or
+                `encoders` is empty or the file is not an encoder file.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if encoders is not None and (arch != ENCODERS or not encoders or set(encoders) - set(PARTS)):
             raise UserError(
                 f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} if "
-                f"model.pretrained ({path}) is a file of encoders such as mini_encoders.safetensors."
+                f"model.pretrained ({path}) is an encoder file such as mini_encoders.safetensors."
             )
         if arch != self.ARCH:
             shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
@@ -175,5 +182,5 @@ class FashionEncoders(Configured, BaseModel):
         return self.image_encoder.pool_tokens(self.image_encoder(images))
 
     def tokenize(self, texts: list[str]) -> Text:
-        """Tokenizes texts, padded to the longest of them, on the model's device."""
+        """Tokenizes texts and pads them to the longest, on the model's device."""
         return Text(*(t.to(self.device) for t in tokenize_texts(texts, self.tokenizer, self.max_length)))

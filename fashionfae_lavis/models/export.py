@@ -11,10 +11,10 @@ def export_weights(checkpoint: str, path: str) -> None:
         path: file to write, .safetensors.
 
     Raises:
-        UserError: The checkpoint cannot be read or the file cannot be written.
+        UserError: the checkpoint cannot be read, or the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
     model = dict(content.get("config", {}).get("model", {}))
-    # The run's path to the image tokenizer is useless elsewhere, and the weights are in the checkpoint.
+    # The run's path of the image tokenizer is useless elsewhere, and the checkpoint holds its weights.
     model["image_tokenizer"] = {k: v for k, v in model.get("image_tokenizer", {}).items() if k != "weights"}
     save_safetensors(content["model"], {"model": model}, path)

@@ -31,7 +31,7 @@ from fashionfae_lavis.text.word_pieces import Text
 
 
 class WordHead(nn.Module):
-    """BERT's masked-word head. `forward` takes its decoder, the word embedding table, which is saved once."""
+    """BERT's masked-word head. Its decoder, the word embedding table, is an argument of `forward` and so saved once."""
 
     def __init__(self, config: BertConfig):
         super().__init__()
@@ -45,17 +45,17 @@ class WordHead(nn.Module):
 
 @registry.register_model("fashionfae")
 class FashionFAE(FashionRetrieval):
-    """The pre-training model.
+    """The pre-training model: both encoders, the image tokenizer, and a head for each objective.
 
     Args:
         image_encoder, fusion_encoder, image_tokenizer: the parts, built by `build`.
         tokenizer: word-piece tokenizer of transformers.
         max_length: length of the longest text in word pieces.
         masked_patches: number of patches that APIR masks (8 of 49 in the paper).
-        token_scale: initial weight of the promotion LayerNorm, hence the initial size of the promoted token.
+        token_scale: initial weight of the promotion LayerNorm, which sets the initial size of the promoted token.
 
     Raises:
-        UserError: The image has fewer than `masked_patches` patches.
+        UserError: `masked_patches` is not between 1 and the number of pooled patches.
     """
 
     ARCH = "fashionfae"
@@ -94,7 +94,7 @@ class FashionFAE(FashionRetrieval):
         return {"image_tokenizer": ImageTokenizer.from_config(cfg.image_tokenizer), **cfg.get("apir", {})}
 
     def train(self, mode: bool = True) -> "FashionFAE":
-        """Sets the training mode of all but the image tokenizer, a fixed target that stays in evaluation mode."""
+        """Sets the training mode, except that the image tokenizer, a fixed target, stays in evaluation mode."""
         super().train(mode)
         self.image_tokenizer.eval()
         return self
@@ -104,12 +104,12 @@ class FashionFAE(FashionRetrieval):
 
         Args:
             samples: "image" (B, 3, S, S), "text_input" (B strings), "fields" (B dicts, for MLM and AETP), and
-                optionally "image_2" (second views), "product_id" (B,), "objectives" (names, default all five),
-                "mask_seed" (integers that fix masks and replacements).
+                optionally "image_2" (B, 3, S, S) (second views), "product_id" (B,), "objectives" (names, default all
+                five), "mask_seed" (integers that fix masks and replacements).
 
         Returns:
-            "loss", their sum; "loss_<objective>" and "acc_<objective>" of each (a share in 0..1); and the consistency
-            terms "loss_text_consistency" and "loss_image_consistency".
+            The total "loss"; "loss_<objective>" and "acc_<objective>" (a share in 0..1) of each objective; and the
+            consistency terms "loss_text_consistency" and "loss_image_consistency".
         """
         names = samples.get("objectives", OBJECTIVES)
         images, tokens = samples["image"], self.image_encoder(samples["image"])
@@ -145,7 +145,7 @@ class FashionFAE(FashionRetrieval):
         pooled = self.image_encoder.pool_tokens(tokens)
         logits, joint, clean = self.read_masked_text(pooled, Text(input_ids, mask), labels)
         output = text_prediction_loss(logits, labels[labelled], is_prompt[labelled], joint, clean)._asdict()
-        # A part without its objective has no labels: its zeros mean nothing and are not reported.
+        # An objective that is not trained has no labels, so its zeros are not reported.
         unused = {"mlm", "aetp"} - set(names)
         return {name: value for name, value in output.items() if name.split("_")[-1] not in unused}
 
@@ -158,12 +158,12 @@ class FashionFAE(FashionRetrieval):
         return apir_loss(logits, codes, clean, reconstructed)._asdict()
 
     def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
-        """Judges pairs of pooled image tokens (B, N, D) and texts: logits (B, 2) of no match and match."""
+        """Scores pairs of pooled image tokens (B, N, D) and texts; returns logits (B, 2) of no match and match."""
         joint = self.fusion_encoder.encode_joint(text, image_tokens)
         return self.itm_head(self.fusion_encoder.pooler(joint)).float()
 
     def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads texts with their images and predicts the word pieces at some positions.
+        """Reads texts with their images and predicts the word pieces at the given positions.
 
         Args:
             image_tokens: pooled tokens (B, N, D).
@@ -177,16 +177,16 @@ class FashionFAE(FashionRetrieval):
         return self.mlm_head(states[positions], self.fusion_encoder.embeddings.word_embeddings.weight), states
 
     def read_masked_text(self, image_tokens: Tensor, text: Text, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes what text prediction compares.
+        """Computes the inputs of the text-prediction loss.
 
         Args:
             image_tokens: pooled tokens (B, N, D).
             text: B masked texts of length L.
-            labels: (B, L), the original word piece where one is asked for, else -100.
+            labels: (B, L), the original word piece at positions to predict, -100 elsewhere.
 
         Returns:
-            Vocabulary logits (P, V) at the P labelled positions, and two embeddings (B, D): of the masked texts, read
-            with their images, and of the clean texts alone.
+            Vocabulary logits (P, V) at the P labelled positions; embeddings (B, D) of the masked texts read with their
+            images; and embeddings (B, D) of the clean texts alone.
         """
         labelled = labels >= 0
         logits, states = self.predict_words(image_tokens, text, labelled)
@@ -195,7 +195,7 @@ class FashionFAE(FashionRetrieval):
         return logits, joint, self.text_embedding(clean)
 
     def reconstruct(self, image_tokens: Tensor, text: Text, patch_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Fills the masked patches and [CLS] with the promoted token and runs the upper layers.
+        """Replaces the masked patches and [CLS] by the promoted token and runs the upper layers.
 
         Args:
             image_tokens: pooled tokens (B, 1 + P, D).
@@ -215,11 +215,11 @@ class FashionFAE(FashionRetrieval):
         return joint[:, -patch_mask.shape[1] :], promoted
 
     def read_masked_image(self, image_tokens: Tensor, text: Text, patch_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes what APIR compares; the arguments are those of `reconstruct`.
+        """Computes the inputs of the APIR loss. Takes the arguments of `reconstruct`.
 
         Returns:
-            Logits of the image tokenizer's codes at the masked patches, and two embeddings (B, D): of the clean images,
-            and of their reconstructions.
+            Logits (M, codes) at the M masked patches, and embeddings (B, D) of the clean images and of their
+            reconstructions.
         """
         states, _ = self.reconstruct(image_tokens, text, patch_mask)
         logits = self.apir_head(states[patch_mask])

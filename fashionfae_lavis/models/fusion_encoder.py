@@ -1,4 +1,4 @@
-"""The fusion encoder: one BERT that reads text alone, text followed by image tokens, or with its upper layers only."""
+"""The fusion encoder: one BERT that reads text alone, or text followed by image tokens."""
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ class SdpaSelfAttention(nn.Module):
     """BERT's self-attention, computed without storing the attention map.
 
     Args:
-        attention: transformers' self-attention, whose layers become this module's.
+        attention: transformers' self-attention, whose layers this module takes over.
     """
 
     def __init__(self, attention: BertSelfAttention):
@@ -36,7 +36,7 @@ class SdpaSelfAttention(nn.Module):
 
 
 class VisualEmbeddings(nn.Module):
-    """Maps image tokens into BERT's input space: projection plus visual token type 0 plus visual position."""
+    """Embedding of image tokens in BERT's input space: projection plus visual token type 0 plus visual position."""
 
     def __init__(self, visual_width: int, config: BertConfig):
         super().__init__()
@@ -52,7 +52,7 @@ class VisualEmbeddings(nn.Module):
 
 
 class FusionEncoder(BertModel):
-    """transformers' BertModel with visual embeddings and one method for each use.
+    """transformers' BertModel with visual embeddings and one method for each way of reading.
 
     Args:
         config: sizes of the BERT.
@@ -79,9 +79,9 @@ class FusionEncoder(BertModel):
     def _initialise_positions(self) -> None:
         """Initialises positions with sines and cosines, for training from scratch.
 
-        Starting from noise, attention takes thousands of updates to find the neighbours of a position. Text positions
-        are as large as words, and visual ones as large as projected image tokens: smaller ones would make all filled
-        patches look alike.
+        From random noise, attention takes thousands of updates to find the neighbours of a position. Text positions are
+        as large as word embeddings, and visual positions as large as projected image tokens. If they were smaller, all
+        filled patches would look alike.
         """
         words = self.config.initializer_range
         visual = self.visual_embeddings
@@ -94,7 +94,7 @@ class FusionEncoder(BertModel):
             table.copy_(2**0.5 * size * torch.cat((angles.sin(), angles.cos()), 1))
 
     def run_layers(self, states: Tensor, mask: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """Passes states (B, L, hidden) through layers first..last-1; mask (B, L) is 1 at real positions."""
+        """Passes states (B, L, hidden) through layers first to last - 1; mask (B, L) is 1 at real positions."""
         mask = mask[:, None, None, :].bool()
         for layer in self.encoder.layer[first:last]:
             states = layer(states, mask)[0]
@@ -115,11 +115,11 @@ class FusionEncoder(BertModel):
         )
 
     def encode_text(self, text: Text, layers: int | None = None) -> Tensor:
-        """Reads text alone: states (B, L, hidden) after `layers` layers (None: all)."""
+        """Reads text alone and returns its states (B, L, hidden) after `layers` layers (None: all)."""
         return self.run_layers(self.normalise(self.embed_text(text)), text.mask, last=layers)
 
     def encode_joint(self, text: Text, image_tokens: Tensor) -> Tensor:
-        """Reads texts (B, L) followed by image tokens (B, N, visual_width): joint states (B, L + N, hidden)."""
+        """Reads texts (B, L) followed by image tokens (B, N, visual_width); returns joint states (B, L + N, hidden)."""
         embeddings = torch.cat((self.embed_text(text), self.visual_embeddings(image_tokens)), dim=1)
         return self.run_layers(self.normalise(embeddings), _joint_mask(text.mask, image_tokens))
 

@@ -1,4 +1,4 @@
-"""The image encoder: a timm ViT that returns every token, and pools the tokens that enter fusion."""
+"""The image encoder: a timm ViT that returns every token, and pools tokens for the fusion encoder."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ class SdpaAttention(nn.Module):
     """timm's self-attention, computed without storing the attention map.
 
     Args:
-        attention: timm's self-attention, whose layers become this module's.
+        attention: timm's self-attention, whose layers this module takes over.
     """
 
     def __init__(self, attention: Attention):
@@ -40,14 +40,14 @@ class SdpaAttention(nn.Module):
 class ConvStem(nn.Module):
     """Convolutions that replace the ViT's patch projection (Xiao et al., arXiv 2106.14881).
 
-    With them a small ViT learns edges and textures from tens of thousands of pictures instead of millions. The first
-    four arguments are those that timm passes to a patch projection.
+    With them a small ViT learns edges and textures from tens of thousands of images instead of millions.
 
     Args:
-        channels: of the 3 x 3 convolutions. Each halves the side, and together they reduce a patch to one token.
+        img_size, patch_size, in_chans, embed_dim: the arguments that timm passes to a patch projection.
+        channels: output channels of the 3 x 3 convolutions. Each halves the side, until a patch is one token.
 
     Raises:
-        UserError: The number of convolutions does not fit the patch size.
+        UserError: the number of convolutions does not fit the patch size.
     """
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, channels: Sequence[int]):
@@ -65,7 +65,7 @@ class ConvStem(nn.Module):
         self.num_patches = (img_size // patch_size) ** 2
 
     def initialise(self) -> None:
-        """Applies He initialisation; timm's ViT gives every convolution the spread of a wide layer."""
+        """Applies He initialisation, because timm initialises every convolution like a wide linear layer."""
         for module in self.proj:
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -86,7 +86,7 @@ class ImageEncoder(VisionTransformer):
         patch_size: side of a patch in pixels.
         width, depth, heads: transformer size.
         pool: side of the square of patches averaged into one fusion token (2 in the paper: 14 x 14 to 7 x 7).
-        stem: channels of a ConvStem that replaces the patch projection.
+        stem: channels of a `ConvStem` that replaces the patch projection; None for a plain ViT.
         grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory.
 
     Attributes:
@@ -133,7 +133,7 @@ class ImageEncoder(VisionTransformer):
 
         Positions start as sines and cosines of row and column (Beyer et al., arXiv 2205.01580). timm's small noise
         would drown in the patches, and a model that cannot tell positions apart learns colours long before shapes.
-        Linear layers start with a spread that gives narrow models the dynamics of BERT-base.
+        The standard deviation of linear layers makes narrow models train like BERT-base.
         """
         frequencies = 10_000.0 ** -torch.linspace(0, 1, self.embed_dim // 4)
         angles = torch.arange(self.grid)[:, None] * frequencies

@@ -20,12 +20,12 @@ from fashionfae_lavis.models.configuration import model_config_path, shipped
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with VQGAN's 32 groups, or fewer: groups of four or more channels keep the mean colour of an image."""
+    """Builds GroupNorm with VQGAN's 32 groups, or fewer: groups under four channels would erase the mean colour."""
     return nn.GroupNorm(max(1, min(32, channels // 4)), channels, eps=1e-6)
 
 
 class ResnetBlock(nn.Module):
-    """Two convolutions around which the input is added; a feature map (B, C, h, w) keeps its size."""
+    """Two convolutions with a residual connection; a feature map (B, C, h, w) keeps its height and width."""
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
@@ -59,7 +59,7 @@ class AttentionBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves the side of a feature map (B, C, h, w)."""
+    """Convolution that halves the height and width of a feature map (B, C, h, w)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -70,7 +70,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles the side of a feature map (B, C, h, w)."""
+    """Interpolation and convolution that double the height and width of a feature map (B, C, h, w)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -81,7 +81,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks of one resolution, each optionally followed by attention, then the step to the next resolution.
+    """Residual blocks of one resolution, each optionally followed by attention, then a change of resolution.
 
     `Encoder` sets `downsample` and `Decoder` sets `upsample`, except on their last levels.
     """
@@ -102,7 +102,7 @@ class Level(nn.Module):
 
 
 class Middle(nn.Module):
-    """The blocks between encoder and quantiser, or quantiser and decoder."""
+    """Blocks between encoder and quantiser, or between quantiser and decoder."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -115,7 +115,7 @@ class Middle(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Maps images (B, 3, S, S) to features (B, z, s, s), s = S / 2^(levels-1); attends at the coarsest level only."""
+    """Encoder from images (B, 3, S, S) to features (B, z, s, s), s = S / 2^(levels-1); only the last level attends."""
 
     def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
         super().__init__()
@@ -137,7 +137,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Maps features (B, z, h, w) to images (B, 3, S, S); mirrors the encoder, coarsest level first."""
+    """Decoder from features (B, z, h, w) to images (B, 3, S, S); mirrors the encoder, coarsest level first."""
 
     def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
         super().__init__()
@@ -161,17 +161,17 @@ class Decoder(nn.Module):
 
 
 class EmaCodebook(nn.Module):
-    """Codebook whose entries follow the features assigned to them; dead entries are moved.
+    """Codebook whose entries follow the features assigned to them. Dead (rarely used) entries are moved.
 
-    A dead entry moves to a feature drawn by its squared distance to the nearest entry, as k-means++ seeds its centres.
+    A dead entry moves to a random feature, drawn by its squared distance to the nearest entry like a k-means++ seed.
     Uniform draws would send most entries to the background, which covers half of a product photograph and needs few
     codes.
 
     Args:
         codes: number of entries.
         dim: width of an entry.
-        decay: of the moving averages.
-        revive_below: an entry is dead if its use is below this share of uniform use (0: never).
+        decay: decay of the moving averages.
+        revive_below: an entry is dead if it is used less than this share of uniform use (0: never).
     """
 
     weight: Tensor
@@ -183,7 +183,7 @@ class EmaCodebook(nn.Module):
         self.decay = decay
         self.revive_below = revive_below
         self.register_buffer("weight", torch.randn(codes, dim))
-        # With zero use, the first batch moves every entry, so the codebook starts on real features.
+        # With zero use, the first batch moves every entry to a real feature.
         self.register_buffer("cluster_size", torch.zeros(codes))
         self.register_buffer("embed_avg", torch.zeros(codes, dim))
 
@@ -205,10 +205,10 @@ class EmaCodebook(nn.Module):
             dist.broadcast(candidates, 0)
         self.cluster_size.lerp_(count, 1 - self.decay)
         self.embed_avg.lerp_(total, 1 - self.decay)
-        # A revived entry gets the weight of uniform use; otherwise it would be dead again at the next batch.
+        # A revived entry counts as uniformly used; otherwise it would be dead again at the next batch.
         fresh = count.sum() / len(count)
         dead = self.cluster_size < self.revive_below * fresh
-        # A few at a time: where an entry has moved, distances are small and the next entries go elsewhere.
+        # Move a few entries at a time: distances shrink where an entry has moved, so the next ones go elsewhere.
         dead[dead.nonzero()[max(1, len(dead) // 10) :]] = False
         self.cluster_size.masked_fill_(dead, fresh)
         self.embed_avg.copy_(torch.where(dead[:, None], candidates * fresh, self.embed_avg))
@@ -217,7 +217,7 @@ class EmaCodebook(nn.Module):
 
 
 class Quantizer(nn.Module):
-    """Holds the codebook under the name `quantize.embedding` that FashionViL's files use."""
+    """Container that gives the codebook its name in FashionViL's files, `quantize.embedding`."""
 
     def __init__(self, codes: int, dim: int):
         super().__init__()
@@ -232,9 +232,9 @@ class ImageTokenizer(BaseModel):
         channels: width of the first level.
         multipliers: multiple of `channels` at each level.
         blocks: residual blocks per level.
-        codes, code_dim: codebook size and width.
+        codes, code_dim: number and width of the codebook's entries.
         decoder: whether to build the decoder, which training and `decode` need and APIR does not.
-        commitment: weight of the commitment loss (0.25 as in arXiv 1711.00937).
+        commitment: weight of the commitment loss (0.25 in arXiv 1711.00937).
     """
 
     DEFAULT_MODEL_TYPE = "mini"
@@ -266,13 +266,14 @@ class ImageTokenizer(BaseModel):
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> "ImageTokenizer":
-        """Builds the model from the arguments above.
+        """Builds the model from a configuration section.
 
         Args:
-            cfg: may also have `weights`, a checkpoint of an image tokenizer or of a model that contains one.
+            cfg: arguments of the constructor, and optionally `weights`, a checkpoint of an image tokenizer or of a
+                model that contains one.
 
         Raises:
-            UserError: The checkpoint cannot be read or its weights do not fit.
+            UserError: the checkpoint cannot be read, or its weights do not fit.
         """
         sizes: dict[str, Any] = dict(cfg)
         names = ("channels", "multipliers", "blocks", "codes", "code_dim", "decoder", "commitment")
@@ -306,16 +307,16 @@ class ImageTokenizer(BaseModel):
     def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Computes the loss of one batch and, in training mode, updates the codebook.
 
-        With "quantize" False, the decoder reads the features themselves while the codebook follows them. A run that
-        starts this way learns codes that tell colours apart. With quantisation from the first update, the first
-        entries pass on brightness only, and colour is never learned.
+        With "quantize" False, the decoder reads the features before quantisation while the codebook follows them. A run
+        that starts this way learns codes that distinguish colours. With quantisation from the first update, the early
+        entries carry only brightness, and the model never learns colour.
 
         Args:
             samples: "image" (B, 3, S, S), and optionally "quantize" (default True).
 
         Returns:
             "loss", "loss_reconstruction" (mean squared error of pixels), "loss_commitment", and "codes_used", the share
-            of the codebook that occurs in this batch.
+            of the codebook that this batch uses.
         """
         images = samples["image"]
         features = self.features(images)
@@ -327,7 +328,7 @@ class ImageTokenizer(BaseModel):
         quantized = codebook.weight[codes].view(features.shape)
         commitment = F.mse_loss(features.float(), quantized)
         quantize = samples.get("quantize", True)
-        # Straight-through: the decoder reads the entries, and the encoder gets the decoder's gradient.
+        # Straight-through estimator: the decoder reads the entries, and its gradient skips to the encoder.
         decoded = features + (quantized - features).detach() if quantize else features
         reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(decoded.permute(0, 3, 1, 2))), images)
         return {

@@ -26,7 +26,7 @@ def _from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
         except (OSError, ValueError):
             if Path(name).is_dir():
                 raise
-            # A short request first: if the hub does not answer, transformers retries for a minute and a half.
+            # Probe the hub with a short request first, because transformers retries for a minute and a half.
             HfApi().model_info(name, timeout=5)
             return load(name)
     except (OSError, ValueError) as error:
@@ -41,28 +41,28 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Loads the word-piece tokenizer of `model.vocabulary`.
 
     Args:
-        name: a vocabulary of the package (`mini`), a local folder or a hub id.
+        name: a vocabulary in the package (`mini`), a local folder or a hub id.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: the vocabulary cannot be read.
     """
     return _from_hub(AutoTokenizer.from_pretrained, shipped("vocabularies", name), "vocabulary of `model.vocabulary`")
 
 
 def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
-    """Loads the weights of a BERT and a ViT; visual token types and positions start as copies of BERT's.
+    """Loads a BERT and a ViT into a model; visual token types and positions start as copies of BERT's.
 
     Args:
-        model: the model to load them into.
-        bert: hub id or local folder in transformers' format (safetensors or bin), `model.bert`.
-        vit: the same, `model.vit`, or a file of timm's VisionTransformer (.pth or .safetensors), whose LayerNorms
-            then get an epsilon of 1e-12.
+        model: the model to load the weights into.
+        bert: `model.bert`, a hub id or a local folder in transformers' format (safetensors or bin).
+        vit: `model.vit`, the same for a ViT, or a file of timm's VisionTransformer (.pth or .safetensors), whose
+            LayerNorms then get an epsilon of 1e-12.
 
     Raises:
-        UserError: One of them cannot be read or has another size.
+        UserError: the BERT or the ViT cannot be read or has another size.
     """
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # it would list the heads that are left out on purpose
+    transformers_logging.set_verbosity_error()  # hides the list of heads that are left out on purpose
     try:
         bert_state = _from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
         if Path(vit).is_file():
@@ -81,7 +81,7 @@ def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
 
 
 def _without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Removes from a state dict of timm's VisionTransformer what follows the tokens."""
+    """Removes the classification head from a state dict of timm's VisionTransformer."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(("head.", "pre_logits.", "fc_norm."))}
 
 
@@ -118,15 +118,15 @@ def timm_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def transformers_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Reverses `timm_vit_state`; the result has no pooler, which timm's ViT lacks.
+    """Reverses `timm_vit_state`. The result lacks transformers' pooler, which timm's ViT does not have.
 
     Raises:
-        UserError: The image encoder has a convolutional stem.
+        UserError: the image encoder has a convolutional stem.
     """
     if "patch_embed.proj.weight" not in state:
         raise UserError(
             "The image encoder begins with convolutions (model.image_encoder.stem), which the layouts of the authors "
-            "and of transformers do not have: use a plain ViT, `stem: null`."
+            "and of transformers do not support: use a plain ViT, `stem: null`."
         )
     renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
     depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))

@@ -24,13 +24,13 @@ CATEGORIES = 48  # of FashionGen, which also has 121 subcategories
 
 @registry.register_model("fashionfae_recognition")
 class FashionRecognition(FashionEncoders):
-    """Encoders with a classification head; the other arguments are those of FashionEncoders.
+    """Encoders with a classification head. Takes the arguments of `FashionEncoders`, and those below.
 
     Args:
-        num_classes: number of categories, `model.num_classes` in a configuration.
-        classes: names of the categories in the order of the logits, `model.classes`; None if unknown. The task
+        num_classes: `model.num_classes`, the number of categories.
+        classes: `model.classes`, the category names in the order of the logits; None if unknown. The task
             `fashion_recognition` takes number and names from the data.
-        use_text: False, `model.use_text`, reads the image with an empty text, [CLS] [SEP].
+        use_text: `model.use_text`; False reads the image with an empty text, [CLS] [SEP].
 
     Attributes:
         head_is_new: whether the head still has its random weights.
@@ -78,17 +78,17 @@ class FashionRecognition(FashionEncoders):
         super().start_from(path, encoders)
 
     def check_same_classes(self, path: str, key: str) -> None:
-        """Checks that a recognition checkpoint has this model's classes and reads the same input.
+        """Checks that a recognition checkpoint has this model's classes and the same `use_text`.
 
         Checkpoints of other models have no classes and pass. An imported recognition checkpoint does not name its
-        classes, which are then assumed to be in alphabetical order.
+        classes, so alphabetical order is assumed.
 
         Args:
             path: the checkpoint.
             key: configuration key that names the checkpoint, for the error.
 
         Raises:
-            UserError: The classes or the use of text differ.
+            UserError: the classes or `use_text` differ.
         """
         saved = read_checkpoint(path).get("config", {}).get("model", {})
         if saved.get("arch", self.ARCH) != self.ARCH:
@@ -101,23 +101,23 @@ class FashionRecognition(FashionEncoders):
                 "a pre-trained checkpoint."
             )
         if self.classes and not classes:
-            logging.warning("%s does not name its classes: alphabetical order is assumed.", path)
+            logging.warning("%s does not name its classes; assuming alphabetical order.", path)
         elif self.classes and classes != self.classes:
             differ = sorted(set(classes) ^ set(self.classes))
             shown = ", ".join(differ[:3]) + (", ..." if len(differ) > 3 else "")
             raise UserError(
-                f"`{key}` tells {len(classes)} classes apart, the data set has {len(self.classes)}, and "
+                f"`{key}` distinguishes {len(classes)} classes, the dataset has {len(self.classes)}, and "
                 f"{len(differ)} are not in both ({shown}): use the checkpoint's dataset and `label`, or start from a "
                 "pre-trained checkpoint."
             )
 
     def logits(self, image_tokens: Tensor, text: Text) -> Tensor:
-        """Classifies pairs of pooled tokens (B, N, D) and texts: category logits (B, num_classes)."""
+        """Classifies pairs of pooled tokens (B, N, D) and texts; returns category logits (B, num_classes)."""
         joint = self.fusion_encoder.encode_joint(text, image_tokens)
         return self.classifier(self.fusion_encoder.pooler(joint)).float()
 
     def classify(self, samples: dict[str, Any]) -> Tensor:
-        """Classifies samples, as in `forward`: category logits (B, num_classes)."""
+        """Classifies the samples of `forward`; returns category logits (B, num_classes)."""
         images = samples["image"].to(self.device)
         texts = samples["text_input"] if self.use_text else [""] * len(images)
         return self.logits(self.fusion_tokens(images), self.tokenize(texts))
@@ -126,11 +126,11 @@ class FashionRecognition(FashionEncoders):
         """Computes the loss of one batch.
 
         Args:
-            samples: "image" (B, 3, S, S), "text_input" (B strings; read only with `use_text`), "label" (B,) category
-                indices.
+            samples: "image" (B, 3, S, S), "text_input" (B strings; read only with `use_text`), and "label" (B,), the
+                category indices.
 
         Returns:
-            "loss" and "acc", the share of products classified correctly.
+            "loss", and "acc", the share of products classified correctly.
         """
         label, logits = samples["label"], self.classify(samples)
         return {"loss": F.cross_entropy(logits, label), "acc": (logits.argmax(1) == label).float().mean()}

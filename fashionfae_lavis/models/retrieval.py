@@ -1,4 +1,4 @@
-"""Image-text retrieval: two encoders with global embeddings, trained by the contrastive loss alone."""
+"""Image-text retrieval: two encoders with global embeddings, trained by ITC alone."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from fashionfae_lavis.text.word_pieces import Text
 
 @registry.register_model("fashionfae_retrieval")
 class FashionRetrieval(FashionEncoders):
-    """Encoders with global embeddings; the arguments are those of FashionEncoders.
+    """Encoders with global embeddings. Takes the arguments of `FashionEncoders`.
 
     Attributes:
-        scale: learned length of the global embeddings, so that a similarity logit is scale^2 * cosine.
+        scale: learned length of the global embeddings; a similarity logit is scale^2 * cosine.
     """
 
     ARCH = "fashionfae_retrieval"
@@ -29,16 +29,16 @@ class FashionRetrieval(FashionEncoders):
         self.scale = nn.Parameter(torch.tensor([4.0]))
 
     def scaled(self, embedding: Tensor) -> Tensor:
-        """Scales embeddings (B, D) to the learned length."""
+        """Normalises embeddings (B, D) to the learned length."""
         return F.normalize(embedding, dim=-1) * self.scale
 
     def image_embedding(self, image_tokens: Tensor) -> Tensor:
-        """Embeds images from all their tokens (B, 1 + grid^2, D): the scaled mean of the projected tokens (B, D)."""
+        """Embeds images from all tokens (B, 1 + grid^2, D) as the scaled mean of the projected tokens (B, D)."""
         # The mean of the projected tokens is the projection of their mean.
         return self.scaled(self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1)))
 
     def text_embedding(self, text: Text) -> Tensor:
-        """Embeds texts: the scaled mean of the last layer's states at real positions (B, D)."""
+        """Embeds texts as the scaled mean (B, D) of the last layer's states at real positions."""
         states = self.fusion_encoder.encode_text(text)
         return self.scaled(self.fusion_encoder.masked_mean(states, text.mask))
 
@@ -46,7 +46,7 @@ class FashionRetrieval(FashionEncoders):
         """Computes L_ITC of one batch.
 
         Args:
-            samples: "image" (B, 3, S, S), "text_input" (B strings), and optionally "image_2" (second views).
+            samples: "image" (B, 3, S, S), "text_input" (B strings), and optionally second views "image_2".
 
         Returns:
             "loss", which equals "loss_itc", and "acc_itc"; see objectives/itc.py.

@@ -2,7 +2,7 @@
 
     L_AETP = mean over the labelled positions of the prompts of  CE( vocabulary logits, word piece )
 
-The prompts read `the image <name> is <value>`. `masking/word_masks.py` says which of their words are masked.
+The prompts read `the image <name> is <value>`. `masking/word_masks.py` chooses which of their words are masked.
 
 >>> import torch
 >>> logits, targets = 4 * torch.eye(3), torch.tensor([0, 1, 0])

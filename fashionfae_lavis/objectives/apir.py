@@ -21,7 +21,7 @@ from fashionfae_lavis.objectives.mlm import mean_cross_entropy
 
 
 class APIROutput(NamedTuple):
-    """The sum above, its two terms, and the share of masked patches whose code is predicted correctly."""
+    """The total loss, its two terms, and the share of masked patches whose code is predicted correctly."""
 
     loss: Tensor
     loss_apir: Tensor
@@ -33,8 +33,8 @@ def apir_loss(logits: Tensor, codes: Tensor, clean: Tensor, reconstructed: Tenso
     """Computes L_APIR.
 
     Args:
-        logits: (P, codes of the image tokenizer) of the P masked patches.
-        codes: (P,), the image tokenizer's.
+        logits: (P, V) for the P masked patches and the V codes of the image tokenizer.
+        codes: (P,), the image tokenizer's code of each masked patch.
         clean: embeddings (B, D) of the clean images.
         reconstructed: embeddings (B, D) of the reconstructed images.
     """

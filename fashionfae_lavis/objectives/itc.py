@@ -3,8 +3,8 @@
     logits_ij = <image_i, text_j>
     L_ITC     = 1/2 [ CE(logits, i) + CE(logits^T, i) ]
 
-over the whole batch of all ranks. The model's embeddings have the length of its learned scale, so a logit is
-scale^2 * cosine. A second view of the products adds a second term with the same texts.
+The loss is over the whole batch of all ranks. The model's embeddings have the length of its learned scale, so a logit
+is scale^2 * cosine. A second view of the products adds a second term with the same texts.
 
 >>> import torch
 >>> image, text = 2 * torch.eye(3), 2 * torch.eye(3)
@@ -55,7 +55,7 @@ def itc_loss(image: Tensor, text: Tensor, second_view: Tensor | None = None) -> 
     Args:
         image: embeddings (B, D).
         text: embeddings (B, D); row i belongs to image i.
-        second_view: embeddings (B, D) of another image of the same products.
+        second_view: embeddings (B, D) of another image of each product.
     """
     loss = contrastive_loss(image, text)
     if second_view is not None:

@@ -21,17 +21,17 @@ from torch import Tensor
 
 
 class ITMOutput(NamedTuple):
-    """The loss, and the share of pairs that are judged correctly."""
+    """The loss, and the share of pairs that are classified correctly."""
 
     loss: Tensor
     accuracy: Tensor
 
 
 class Pairs(NamedTuple):
-    """The text that each of B images is paired with.
+    """Pairing of each of B images with a text.
 
     Attributes:
-        text: index (B,) of the text.
+        text: (B,), the index of the text.
         match: (B,), 1 for the image's own text and 0 for a hard negative.
     """
 
@@ -44,7 +44,7 @@ def hardest_text(similarity: Tensor, product_id: Tensor) -> tuple[Tensor, Tensor
 
     Args:
         similarity: (B, B), image by text.
-        product_id: (B,). All rows of the image's product are excluded, not only its own.
+        product_id: (B,). All texts of the image's product are excluded, not only its own row.
 
     Returns:
         The index (B,) of the text, and a boolean (B,) that is False where the batch holds no other product.
@@ -61,7 +61,7 @@ def draw_pairs(similarity: Tensor, product_id: Tensor, rng: np.random.Generator)
     Args:
         similarity: (B, B), image by text.
         product_id: (B,).
-        rng: draws B coins.
+        rng: generator of the B coin flips.
     """
     hardest, found = hardest_text(similarity, product_id)
     coin = torch.from_numpy(rng.random(len(hardest)) < 0.5).to(found.device)
@@ -74,7 +74,7 @@ def itm_loss(logits: Tensor, match: Tensor) -> ITMOutput:
     """Computes L_ITM.
 
     Args:
-        logits: (B, 2) of B pairs: no match, match.
+        logits: (B, 2), no match and match of B pairs.
         match: (B,), 1 where the text belongs to the image, else 0.
     """
     return ITMOutput(F.cross_entropy(logits, match), (logits.argmax(1) == match).float().mean())

@@ -2,7 +2,7 @@
 
     L_MLM = mean over the labelled positions of the description of  CE( vocabulary logits, word piece )
 
-`masking/word_masks.py` says which words are masked.
+`masking/word_masks.py` chooses which words are masked.
 
 >>> import torch
 >>> logits, targets = 4 * torch.eye(3), torch.tensor([0, 1, 0])

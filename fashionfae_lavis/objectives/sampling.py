@@ -1,7 +1,7 @@
 """Sampling of the objectives that an update trains.
 
-One step is drawn per iteration, the same on every rank. The losses are balanced by how often their step is drawn, not
-by weights.
+One step is drawn per iteration, the same on every rank. The frequency of a step balances the losses; there are no
+weights.
 """
 
 import math
@@ -37,7 +37,7 @@ class StepSampler:
         seed: the run's seed.
 
     Raises:
-        UserError: An objective is unknown, or a ratio is not a positive number.
+        UserError: there are no steps, an objective is unknown, or a ratio is not a positive number.
     """
 
     def __init__(self, steps: Sequence[Mapping[str, Any]], seed: int):
@@ -63,10 +63,10 @@ class StepSampler:
 
     @property
     def objectives(self) -> list[str]:
-        """Lists all objectives that can be drawn, in the order of OBJECTIVES."""
+        """All objectives that can be drawn, in the order of `OBJECTIVES`."""
         return [name for name in OBJECTIVES if any(name in step for step in self.steps)]
 
     def at(self, iteration: int) -> tuple[str, ...]:
-        """Returns the objectives of an iteration's update."""
+        """Returns the objectives of the step drawn at an iteration."""
         rng = np.random.default_rng((self.seed, iteration))
         return self.steps[rng.choice(len(self.steps), p=self.probabilities)]

@@ -21,7 +21,7 @@ from fashionfae_lavis.objectives.mlm import mlm_loss
 
 
 class TextPredictionOutput(NamedTuple):
-    """The sum above, its parts, and the shares of word pieces predicted correctly in description and prompts."""
+    """The total loss, its parts, and the shares of word pieces predicted correctly in description and prompts."""
 
     loss: Tensor
     loss_mlm: Tensor

@@ -1,1 +1,1 @@
-"""Preparation of real data: the commands `fashionfae prepare ...`, which need neither torch nor LAVIS."""
+"""Preparation of real data by the commands `fashionfae prepare ...`, which need neither torch nor LAVIS."""

@@ -27,7 +27,7 @@ from fashionfae_lavis.text.product_text import FREE_TEXT, normalise
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 REJECTED = "rejected.csv"
-# The roles of columns, and the column names that are found automatically, without --map.
+# Role of a column -> column names that are found automatically, without --map.
 ROLES = {
     "id": ("id", "sku", "product_id"),
     "title": ("title", "name", "product_name"),
@@ -41,7 +41,7 @@ CHUNK = 32  # rows that a worker checks at a time
 
 @dataclass
 class Product:
-    """A row of the table; `problem` tells why it cannot be used, "" for a usable one."""
+    """A row of the table. `problem` says why it cannot be used, "" if it can."""
 
     row: int
     id: str = ""
@@ -55,18 +55,18 @@ class Product:
 
 @dataclass
 class Summary:
-    """A prepared catalogue in numbers.
+    """Statistics of a prepared catalogue.
 
     Attributes:
         path: the index.
-        rows, unusable: number of rows, and of those that cannot be used.
-        left_out: unusable images of products that have other images.
-        images: images in the catalogue.
+        rows, unusable: numbers of all rows and of unusable rows.
+        left_out: number of unusable images of products that have other images.
+        images: number of images in the catalogue.
         products: split -> number of products.
         problems: problem -> number of rows that it makes unusable.
         values: attribute -> number of distinct values.
-        decode_fallbacks: how often bytes were not UTF-8 and read as Windows-1252.
-        respelled: attribute values that were changed to the first spelling.
+        decode_fallbacks: number of byte sequences that were not UTF-8 and read as Windows-1252.
+        respelled: number of attribute values that were changed to the first spelling.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class Summary:
 
 @dataclass
 class _Tally:
-    """Running counts over the rows: `keys` has one random-looking number per product, which decides its split."""
+    """Running counts over the rows. `keys` has one pseudo-random number per product, which decides its split."""
 
     rows: int = 0
     unusable: int = 0
@@ -110,16 +110,16 @@ def prepare_catalogue(
         table: the product table; see tables.py for the formats.
         images: the folder that image paths are relative to.
         out: the folder to write into.
-        columns: a role of ROLES -> its column.
-        attributes: the name of an attribute in prompts -> its column.
+        columns: a role of `ROLES` -> its column.
+        attributes: name of an attribute in prompts -> its column.
         pattern: a pattern of image files, instead of a column that lists them; see `images.Pattern`.
-        validation: the share of products in the split `val`; ignored if a column gives the splits. `seed` and a
-            product's id decide its split, so that hardly any product changes sides when others are added.
-        seed: draws the validation products.
-        max_bad: the share of rows that may be unusable.
+        validation: share of products in the split `val`; ignored if a column gives the splits. `seed` and a product's
+            id decide its split, so hardly any product changes its split when others are added.
+        seed: seed of the random choice of validation products.
+        max_bad: share of rows that may be unusable.
 
     Returns:
-        The catalogue in numbers.
+        The statistics of the catalogue.
 
     Raises:
         UserError: a file or column is missing, more than `max_bad` of the rows are unusable, none is usable, or `out`
@@ -164,7 +164,7 @@ def prepare_catalogue(
 
 
 class _Rows:
-    """Iterates over the table's rows as products, checked except for their images."""
+    """The table's rows as products, with all checks except those of images."""
 
     def __init__(self, table: Table, folder: Path, columns: dict, attributes: dict, pattern: str | None):
         self.table = table
@@ -211,7 +211,7 @@ class _Rows:
 
 
 def _find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
-    """Returns the column of each role that has one, given in `columns` or found by its name."""
+    """Returns the column of each role, given in `columns` or found by its name; omits roles without a column."""
     unknown = columns.keys() - ROLES.keys()
     if unknown:
         raise UserError(f"--map {min(unknown)}=...: use one of {', '.join(ROLES)} instead of {min(unknown)}.")
@@ -306,7 +306,7 @@ def _write_rows(rows: _Rows, folder: Path, part: Path, rejected: Path, seed: int
 
 
 def _key(seed: int, name: str) -> int:
-    """Returns a random-looking number that is the same for this product in every run."""
+    """Returns a pseudo-random number that is the same for this product in every run."""
     return int.from_bytes(blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big")
 
 
@@ -330,7 +330,7 @@ def _check_share(report: Path, tally: _Tally, max_bad: float) -> None:
         return
     found = ", ".join(f"{number} {problem}" for problem, number in tally.problems.most_common(4))
     more = ", or allow more with --max-bad" if unusable < rows else ""
-    raise UserError(f"{unusable} of {rows} rows cannot be used ({found}): correct those that {report} lists{more}.")
+    raise UserError(f"{unusable} of {rows} rows cannot be used ({found}): correct the rows listed in {report}{more}.")
 
 
 def _folder_name(images: Path, out: Path) -> str:
@@ -340,7 +340,7 @@ def _folder_name(images: Path, out: Path) -> str:
 
 
 def _write_index(index: Path, part: Path, head: dict, keys: "array[int]", validation: float) -> dict[str, int]:
-    """Writes the first line and the products of `part`, those with the lowest keys as `val`; counts them by split."""
+    """Writes the index from `part`, with the lowest keys as `val`; returns the number of products in each split."""
     limit = 0
     if validation and len(keys) > 1:
         number = min(max(1, round(validation * len(keys))), len(keys) - 1)

@@ -1,11 +1,11 @@
-"""The options of `fashionfae prepare`; a command imports the code it needs only when it runs."""
+"""The options of `fashionfae prepare`. A command imports its code only when it runs."""
 
 from fashionfae_lavis.errors import UserError
 
 
 def add_parser(commands) -> None:
     """Adds the subcommand `prepare`, which has a subcommand for each kind of data."""
-    text = "Prepare real data for training: check them, and write an index."
+    text = "Prepare real data for training: check the files and write an index."
     kinds = commands.add_parser("prepare", help=text, description=text).add_subparsers(required=True, metavar="DATA")
     _add_catalogue(kinds)
     _add_fashion_mnist(kinds)
@@ -38,7 +38,7 @@ def _add_catalogue(kinds) -> None:
     parser.add_argument(
         "--validation", type=float, default=0.1, metavar="SHARE", help="share of products for validation (default: 0.1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the validation products (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the validation split (default: 0)")
     parser.add_argument(
         "--max-bad",
         type=float,
@@ -59,9 +59,7 @@ def _catalogue(columns: list[str], attributes: list[str], **options) -> None:
 def _add_fashion_mnist(kinds) -> None:
     text = "Prepare Fashion-MNIST's 70,000 photographs (Debian's package dataset-fashion-mnist) as a catalogue."
     parser = kinds.add_parser("fashion-mnist", help=text, description=text)
-    parser.add_argument(
-        "--source", metavar="DIR", help="folder of the four .gz files (default: that of the Debian package)"
-    )
+    parser.add_argument("--source", metavar="DIR", help="folder of the four .gz files (default: the Debian package's)")
     parser.add_argument(
         "--out", default="fashion_mnist", metavar="DIR", help="folder to write (default: ./fashion_mnist)"
     )
@@ -146,7 +144,7 @@ def _pairs(option: str, given: list[str], alone: bool = False) -> dict[str, str]
 
 
 def _print_summary(summary) -> None:
-    """Prints the contents of a catalogue, and what it leaves out."""
+    """Prints what a catalogue contains and leaves out."""
     products = ", ".join(f"{count} {split}" for split, count in summary.products.items())
     print(f"{summary.path}: {sum(summary.products.values())} products ({products}), {summary.images} images")
     for name, values in summary.values.items():

@@ -1,7 +1,7 @@
 """`fashionfae prepare fashiongen`: checks the two HDF5 files, and writes an index next to each.
 
-The index has the decoded texts, grouped by product, so that a run does not have to read 16 columns of padded strings.
-Images stay in the HDF5 file, or go into shards (see fashiongen_shards.py).
+The index holds the decoded texts, grouped by product, so that a run need not read 16 columns of padded strings. Images
+stay in the HDF5 file, or go into shards (see fashiongen_shards.py).
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from fashionfae_lavis.text.product_text import ATTRIBUTES, CLASSES
 
 
 class Contents(NamedTuple):
-    """The contents of one file, in numbers.
+    """Statistics of one file.
 
     Attributes:
         path: the file.
@@ -24,7 +24,7 @@ class Contents(NamedTuple):
         views: number of images per product -> number of such products.
         decode_fallbacks: number of texts that were UTF-8 rather than ISO-8859-1.
         missing: field -> number of products without it.
-        counts: attribute -> number of products with each value, "" for none.
+        counts: attribute -> value ("" for none) -> number of products.
         mixed: number of products whose rows have different texts.
     """
 
@@ -42,7 +42,7 @@ def check_fashiongen(root: str | Path) -> tuple[list[Contents], list[str]]:
     """Checks the training and the validation file in `root`.
 
     Returns:
-        The contents of each, and notes about both together.
+        The statistics of each file, and notes about both together.
 
     Raises:
         UserError: a file is missing or damaged, lacks a column or has columns of other shapes.
@@ -89,7 +89,7 @@ def _contents(file: FashionGenFile) -> Contents:
 
 
 def describe(contents: Contents) -> str:
-    """Formats the contents of a file for people, in several lines."""
+    """Formats the statistics of a file for people, in several lines."""
     rows, height, width, _ = contents.image_shape
     views = ", ".join(f"{products} with {views}" for views, products in contents.views.items())
     missing = ", ".join(f"{name} {products}" for name, products in contents.missing.items()) or "none"

@@ -1,7 +1,7 @@
 """`fashionfae prepare fashiongen --to shards`: writes the images and texts of an HDF5 file as WebDataset tar files.
 
-All cores write shards. A shard gets its name only when it is complete, and existing shards are kept, so that a run
-resumes after an interruption. The bytes depend only on the HDF5 file.
+All cores write shards. A shard gets its final name only when it is complete, and existing shards are kept, so an
+interrupted run can be resumed. The bytes depend only on the HDF5 file.
 """
 
 import io
@@ -20,7 +20,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
-PRODUCTS = 500  # per shard: about 2,000 images and 200 MB of FashionGen
+PRODUCTS = 500  # products per shard: about 2,000 images and 200 MB of FashionGen
 PLAN = "plan.json"  # identifies the HDF5 file that the shards come from
 
 
@@ -44,7 +44,7 @@ def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) ->
     plan = {"format": FORMAT, "source": fingerprint(file.path), "products of a shard": products}
     if (folder / PLAN).exists():
         if json.loads((folder / PLAN).read_text(encoding="utf-8")) != plan:
-            raise UserError(f"{folder} contains shards of another file: delete it, or use another --out")
+            raise UserError(f"{folder} contains shards of another file: delete it, or use another --out.")
     else:
         write_json(plan, folder / PLAN)
     numbers = range(-(-len(file.product_ids) // products))
@@ -59,7 +59,7 @@ def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) ->
                     raise UserError(failure)
                 bar.update()
         except WorkerDied as error:
-            raise UserError(f"{folder}: a process that writes shards died: run the command again to resume") from error
+            raise UserError(f"{folder}: a process that writes shards died: run the command again to resume.") from error
     content = {**file.columns.to_json(file.path), "images": _locations(folder, numbers, rows, products)}
     write_json(content, folder / INDEX)
     return folder
@@ -94,13 +94,13 @@ def _name(product: int, ending: str) -> str:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)  # its time and owner are zero, so everyone writes the same bytes
+    member = tarfile.TarInfo(name)  # time and owner stay zero, so the bytes are the same for everyone
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
 def _locations(folder: Path, numbers: range, rows: list[np.ndarray], products: int) -> list[list[int]]:
-    """Finds the shard, the offset and the size in bytes of each row's image; raises UserError if a shard lacks one."""
+    """Finds the shard, offset and size in bytes of each row's image; raises UserError if a shard lacks one."""
     locations: list = [None] * sum(map(len, rows))
     for number in numbers:
         path = folder / shard_name(number)
@@ -112,5 +112,5 @@ def _locations(folder: Path, numbers: range, rows: list[np.ndarray], products: i
                     member = members[_name(product, f"{view}.png")]
                     locations[row] = [number, member.offset_data, member.size]
         except (tarfile.TarError, KeyError, OSError) as error:
-            raise UserError(f"{path} is damaged ({error}): delete it and run the command again") from error
+            raise UserError(f"{path} is damaged ({error}): delete it and run the command again.") from error
     return locations

@@ -1,4 +1,7 @@
-"""`fashionfae prepare fashioniq --check`: finds missing images, which many copies have since shops delete theirs."""
+"""`fashionfae prepare fashioniq --check`: finds missing and damaged images.
+
+Many copies of FashionIQ are incomplete, because shops delete their images.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +17,12 @@ SPLITS = ("train", "val")
 
 @dataclass
 class SplitCheck:
-    """The result for one class of one split.
+    """Result of the check of one class in one split.
 
     Attributes:
         garment, split: the class and the split.
-        requests, usable: number of requests, and of those whose two images are readable.
-        images: number of images that requests and image list name.
+        requests, usable: numbers of all requests, and of requests whose two images are readable.
+        images: number of images that the requests and the image list name.
         problems: image id -> its problem.
     """
 
@@ -61,7 +64,7 @@ def check_fashioniq(root: str | Path) -> list[SplitCheck]:
                             problems[path.stem] = problem
             except WorkerDied as error:
                 raise UserError(
-                    f"{root}: a process that checks images died: free some memory and run the command again"
+                    f"{root}: a process that checks images died: free some memory and run the command again."
                 ) from error
             usable = sum(not {request.reference, request.target} & problems.keys() for request in requests)
             checks.append(SplitCheck(garment, split, len(requests), usable, len(wanted), problems))
@@ -71,7 +74,7 @@ def check_fashioniq(root: str | Path) -> list[SplitCheck]:
 def write_missing(checks: list[SplitCheck], path: str | Path) -> int:
     """Writes class, split, image and problem of each bad image, separated by tabs; returns the number of lines.
 
-    Writes no file if there are none.
+    Writes no file if there are no bad images.
     """
     lines = [
         f"{check.garment}\t{check.split}\t{image}\t{problem}\n"

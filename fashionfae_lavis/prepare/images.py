@@ -42,10 +42,10 @@ def _split(text: str) -> list[str]:
 
 
 class Pattern:
-    """Finds image files by a pattern such as `{sku}_*.jpg` or `{brand}/{sku}/*`, with columns in braces.
+    """Pattern of image files such as `{sku}_*.jpg` or `{brand}/{sku}/*`, with columns in braces.
 
     Args:
-        pattern: wildcards (`*`, `?`) are allowed after the last `/` only.
+        pattern: the pattern; wildcards (`*`, `?`) are allowed only after the last `/`.
         folder: the folder that the pattern is relative to.
         columns: the table's columns.
 
@@ -68,7 +68,7 @@ class Pattern:
             )
         if set(directory) & set("*?") or not self.columns:
             raise UserError(
-                f"--pattern {pattern} must have a column in braces, and wildcards after the last / only, like "
+                f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."
             )
 
@@ -79,7 +79,7 @@ class Pattern:
             return []
         directory, _, name = self.pattern.rpartition("/")
         directory = directory.format_map(values)
-        # Values are taken literally: only the pattern's own characters are wildcards.
+        # Only the pattern has wildcards; values are matched literally.
         name = name.format_map({column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
         start = re.split(r"[*?[]", name)[0]
         files = _listing(self.folder / directory)

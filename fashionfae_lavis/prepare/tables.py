@@ -12,12 +12,12 @@ from typing import NamedTuple
 from fashionfae_lavis.errors import UserError
 
 DELIMITERS = ",;\t|"
-LOOK_AHEAD = 1000  # lines of JSON whose keys are the columns
+LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
 EMPTY = {"", "nan", "null", "n/a", "#n/a"}
 
 
 class Row(NamedTuple):
-    """A row, numbered as in a spreadsheet: a header is row 1. An unreadable row has a `problem` and no cells."""
+    """A row, numbered as in a spreadsheet, where a header is row 1. An unreadable row has a `problem` and no cells."""
 
     number: int
     cells: dict
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Table:
-    """A table file; iterating over it yields each `Row`, and can be repeated.
+    """A table file. Iterating over it yields each `Row`, any number of times.
 
     Text is UTF-8 with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are read as
     Windows-1252, the western European encoding that spreadsheets write (ISO-8859-1 with more quotation marks), so a
@@ -33,7 +33,7 @@ class Table:
 
     Attributes:
         columns: the names of the columns.
-        decode_fallbacks: how often bytes were not UTF-8, in the last iteration.
+        decode_fallbacks: number of byte sequences that were not UTF-8 in the last iteration.
 
     Raises:
         UserError: the file is missing, of an unknown format, empty, or damaged.
@@ -92,7 +92,7 @@ class Table:
         return "".join(_western_letter(byte) for byte in wrong), error.end
 
     def _header(self, file) -> tuple[Iterator[list[str]], list[str]]:
-        """Returns a reader positioned after the header, and the header, whose most frequent delimiter is used."""
+        """Returns a reader positioned after the header, and the header; its most frequent delimiter is used."""
         first = file.readline()
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
         csv.field_size_limit(1 << 30)  # the default rejects texts above 128 kB
@@ -134,18 +134,18 @@ class Table:
                     yield Row(number, {}, "is not a JSON object")
 
     def _open_parquet(self):
-        import pyarrow.parquet  # imported late, as it takes half a second
+        import pyarrow.parquet  # imported late, because it takes half a second
 
         try:
             return pyarrow.parquet.ParquetFile(self.path)
         except (OSError, pyarrow.ArrowException) as error:
             raise UserError(
-                f"{self.path} is not a readable Parquet file ({str(error).splitlines()[0]}): write it again"
+                f"{self.path} is not a readable Parquet file ({str(error).splitlines()[0]}): write it again."
             ) from error
 
     def _parquet(self) -> Iterator[Row]:
         number = 0
-        # No threads, because workers are forked during the iteration.
+        # Use no threads, because workers are forked during the iteration.
         for batch in self._open_parquet().iter_batches(batch_size=1000, use_threads=False):
             for cells in batch.to_pylist():
                 number += 1
@@ -161,7 +161,7 @@ def _western_letter(byte: int) -> str:
 
 
 def cell_text(value) -> str:
-    """Converts a cell to text: "" for null, NaN and their spellings; the entries of a list are joined by commas."""
+    """Converts a cell to text: "" for null, NaN and their spellings; joins the entries of a list by commas."""
     if isinstance(value, list | tuple):
         return ", ".join(filter(None, map(cell_text, value)))
     if value is None or (isinstance(value, float) and math.isnan(value)):

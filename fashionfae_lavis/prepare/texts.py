@@ -11,7 +11,7 @@ _TAG = re.compile(r"</?[a-zA-Z!][^<>]*>")
 
 
 def plain_text(text: str) -> str:
-    """Removes HTML: tags become spaces, entities become characters, and spaces are single. `a < b` does not change."""
+    """Removes HTML: tags become spaces, entities become characters, spaces are merged. `a < b` does not change."""
     if "<" not in text and "&" not in text:
         return " ".join(text.split())
     text = html.unescape(text)  # before removing tags, because many shops escape them: &lt;p&gt;
@@ -20,7 +20,7 @@ def plain_text(text: str) -> str:
 
 
 class Spellings:
-    """Unifies the spelling of attribute values: `navy-blue` becomes `Navy Blue`, if that came first.
+    """Unified spellings of attribute values: `navy-blue` becomes `Navy Blue` if that came first.
 
     Attributes:
         known: attribute -> normalised value -> spelling.

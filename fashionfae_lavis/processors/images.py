@@ -17,7 +17,7 @@ STD = (0.12221994, 0.12145835, 0.14380469)
 
 
 class FashionImageProcessor(BaseProcessor):
-    """Turns a PIL image or a uint8 array (H, W, 3) into a float tensor (3, image_size, image_size).
+    """Processor from a PIL image or a uint8 array (H, W, 3) to a float tensor (3, image_size, image_size).
 
     A subclass defines `crop`.
 
@@ -52,7 +52,7 @@ class FashionImageProcessor(BaseProcessor):
 
 @registry.register_processor("fashionfae_image_train")
 class FashionImageTrainProcessor(FashionImageProcessor):
-    """Crops at a random position and mirrors with probability 1/2, drawn from torch's global generator."""
+    """Processor that crops at a random position and mirrors with probability 1/2 (torch's global generator)."""
 
     @staticmethod
     def crop(image_size: int) -> list[Any]:
@@ -61,7 +61,7 @@ class FashionImageTrainProcessor(FashionImageProcessor):
 
 @registry.register_processor("fashionfae_image_eval")
 class FashionImageEvalProcessor(FashionImageProcessor):
-    """Crops the centre, so that every call gives the same tensor."""
+    """Processor that crops the centre, so every call gives the same tensor."""
 
     @staticmethod
     def crop(image_size: int) -> list[Any]:
@@ -71,7 +71,7 @@ class FashionImageEvalProcessor(FashionImageProcessor):
 def shorter_side(image: Image.Image | NDArray[np.uint8], size: int) -> Image.Image:
     """Converts an image to RGB and resizes its shorter side to `size` pixels.
 
-    Integer factors are averaged first, so that 256 to 128 costs less than half of an interpolation.
+    Integer factors are reduced by averaging first, which makes 256 to 128 more than twice as fast as interpolation.
     """
     image = Image.fromarray(image) if isinstance(image, np.ndarray) else image.convert("RGB")
     scale = size / min(image.size)

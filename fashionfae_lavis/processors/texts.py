@@ -12,18 +12,18 @@ from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normali
 
 @registry.register_processor("fashionfae_text")
 class FashionTextProcessor(BaseProcessor):
-    """Builds the text of a product; a plain string counts as its description.
+    """Processor that builds the text of a product; a plain string counts as its description.
 
     Args:
         mode: one of the modes of `fashion_text`.
-        shuffle: puts the prompts into random order, drawn from numpy's global generator.
+        shuffle: whether to shuffle the prompts (numpy's global generator).
 
     Raises:
-        UserError: The mode is unknown.
+        UserError: the mode is unknown.
     """
 
     def __init__(self, mode: str = TEXT_MODES[1], shuffle: bool = False):
-        fashion_text({}, mode)  # an unknown mode fails here, not in the middle of a run
+        fashion_text({}, mode)  # raises for an unknown mode now, not in the middle of a run
         self.mode = mode
         self.shuffle = shuffle
 
@@ -39,7 +39,7 @@ class FashionTextProcessor(BaseProcessor):
 
 @registry.register_processor("fashionfae_caption")
 class FashionCaptionProcessor(BaseProcessor):
-    """Normalises a caption to lower-case words without punctuation, and adds no prompt."""
+    """Processor that normalises a caption to lower-case words without punctuation, and adds no prompt."""
 
     def __call__(self, caption: str) -> str:
         return normalise(caption)

@@ -1,4 +1,4 @@
-"""A picture of the attribute probe: the accuracy for each attribute, next to chance."""
+"""A chart of the attribute probe: the accuracy for each attribute, next to chance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +11,14 @@ SERIES = (
 )
 PAIRS = "#4c8c6b"
 INK, GREY, BAND = "#222222", "#666666", "#f2f1ee"
-BAR = 0.26  # thickness, with attributes 1 apart
+BAR = 0.26  # thickness of a bar; attributes are 1 apart
 
 
 def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -> None:
     """Draws bars for each attribute of the probe: ITC and AETP on the left, pairs on the right.
 
-    Attributes that photographs show come first, those with the most accurate pairs on top. The others follow on a
-    shaded ground. Whiskers are 95 % intervals. Lines mark chance and, dotted, the most frequent value.
+    Attributes that photographs show come first, sorted by the accuracy of pairs. The others follow on a shaded
+    background. Whiskers are 95 % intervals. Solid lines show chance, dotted lines the most frequent value.
 
     Args:
         attributes: the `attributes` of a probe's result.

@@ -14,11 +14,11 @@ class ComposedQuery(NamedTuple):
     reference: Any
     target: Any
     text: str
-    images: Sequence[tuple[Any, bool]]  # up to five, best first, with whether it is the target
+    images: Sequence[tuple[Any, bool]]  # up to five (image, whether it is the target), best first
 
 
 def draw_composition_sheet(queries: Sequence[ComposedQuery], path: Path) -> None:
-    """Draws one line for each query into a PNG."""
+    """Draws a PNG with one line per query."""
     figure, axes = new_sheet(len(queries), 7)
     for line, query in zip(axes, queries, strict=True):
         show_image(line[0], query.reference, "reference")

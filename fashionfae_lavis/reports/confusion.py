@@ -13,7 +13,7 @@ def draw_confusion(names: Sequence[str], confusion: np.ndarray, path: Path) -> N
 
     Args:
         names: K class names, in the order of the rows.
-        confusion: counts (K, K), row the true class, column the predicted one.
+        confusion: counts (K, K) by true class (row) and predicted class (column).
         path: PNG to write.
     """
     import matplotlib

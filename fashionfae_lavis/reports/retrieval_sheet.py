@@ -13,12 +13,12 @@ class RetrievedProduct(NamedTuple):
 
     image: Any
     text: str
-    texts: Sequence[tuple[str, bool]]  # titles, best first, with whether it is the product's own
-    images: Sequence[tuple[Any, bool]]  # up to five, best first, with whether it shows the product
+    texts: Sequence[tuple[str, bool]]  # (title, whether it is the product's own), best first
+    images: Sequence[tuple[Any, bool]]  # up to five (image, whether it shows the product), best first
 
 
 def draw_retrieval_sheet(products: Sequence[RetrievedProduct], path: Path) -> None:
-    """Draws one line for each product into a PNG."""
+    """Draws a PNG with one line per product."""
     figure, axes = new_sheet(len(products), 7)
     for line, product in zip(axes, products, strict=True):
         show_image(line[0], product.image, "query image")

@@ -7,7 +7,7 @@ RIGHT, WRONG = "#1a7f37", "#b35900"
 
 
 def new_sheet(rows: int, columns: int) -> tuple[Any, Any]:
-    """Makes a matplotlib figure and its axes (rows, columns) that need no display."""
+    """Makes a matplotlib figure and its axes (rows, columns), which need no display."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -30,17 +30,17 @@ def show_image(axis: Any, image: Any, title: str, colour: str = "black") -> None
 
 
 def show_found(axis: Any, image: Any, rank: int, right: bool) -> None:
-    """Shows the image of this rank, marked as right or wrong."""
+    """Shows a retrieved image with its rank, marked as right or wrong."""
     show_image(axis, image, f"image {rank}" + (" ✓" if right else ""), RIGHT if right else WRONG)
 
 
 def write_above(axis: Any, text: str) -> None:
-    """Writes a line of text that begins above an image and may run over its neighbours."""
+    """Writes a line of text that begins above an image and may extend over its neighbours."""
     axis.text(0, 1.16, f"“{text}”", fontsize=9, transform=axis.transAxes, va="bottom", in_layout=False)
 
 
 def save_sheet(figure: Any, path: Path) -> None:
-    """Writes the figure as PNG and closes it."""
+    """Saves the figure as PNG and closes it."""
     import matplotlib.pyplot as plt
 
     figure.savefig(path, dpi=80)

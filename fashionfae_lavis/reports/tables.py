@@ -7,7 +7,7 @@ RECALLS = ("r1", "r5", "r10")
 
 
 def text_table(header: list[str], rows: list[list[str]]) -> str:
-    """Lays out a table: columns as wide as their longest cell, the first aligned left, the others right."""
+    """Lays out a table with columns as wide as their longest cell, the first aligned left, the others right."""
     table = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * width for width in widths])
@@ -15,7 +15,7 @@ def text_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def retrieval_table(recalls: Mapping[str, Mapping[str, Any]], chance: float) -> str:
-    """Table of retrieval in percent, one row for each text mode and protocol, and chance.
+    """Formats retrieval in percent: one row per text mode and protocol, and a row for chance.
 
     The row below a sub-test has its standard deviation over the draws. A line below the table counts the queries with
     too few negatives.
@@ -48,10 +48,10 @@ def _cells(figures: Mapping[str, float], suffix: str = "") -> list[str]:
 
 
 def composition_table(recalls: Mapping[str, Mapping[str, Any]]) -> str:
-    """Table of text-guided retrieval in percent: a row for each query and gallery, columns by garment class.
+    """Formats text-guided retrieval in percent: a row for each query and gallery, columns by garment class.
 
     Args:
-        recalls: query, or "chance" -> gallery -> class -> recalls.
+        recalls: query (or "chance") -> gallery -> class -> recalls.
     """
     galleries = {"split": "all images", "queried": "queried images"}
     classes = list(recalls["chance"]["split"])  # with the mean over them
@@ -65,7 +65,7 @@ def composition_table(recalls: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def grounding_table(grounding: Mapping[str, Any]) -> str:
-    """Tables of the gain of AETP from the image and of APIR from the text; empty if neither was measured."""
+    """Formats how much AETP gains from the image and APIR from the text; empty if neither was measured."""
     parts = []
     if "aetp" in grounding:
         rows = [
@@ -90,10 +90,10 @@ def grounding_table(grounding: Mapping[str, Any]) -> str:
 
 
 def recognition_table(results: Mapping[str, Any]) -> str:
-    """Tables of the figures for each class and for all, in percent, and the classes that the training split lacks.
+    """Formats the figures of each class and of all classes, in percent, and classes missing from the training split.
 
     Args:
-        results: what results.json holds for a split.
+        results: the entry of a split in results.json.
     """
     rows = [
         [name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1")), str(row["support"])]
@@ -113,11 +113,11 @@ def recognition_table(results: Mapping[str, Any]) -> str:
 
 
 def attribute_table(attributes: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str]) -> str:
-    """Table of the attribute probe in percent, one row for each attribute, with half widths of 95 % intervals.
+    """Formats the attribute probe in percent: one row per attribute, with half widths of 95 % intervals.
 
     Args:
         attributes: attribute -> its figures.
-        left_out: attribute that was not asked -> the reason.
+        left_out: attribute that was skipped -> the reason.
     """
     keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
     header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
@@ -138,10 +138,10 @@ def _with_half_width(figures: Mapping[str, float] | None) -> str:
 
 
 def caption_table(results: Mapping[str, Any]) -> str:
-    """Table of the captions' scores, times 100 as usual, and of the same captions for other images.
+    """Formats the scores of the captions, times 100 as usual, and of the same captions for other images.
 
     Args:
-        results: what results.json holds for a split.
+        results: the entry of a split in results.json.
     """
     names = list(results["scores"])
     header = [f"{results['text']}, {results['images']} images", *names]

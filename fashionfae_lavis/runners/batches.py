@@ -1,4 +1,4 @@
-"""Endless orders of training batches that depend on the seed alone, whatever the number of workers.
+"""Endless sequences of training batches that depend on the seed, not on the number of workers.
 
 A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact.
 """
@@ -13,24 +13,24 @@ from fashionfae_lavis.errors import UserError
 
 
 class TrainingBatches(Sampler[list[tuple[int, int]]]):
-    """Base of the samplers below: the batches of one process, without end.
+    """Base class of the samplers below, which yield the batches of one process without end.
 
     Attributes:
-        batches_per_epoch: number of batches in which every sample is seen once.
+        batches_per_epoch: number of batches in one pass over the samples.
     """
 
     batches_per_epoch: int
     _first = 0
 
     def starting_at(self, first: int) -> "TrainingBatches":
-        """Returns the same order from its batch number `first` on, without visiting those before it."""
+        """Returns a sampler of the same batches from number `first` on, without visiting the earlier ones."""
         later = copy(self)
         later._first = first
         return later
 
 
 class EndlessBatches(TrainingBatches):
-    """Batches of one dataset.
+    """Sampler of batches from one dataset.
 
     Each epoch is a new permutation, drawn from `(seed, epoch)` and divided among the processes. Samples that do not
     fill a batch on every process are dropped.
@@ -75,10 +75,10 @@ class EndlessBatches(TrainingBatches):
 
 
 class JointBatches(TrainingBatches):
-    """Batches of several datasets, each batch from one dataset drawn by ratio.
+    """Sampler of batches from several datasets; each batch comes from one dataset, drawn by ratio.
 
-    The draws depend on the seed alone, so all processes train on the same dataset at the same time. Each dataset keeps
-    the order and the epochs that `EndlessBatches` gives it. Indices count through a `JointDataset`.
+    The draws depend only on the seed, so all processes train on the same dataset at the same time. Each dataset keeps
+    the order and the epochs that `EndlessBatches` gives it. Indices refer to a `JointDataset`.
 
     Args:
         sizes: dataset name -> number of its samples.
@@ -120,5 +120,5 @@ class JointBatches(TrainingBatches):
             yield [(epoch, offset + index) for epoch, index in next(batches[drawn])]
 
     def _draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draws the datasets of the next `count` batches; one draw of many equals many draws of one."""
+        """Draws the dataset indices of the next `count` batches; one draw of many equals many draws of one."""
         return np.searchsorted(self._bounds, rng.random(count), side="right")

@@ -11,10 +11,10 @@ GREY = "#555555"
 
 
 def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
-    """Draws one panel per objective (raw values faint, smoothed on top), the validation if any, and the learning rate.
+    """Plots each objective (raw and smoothed), the validation metric if there is one, and the learning rate.
 
     Args:
-        metrics_path: a run's `metrics.jsonl`; nothing is drawn if it has no training line.
+        metrics_path: a run's `metrics.jsonl`. Without a training line in it, no picture is written.
         png_path: the picture to write.
     """
     lines = read_metrics(Path(metrics_path))
@@ -56,13 +56,13 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Averages over a moving window of a tenth of the series, cut off at its ends."""
+    """Averages over a moving window of a tenth of the series, truncated at the ends."""
     window = np.ones(len(values) // 20 * 2 + 1)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
 def _series(lines: list[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the iterations that have a value of this name, and the values."""
+    """Returns the iterations of the lines that have a value of this name, and the values."""
     iterations, values = np.array([(line["iteration"], line[name]) for line in lines if name in line], dtype=float).T
     return iterations, values
 

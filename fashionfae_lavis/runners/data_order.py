@@ -1,4 +1,4 @@
-"""The settings that decide which sample is trained on when."""
+"""The settings that determine the order of the training samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from fashionfae_lavis.runners.batches import EndlessBatches, JointBatches, TrainingBatches
 from fashionfae_lavis.runners.joint import sizes_and_ratios
 
-# Field -> its key in a checkpoint, which error messages show too.
+# Field -> its key in a checkpoint, also used in error messages.
 KEYS = {
     "batch_size": "run.batch_size_train",
     "accumulate": "run.accum_grad_iters",
@@ -24,14 +24,14 @@ KEYS = {
 
 @dataclass(frozen=True)
 class DataOrder:
-    """Everything the order of the training samples depends on. A checkpoint resumes only with an equal order.
+    """The settings on which the order of the training samples depends. A checkpoint resumes only with equal settings.
 
     Attributes:
         batch_size: samples in a batch of one process.
         accumulate: batches in one update of the weights.
         seed: seed of the order.
         processes: number of processes.
-        samples: number of training samples, by dataset name for several datasets.
+        samples: number of training samples; by dataset name if there are several datasets.
         ratios: relative frequency of each dataset's batches; None for one dataset.
     """
 
@@ -44,7 +44,7 @@ class DataOrder:
 
     @classmethod
     def of(cls, dataset: Dataset, run: DictConfig) -> "DataOrder":
-        """Reads the order of a run from its training split and its `run` section.
+        """Reads the settings of a run from its training split and its `run` section.
 
         Raises:
             UserError: `run.train_dataset_ratios` does not fit the datasets.
@@ -61,7 +61,7 @@ class DataOrder:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "DataOrder":
-        """Reads what `state_dict` wrote; checkpoints from before joint training have no ratios."""
+        """Reads the output of `state_dict`; checkpoints of old versions have no ratios."""
         return cls(**{field: state.get(key) for field, key in KEYS.items()})  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class DataOrder:
         return self.batch_size * self.accumulate * self.processes
 
     def difference(self, other: "DataOrder") -> str | None:
-        """Names the first setting that differs, as "run.seed = 1, not 2"; None if the orders are equal."""
+        """Describes the first setting that differs, as "run.seed = 1, not 2"; returns None if all are equal."""
         others = other.state_dict()
         for key, value in self.state_dict().items():
             if value != others[key]:

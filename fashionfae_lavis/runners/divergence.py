@@ -16,9 +16,9 @@ def check_finite(
 
     Args:
         losses: losses of this process by name; `loss` is the total and `loss_<objective>` a part of it.
-        gradient_norm: norm of the gradient. If it alone is not finite, all losses are named.
-        iteration: number of the update that would come next, for the message.
-        last_checkpoint: where the last checkpoint is, if there is one yet.
+        gradient_norm: norm of the gradient. If only the norm is not finite, the message names all losses.
+        iteration: number of this update, for the message.
+        last_checkpoint: path of the last checkpoint, which may not exist yet.
         device: device of the model.
 
     Raises:

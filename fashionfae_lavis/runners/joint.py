@@ -1,8 +1,7 @@
 """The splits of a run: training on one dataset, or on several jointly.
 
-In joint training each batch comes from one dataset, on all processes together. The negatives of a batch then have the
-same origin, so ITC and ITM cannot tell products apart by their dataset, and product ids, which are unique only within a
-dataset, can be compared.
+In joint training each batch comes from one dataset, the same on all processes. ITC and ITM then cannot distinguish
+products by their dataset. Product ids, which are unique only within a dataset, can be compared within a batch.
 """
 
 import math
@@ -17,9 +16,9 @@ from fashionfae_lavis.errors import UserError
 
 
 class JointDataset(ConcatDataset):
-    """Concatenates training splits; an item is `(index of its dataset, sample)`.
+    """Concatenation of training splits; an item is `(index of its dataset, sample)`.
 
-    A batch must come from one dataset, and is collated as that dataset does it.
+    A batch must come from one dataset, which also collates it.
 
     Args:
         datasets: dataset name -> training split.
@@ -33,19 +32,19 @@ class JointDataset(ConcatDataset):
         return bisect_right(self.cumulative_sizes, index), super().__getitem__(index)
 
     def collater(self, items: list[tuple[int, Any]]) -> Any:
-        """Forms a batch of items that all come from one dataset."""
+        """Collates items of one dataset into a batch."""
         (origin,) = {origin for origin, _ in items}
         return self.splits[origin].collater([sample for _, sample in items])
 
 
 def join_splits(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Names the splits of all datasets for one run.
+    """Combines the splits of all datasets for one run.
 
     Args:
         datasets: dataset name -> split name -> split, as LAVIS's tasks build them.
 
     Returns:
-        split name -> split. `train` holds all training splits, as a `JointDataset` if there are several. With several
+        Split name -> split. `train` holds all training splits, as a `JointDataset` if there are several. With several
         datasets every other split is called `<dataset>.<split>`, and also `<split>` if only one dataset has it.
     """
     if len(datasets) == 1:
@@ -78,17 +77,17 @@ def find_split(splits: Mapping[str, Any], name: str) -> Any:
 
 
 def sizes_and_ratios(dataset: Dataset, run: DictConfig) -> tuple[int | dict[str, int], dict[str, float] | None]:
-    """Reads how many samples each dataset has and how often its batches are drawn.
+    """Returns the number of samples of each dataset and the relative frequency of its batches.
 
     Args:
         dataset: the training split.
         run: the `run` section; without `train_dataset_ratios` the ratios are the sizes.
 
     Returns:
-        The number of samples and None, or for a `JointDataset` the numbers and the ratios by dataset name.
+        The number of samples and None; for a `JointDataset`, both numbers and ratios by dataset name.
 
     Raises:
-        UserError: the ratios are for other datasets than those trained on, or are not positive numbers.
+        UserError: the ratios do not name exactly the datasets of the run, or are not positive numbers.
     """
     ratios = run.get("train_dataset_ratios")
     key = "run.train_dataset_ratios"

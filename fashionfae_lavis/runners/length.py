@@ -9,11 +9,11 @@ from fashionfae_lavis.errors import UserError
 
 @dataclass(frozen=True)
 class RunLength:
-    """Decides when training ends, as pure functions of what has been done.
+    """The length of training, as pure functions of the updates and seconds spent.
 
-    With `max_minutes`, training ends after the first update that completes these minutes, whatever its number. The
-    learning rate then follows the clock: the schedule is written for `max_iters` updates and scaled to the minutes.
-    The time counts updates, including reading their data, but neither evaluation nor checkpoints.
+    With `max_minutes`, training ends after the first update that reaches this time. The learning rate then follows the
+    clock: the schedule for `max_iters` updates is scaled to the minutes. The time includes updates and data loading,
+    but neither evaluation nor checkpoints.
 
     Attributes:
         max_iters: number of updates, or with `max_minutes` the length of the schedule.
@@ -43,11 +43,11 @@ class RunLength:
         return cls(max_iters, minutes)
 
     def is_over(self, iters: int, seconds: float) -> bool:
-        """Returns whether training ends after this many updates, which took this many seconds."""
+        """Returns whether training ends after this many updates and seconds."""
         return iters >= self.max_iters if self.max_minutes is None else seconds >= 60 * self.max_minutes
 
     def schedule_step(self, iters: int, seconds: float) -> float:
-        """Returns the step of the learning-rate schedule for the next update, a fraction if minutes count."""
+        """Returns the step of the learning-rate schedule for the next update, fractional with `max_minutes`."""
         if self.max_minutes is None:
             return iters
         return self.max_iters * min(1.0, seconds / (60 * self.max_minutes))

@@ -17,11 +17,11 @@ from tqdm import tqdm
 from fashionfae_lavis.distributed import gather_objects
 
 METRICS_FILE = "metrics.jsonl"
-SMOOTHING = 0.95  # of the losses in the progress bar
+SMOOTHING = 0.95  # exponential smoothing of the losses in the progress bar
 
 
 class RunLog:
-    """Log of one run. Only the first process writes, but all must call `write_losses`.
+    """Log of one run. Only the first process writes, but all processes must call `write_losses`.
 
     Each line of `metrics.jsonl` is a JSON object with `phase` (train, validation or test) and `iteration` (updates
     done). A training line also holds `lr`, `seconds` (per update) and the mean of every loss since the previous line.
@@ -29,8 +29,8 @@ class RunLog:
 
     Args:
         folder: the run's output folder.
-        start: updates done; later lines and all test lines are dropped. None drops nothing.
-        end: updates of the whole run, for the progress bar: infinity if unknown, None for no bar.
+        start: number of updates done; later lines and all test lines are dropped. None drops nothing.
+        end: number of updates of the whole run, for the progress bar: infinity if unknown, None for no bar.
     """
 
     def __init__(self, folder: Path, start: int | None = None, end: float | None = None):
@@ -63,7 +63,7 @@ class RunLog:
                 output.close()
 
     def add_losses(self, losses: dict[str, float]) -> None:
-        """Adds the losses of one update of this process."""
+        """Adds the losses of one update on this process."""
         self._updates += 1
         for name, value in losses.items():
             self._window[name].append(value)
@@ -113,7 +113,7 @@ def _keep_lines_until(iteration: int, path: Path) -> None:
 
 
 def objective_losses(names: Iterable[str]) -> list[str]:
-    """Returns the losses that belong to one objective, or the total loss if there are none."""
+    """Returns the names of the losses of single objectives, or of the total loss if there are none."""
     names = list(names)
     return [name for name in names if name.startswith("loss_")] or [name for name in names if name == "loss"]
 
@@ -131,7 +131,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Converts to JSON types, with six digits of a float."""
+    """Converts a value to JSON types and rounds floats to six significant digits."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

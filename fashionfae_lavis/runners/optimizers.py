@@ -1,4 +1,4 @@
-"""Optimizer, learning-rate schedule and autocast number format of a run, from its configuration."""
+"""Optimizer, learning-rate schedule and autocast dtype of a run, from its configuration."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from transformers.optimization import AdamW as TransformersAdamW
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
-# Both decouple the decay. transformers' adds eps before the bias correction and decays after the step, as the authors'
-# code does: gradients of about eps then move a parameter less in the first updates.
+# Both decouple weight decay. transformers' AdamW adds eps before the bias correction and decays after the step, as the
+# authors' code does. In the first updates, gradients of about eps then move a parameter less.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "transformers_adamw": partial(TransformersAdamW, no_deprecation_warning=True),
@@ -27,9 +27,9 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
     Args:
         model: the model to train.
         run: the `run` section. `optimizer` is one of `OPTIMIZERS`, "adamw" by default. `weight_decay` (default 0)
-            applies to parameters with at least two dimensions, so not to biases, norms and scales; `decay_also` lists
-            prefixes of parameter names (whole name parts) that are decayed whatever their dimensions. `lr_scale` maps
-            prefixes to factors on `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
+            applies to parameters with at least two dimensions, so not to biases, norms and scales. `decay_also` lists
+            prefixes of parameter names (whole name parts) that are decayed regardless of their dimensions. `lr_scale`
+            maps prefixes to factors on `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
 
     Raises:
         UserError: the optimizer is unknown, or no parameter has one of the prefixes.
@@ -64,6 +64,11 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
 def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters: int) -> IterationSchedule:
     """Builds the schedule registered under `run.lr_sched`.
 
+    Args:
+        optimizer: the optimizer to drive.
+        run: the `run` section.
+        max_iters: length of the schedule in updates.
+
     Raises:
         UserError: no per-iteration schedule has this name.
     """
@@ -76,7 +81,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters:
 
 
 def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype | None:
-    """Returns the number format that `run.amp` asks for, None for float32.
+    """Returns the autocast dtype of `run.amp`, None for float32.
 
     Args:
         amp: false, bf16, fp16 (GPU only), or true for fp16 on a GPU and bf16 on a CPU.

@@ -10,7 +10,7 @@ BEST_CHECKPOINT = "checkpoint_best.pth"
 
 
 def find_newest_run(output_dir: str | Path) -> Path | None:
-    """Returns the job folder under `output_dir` that holds the newest last checkpoint, of the job or of its stage."""
+    """Returns the job folder under `output_dir` with the newest last checkpoint of a run or of its first stage."""
     output_dir = Path.cwd() / output_dir
     checkpoints = output_dir.glob(f"*/**/{LAST_CHECKPOINT}")
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
@@ -18,10 +18,10 @@ def find_newest_run(output_dir: str | Path) -> Path | None:
 
 
 def checkpoint_to_resume(choice: str | None, folder: Path) -> Path | None:
-    """Returns the checkpoint that `run.resume_ckpt_path` means.
+    """Returns the path of the checkpoint to resume, or None.
 
     Args:
-        choice: null, a path, or `auto` for the last checkpoint in `folder`, if there is one.
+        choice: value of `run.resume_ckpt_path`: null, a path, or `auto` for the last checkpoint in `folder`, if any.
         folder: the run's folder.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How far a run has come."""
+"""The progress of a run."""
 
 import math
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ class Progress:
     """Counters of a run, saved in its checkpoints.
 
     Attributes:
-        iters: updates done, which also give the learning rate and the position in the data.
-        seconds: time spent in these updates, over all resumptions.
+        iters: number of updates done, which also determines the learning rate and the position in the data.
+        seconds: time spent in these updates, including earlier sessions of a resumed run.
         best_metric: highest validation metric so far.
-        best_iters: updates done when it was reached; None without a validation.
+        best_iters: number of updates when it was reached; None before the first validation.
     """
 
     iters: int = 0
@@ -34,7 +34,7 @@ class Progress:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores the counters; checkpoints from before runs were timed have no `seconds`."""
+        """Restores the counters; checkpoints of old versions have no `seconds`."""
         self.iters = state["iters"]
         self.seconds = state.get("seconds", 0.0)
         self.best_metric = state["best_metric"]

@@ -1,7 +1,7 @@
-"""The training loop: updates instead of epochs, on a CPU, one GPU or under torchrun, with exact resumption.
+"""The training loop, counted in updates, on a CPU, one GPU or under torchrun, with exact resumption.
 
 It replaces the parts of LAVIS's runner that need a GPU or a process group, lose state in checkpoints, or write into the
-installed library. Tasks and models are driven as LAVIS drives them.
+installed library. It calls tasks and models as LAVIS does.
 """
 
 import logging
@@ -48,13 +48,13 @@ from fashionfae_lavis.runners.schedules import IterationSchedule
 
 @registry.register_runner("fashionfae_runner")
 class FashionRunner(RunnerBase):
-    """Trains for `run.max_iters` updates (or `run.max_epoch` epochs, or `run.max_minutes`) and evaluates.
+    """Runner that trains for `run.max_iters` updates (or `run.max_epoch` or `run.max_minutes`) and evaluates.
 
     An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
     `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner evaluates
     `run.valid_splits` and writes `checkpoint_last.pth`. If `agg_metrics` of the first of these splits has improved, it
-    also writes `checkpoint_best.pth`. The output folder further gets `config.yaml`, `metrics.jsonl`, TensorBoard events
-    and `curves.png`. See `length.py` for a length in minutes and `joint.py` for several datasets and their splits.
+    also writes `checkpoint_best.pth`. It also writes `config.yaml`, `metrics.jsonl`, TensorBoard events and
+    `curves.png`. See `length.py` for a length in minutes and `joint.py` for several datasets and their splits.
 
     Raises:
         UserError: a setting is invalid, the output folder cannot be written to, a checkpoint does not fit, or (in
@@ -73,7 +73,7 @@ class FashionRunner(RunnerBase):
             self._set_length()
 
     def setup_output_dir(self) -> None:
-        """Creates the run's folder (when resuming, the checkpoint's) and tells LAVIS's tasks where it is."""
+        """Creates the run's folder (when resuming, the checkpoint's) and registers its path for LAVIS's tasks."""
         folder = Path.cwd() / self.run_cfg.output_dir / self.job_id
         self._resume_from = checkpoint_to_resume(None if self.evaluate_only else self.resume_ckpt_path, folder)
         self.output_dir = self._resume_from.parent if self._resume_from else folder
@@ -90,10 +90,10 @@ class FashionRunner(RunnerBase):
         self.length = RunLength.of(self.run_cfg, self.iters_per_epoch)
 
     def train(self) -> dict[str, Any]:
-        """Trains, then tests. Only tests with `run.evaluate: true`, or if the run is already finished.
+        """Trains and tests; only tests if `run.evaluate` is true or the run is already finished.
 
         Returns:
-            split name -> results of the task, for each of `run.test_splits`.
+            Split name -> results of the task, for each of `run.test_splits`.
         """
         self.log_config()
         if self.evaluate_only:
@@ -109,7 +109,7 @@ class FashionRunner(RunnerBase):
                 improved = self._validate(log)
                 state = self.state_dict()
                 if is_main_process():
-                    if improved:  # written first: a run killed between the two repeats both
+                    if improved:  # written first, so that a run killed between the two writes both again
                         save_atomically(state, self.output_dir / BEST_CHECKPOINT)
                     save_atomically(state, self.output_dir / LAST_CHECKPOINT)
         del batches  # ends the worker processes
@@ -123,7 +123,7 @@ class FashionRunner(RunnerBase):
         return self.length.is_over(self.progress.iters, self.progress.seconds)
 
     def _train_inner_epoch(self, batches: Iterator, log: RunLog) -> None:
-        """Updates the weights until the next validation."""
+        """Trains until the next validation or the end of training."""
         self.model.train()
         progress, ends = self.progress, False
         while not ends:
@@ -144,7 +144,7 @@ class FashionRunner(RunnerBase):
         values: dict[str, list[float]] = defaultdict(list)
         for micro_step in range(accumulate):
             samples = apply_to_sample(lambda x: x.to(self.device, non_blocking=True), next(batches))
-            # LAVIS's models count iterations as epoch * num_iters_per_epoch + iters, which gives our iters.
+            # LAVIS's models count iterations as epoch * num_iters_per_epoch + iters, so epoch is 0.
             samples.update(iters=self.progress.iters, micro_step=micro_step)
             samples.update(epoch=0, num_iters_per_epoch=self.iters_per_epoch)
             more = micro_step < accumulate - 1
@@ -161,7 +161,7 @@ class FashionRunner(RunnerBase):
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         limit = float(self.run_cfg.get("max_grad_norm") or math.inf)
         norm = float(nn.utils.clip_grad_norm_(parameters, limit))
-        if self.scaler.is_enabled():  # it skips an update with an infinite gradient
+        if self.scaler.is_enabled():  # the scaler skips an update with an infinite gradient
             norm = 0.0
         check_finite(losses, norm, self.progress.iters + 1, self.output_dir / LAST_CHECKPOINT, self.device)
         self.scaler.step(self.optimizer)
@@ -179,18 +179,18 @@ class FashionRunner(RunnerBase):
                     raise UserError(f"run.valid_splits: the task returns no agg_metrics to judge '{split}' by.")
                 log.write_results("validation", self.progress.iters, split, result)
             metrics.append(None if result is None else float(result["agg_metrics"]))
-        # The first process decides: LAVIS's tasks may give the others no result.
+        # The first process decides, because LAVIS's tasks may return no result on the others.
         metric = gather_objects(metrics[0] if metrics else None)[0]
         return metric is not None and self.progress.improve(metric)
 
     def evaluate(self, skip_reload: bool = False) -> dict[str, Any]:
-        """Evaluates `run.test_splits` with the best weights of this run, if it has validated, else the current ones.
+        """Evaluates `run.test_splits` with the best weights of this run, or the current ones without a validation.
 
         Args:
-            skip_reload: evaluates the current weights in any case.
+            skip_reload: whether to evaluate the current weights in any case.
 
         Returns:
-            split name -> results of the task.
+            Split name -> results of the task.
         """
         cur_epoch: int | str = self.progress.iters
         tested = self.progress.iters
@@ -210,10 +210,10 @@ class FashionRunner(RunnerBase):
     def eval_epoch(self, split_name: str, cur_epoch: int | str) -> Mapping[str, Any] | None:
         """Evaluates one split.
 
-        Every process gets a loader over the whole split, so every task of LAVIS is correct in a distributed run. A task
-        that can divide the work runs its model over `loaders.share_of_loader(loader)` (for a list:
-        `distributed.own_share`) and merges the rows with `distributed.gather_in_order`. Every process then has all rows
-        and computes the same metrics.
+        Every process gets a loader over the whole split, so any LAVIS task works in a distributed run. A task that can
+        divide the work runs its model over `loaders.share_of_loader(loader)` (for a list: `distributed.own_share`) and
+        merges the rows with `distributed.gather_in_order`. Every process then has all rows and computes the same
+        metrics.
         """
         dataset = find_split(self.datasets, split_name)
         if split_name not in self._eval_loaders:
@@ -231,7 +231,7 @@ class FashionRunner(RunnerBase):
         """Returns the run's state in tensors and plain types. All processes must call it together.
 
         Returns:
-            dict with `model` (all weights and buffers, including frozen ones), `optimizer`, `scaler`, the counters of
+            Dict with `model` (all weights and buffers, including frozen ones), `optimizer`, `scaler`, the counters of
             `Progress`, `rng` (one state per process), `data_order` and `config`.
         """
         return {
@@ -245,21 +245,30 @@ class FashionRunner(RunnerBase):
         }
 
     def load_state_dict(self, state: dict[str, Any], path: Path) -> None:
-        """Restores the state that a run of the same configuration saved; `path` is only named in errors.
+        """Restores the state of a run with the same configuration.
+
+        Args:
+            state: content of the checkpoint.
+            path: path of the checkpoint, for errors.
 
         Raises:
-            UserError: the file holds only weights, or belongs to another model or order of data.
+            UserError: the file holds only weights, or belongs to another model or data order.
         """
         if "data_order" not in state:
-            raise UserError(f"run.resume_ckpt_path: {path} holds weights but no state of a run to resume.")
+            raise UserError(
+                f"run.resume_ckpt_path: {path} holds weights but no training state: name a run's checkpoint_last.pth, "
+                "or load the weights with model.pretrained."
+            )
         difference = DataOrder.from_state(state["data_order"]).difference(self.data_order)
         if difference is not None:
-            raise UserError(f"run.resume_ckpt_path: {path} was made with {difference}.")
+            raise UserError(f"run.resume_ckpt_path: {path} was made with {difference}; restore this setting.")
         load_weights(self.bare_model, state["model"], path)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
-            raise UserError(f"{path} has other parameter groups: set run.lr_scale as it was.") from error
+            raise UserError(
+                f"run.resume_ckpt_path: {path} has other parameter groups; restore run.lr_scale and run.decay_also."
+            ) from error
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.progress.load_state_dict(state)
@@ -286,7 +295,7 @@ class FashionRunner(RunnerBase):
 
     @property
     def train_loader(self) -> DataLoader:
-        """Endless loader that starts at the batch the run has reached."""
+        """Endless loader that starts at the batch that the run has reached."""
         batches = self.batches.starting_at(self.progress.iters * self.accum_grad_iters)
         dataset = find_split(self.datasets, "train")
         return training_loader(dataset, batches, self.data_order.seed, self.num_workers, self.cuda_enabled)
@@ -304,7 +313,7 @@ class FashionRunner(RunnerBase):
         return DistributedDataParallel(
             self.bare_model,
             device_ids=[self.device] if self.cuda_enabled else None,
-            find_unused_parameters=True,  # each objective uses other parameters
+            find_unused_parameters=True,  # each objective uses different parameters
         )
 
     @cached_property

@@ -1,8 +1,8 @@
 """Learning rates as pure functions of the iteration, so that a resumed run needs no schedule state.
 
-Each function returns the factor on the initial learning rate of every parameter group. `iteration` counts updates from
-0, and is a fraction in a run whose length is in minutes. The linear warm-up goes from `warmup_factor` at iteration 0 to
-1 at `warmup_steps`.
+Each function returns a factor by which the initial learning rate of every parameter group is multiplied. `iteration`
+counts updates from 0, and is fractional in a run whose length is in minutes. The linear warm-up goes from
+`warmup_factor` at iteration 0 to 1 at `warmup_steps`.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 
 def linear_warmup(iteration: float, warmup_steps: int, warmup_factor: float) -> float:
-    """Returns the factor of the warm-up, which is 1 after it."""
+    """Returns the warm-up factor, which is 1 from `warmup_steps` on."""
     if iteration >= warmup_steps:
         return 1.0
     return warmup_factor + (1 - warmup_factor) * iteration / warmup_steps
@@ -33,7 +33,7 @@ def cosine(iteration: float, start: int, end: int, lowest: float) -> float:
 
 
 class IterationSchedule:
-    """Base of the registered schedules.
+    """Base class of the registered schedules.
 
     Args:
         optimizer: optimizer whose groups have an `initial_lr`.
@@ -49,11 +49,11 @@ class IterationSchedule:
         self.warmup_factor = float(run.get("warmup_factor", 0.25))
 
     def factor(self, iteration: float) -> float:
-        """Returns the factor on the learning rate at this iteration."""
+        """Returns the factor of the initial learning rate at this iteration."""
         return linear_warmup(iteration, self.warmup_steps, self.warmup_factor)
 
     def step(self, iteration: float) -> float:
-        """Sets the learning rate of every group; returns that of a group without its own scale."""
+        """Sets the learning rate of every group; returns the rate of a group without `lr_scale`."""
         factor = self.factor(iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -62,7 +62,7 @@ class IterationSchedule:
 
 @registry.register_lr_scheduler("linear_warmup_multistep_iter")
 class LinearWarmupMultistep(IterationSchedule):
-    """Warms up, then multiplies by `lr_decay_rate` (default 0.1) at each of `milestones` (default none)."""
+    """Schedule with warm-up that multiplies by `lr_decay_rate` (default 0.1) at each of `milestones` (default none)."""
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
         super().__init__(optimizer, run, max_iters)
@@ -75,7 +75,7 @@ class LinearWarmupMultistep(IterationSchedule):
 
 @registry.register_lr_scheduler("linear_warmup_cosine_iter")
 class LinearWarmupCosine(IterationSchedule):
-    """Warms up, then follows half a cosine wave down to `min_lr` (default 0) at the last iteration.
+    """Schedule with warm-up that follows half a cosine wave down to `min_lr` (default 0) at the last iteration.
 
     A group with a scaled learning rate ends at `min_lr` times the same scale.
     """

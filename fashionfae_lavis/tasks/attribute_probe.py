@@ -14,19 +14,19 @@ from fashionfae_lavis.tasks.retrieval import require_embeddings
 
 @registry.register_task("attribute_probe")
 class AttributeProbeTask(FashionTask):
-    """Asks about up to `run.probe_products` products (default 500) of the split; `run.seed` draws the pairs."""
+    """Task that asks about up to `run.probe_products` products (default 500); `run.seed` draws the pairs."""
 
     split_protocol = ProductSplit
     evaluation_kind = "attribute probe"
 
     @property
     def products(self) -> int:
-        """Largest number of products."""
+        """Maximum number of products to ask about."""
         return int(self.run.get("probe_products", 500))
 
     @property
     def seed(self) -> int:
-        """Seed of the pairs."""
+        """Seed of the random pairs."""
         return int(self.run.get("seed", 42))
 
     def check_model(self, adapter: Adapter, arch: str) -> None:

@@ -1,4 +1,4 @@
-"""The base of all tasks: how they are set up, build their model, check their data and return results."""
+"""The base class of all tasks: builds and checks datasets and model, and defines training and evaluation."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,17 +14,17 @@ from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
 
 
 class FashionTask(BaseTask):
-    """A task that reads settings from `run` and leaves the work to the model and to evaluation/.
+    """A task that reads its settings from `run` and leaves the work to the model and to evaluation/.
 
-    A task keeps its settings and nothing else: an evaluation returns its result.
+    A task stores only settings. Evaluations return their results.
 
     Args:
         run: the `run` section of the configuration.
 
     Attributes:
         starts_from_checkpoint: whether the model starts from a checkpoint, see starting_point.py.
-        train_protocol, split_protocol: protocols of datasets/protocols.py that the training split and evaluation splits
-            must satisfy.
+        train_protocol, split_protocol: protocols in datasets/protocols.py that the training split and the evaluation
+            splits must satisfy.
         evaluation_kind: name of the evaluation for `fashionfae compare`; None if it cannot be compared.
     """
 
@@ -39,17 +39,17 @@ class FashionTask(BaseTask):
 
     @classmethod
     def setup_task(cls, cfg: Any) -> "FashionTask":
-        """Makes the task from a configuration of LAVIS."""
+        """Creates the task from LAVIS's configuration."""
         return cls(cfg.run_cfg)
 
     def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
         """Builds the datasets, and checks that they have what training and evaluation need.
 
         Returns:
-            Data set -> split -> dataset.
+            Dataset name -> split name -> split.
 
         Raises:
-            UserError: a split lacks something.
+            UserError: a split lacks an attribute or an item key that the task needs.
         """
         datasets = super().build_datasets(cfg)
         run = cfg.run_cfg
@@ -63,7 +63,7 @@ class FashionTask(BaseTask):
         return datasets
 
     def build_model(self, cfg: Any) -> Any:
-        """Builds the model, from a checkpoint if the task starts from one, and checks that the task suits it.
+        """Builds the model, from a checkpoint if the task starts from one, and checks that it suits the task.
 
         Raises:
             UserError: the model cannot do what the task needs, or its checkpoint cannot be used.
@@ -82,7 +82,7 @@ class FashionTask(BaseTask):
         """Runs the model on one batch.
 
         Returns:
-            Its losses and accuracies by name; "loss" is the one to minimise.
+            Losses and accuracies by name; "loss" is the one to minimise.
         """
         return {name: value for name, value in model(samples).items() if name.startswith(("loss", "acc"))}
 
@@ -91,7 +91,7 @@ class FashionTask(BaseTask):
         raise NotImplementedError
 
     def after_evaluation(self, val_result: EvaluationResult, split_name: str, epoch: Any, **_: Any) -> EvaluationResult:
-        """The result of an evaluation, unchanged."""
+        """Returns the result of an evaluation unchanged."""
         return val_result
 
     def finish(self, model: Any, result: Any) -> EvaluationResult:

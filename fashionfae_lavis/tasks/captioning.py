@@ -1,4 +1,4 @@
-"""Captioning: training of BLIP's captioner, and evaluation, also of FashionFAE's completion of attributes."""
+"""Captioning: training of BLIP's captioner, and evaluation of captions or of FashionFAE's attribute completion."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ from fashionfae_lavis.tasks.base import FashionTask
 
 @registry.register_task("fashion_captioning")
 class FashionCaptioningTask(FashionTask):
-    """Captions the first image of up to `run.caption_products` products (default 500) of the split.
+    """Task that captions the first image of up to `run.caption_products` products (default 500) of the split.
 
-    Settings of the beam search are LAVIS's `run.num_beams` (default 3), `run.max_len` (40) and `run.min_len` (8).
-    evaluation/captioning.py says what models that write, and FashionFAE, are scored against.
+    The beam search has LAVIS's settings `run.num_beams` (default 3), `run.max_len` (40) and `run.min_len` (8).
+    evaluation/captioning.py describes the reference texts.
     """
 
     starts_from_checkpoint = True
@@ -30,7 +30,7 @@ class FashionCaptioningTask(FashionTask):
     def check_model(self, adapter: Adapter, arch: str) -> None:
         if not adapter.writes and not adapter.predicts_words:
             raise UserError(
-                f"model.arch: {arch} writes no captions: set it to fashion_blip_caption or blip_caption, or to "
+                f"model.arch: {arch} cannot write captions: set it to fashion_blip_caption or blip_caption, or to "
                 "fashionfae, which completes attributes."
             )
 
@@ -48,7 +48,7 @@ class FashionCaptioningTask(FashionTask):
         )
 
     def after_evaluation(self, val_result: Any, split_name: str, epoch: Any, **_: Any) -> CaptioningResult:
-        """Writes the captions to `result/<split>_epoch<epoch>.json` of the run's folder, in LAVIS's form."""
+        """Writes the captions to `result/<split>_epoch<epoch>.json` in the run's folder, in LAVIS's format."""
         if is_main_process():
             captions = [{"caption": caption, "image_id": row} for row, caption in val_result.captions.items()]
             path = Path(registry.get_path("result_dir")) / f"{split_name}_epoch{epoch}.json"

@@ -14,7 +14,7 @@ from fashionfae_lavis.tasks.base import FashionTask
 
 @registry.register_task("fashion_composition")
 class FashionCompositionTask(FashionTask):
-    """Trains by batch-based classification (the model's loss); evaluates by recall of the target images."""
+    """Task that trains by batch-based classification (the model's loss) and evaluates by recall of target images."""
 
     starts_from_checkpoint = True
     split_protocol = CompositionSplit

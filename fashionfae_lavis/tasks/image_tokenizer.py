@@ -12,9 +12,9 @@ from fashionfae_lavis.tasks.base import FashionTask
 
 @registry.register_task("fashionfae_image_tokenizer")
 class ImageTokenizerTask(FashionTask):
-    """Trains a VQ-VAE on images alone; evaluates by reconstruction error and the share of codes in use.
+    """Task that trains a VQ-VAE on images and evaluates it by reconstruction error and the share of codes in use.
 
-    The first `run.quantize_after` updates (default 0) train it as a plain autoencoder, see ImageTokenizer.forward.
+    The first `run.quantize_after` updates (default 0) train it as a plain autoencoder; see `ImageTokenizer.forward`.
     """
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:

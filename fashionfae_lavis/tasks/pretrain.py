@@ -17,7 +17,7 @@ from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 
 @registry.register_task("fashionfae_pretrain")
 class FashionFAEPretrainTask(RetrievalEvaluation):
-    """Trains the steps of `run.steps`, drawn by their ratios; evaluates by retrieval, and at the end by grounding."""
+    """Task that trains `run.steps`, drawn by their ratios, and evaluates by retrieval and finally by grounding."""
 
     default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS
 
@@ -29,14 +29,14 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
         self.sampler = StepSampler(steps, self.seed)
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs the objectives of this iteration on one batch; masks depend on seed, rank and iteration only."""
+        """Runs this iteration's objectives on one batch. Masks depend only on seed, rank and iteration."""
         iteration = samples["iters"]
         samples["objectives"] = self.sampler.at(iteration)
         samples["mask_seed"] = (self.seed, get_rank(), iteration, samples["micro_step"])
         return model(samples)
 
     def finish(self, model: Any, result: RetrievalResult) -> RetrievalResult:
-        """Adds whether AETP uses the image and APIR the text, if they were trained."""
+        """Adds the grounding of AETP in the image and of APIR in the text, if they were trained."""
         measures = {"aetp": aetp_grounding, "apir": apir_grounding}
         trained = [name for name in measures if name in self.sampler.objectives]
         return replace(result, grounding={name: measures[name](model, result.split) for name in trained})
@@ -44,13 +44,13 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
 
 @registry.register_task("aetp")
 class AETPTask(FashionFAEPretrainTask):
-    """Trains attribute-emphasised text prediction alone."""
+    """Task that trains attribute-emphasised text prediction (AETP) alone."""
 
     default_steps = ({"objectives": ["aetp"], "ratio": 1.0},)
 
 
 @registry.register_task("apir")
 class APIRTask(FashionFAEPretrainTask):
-    """Trains attribute-promoted image reconstruction alone."""
+    """Task that trains attribute-promoted image reconstruction (APIR) alone."""
 
     default_steps = ({"objectives": ["apir"], "ratio": 1.0},)

@@ -1,4 +1,4 @@
-"""Recognition: fine-tuning and evaluation of classifiers of categories or subcategories."""
+"""Recognition: fine-tuning and evaluation of category or subcategory classifiers."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,10 +17,10 @@ from fashionfae_lavis.tasks.base import FashionTask
 
 @registry.register_task("fashion_recognition")
 class FashionRecognitionTask(FashionTask):
-    """Trains and evaluates classification of labelled products, also by LAVIS's own classification models.
+    """Task that trains and evaluates classifiers of labelled products, including LAVIS's classification models.
 
-    The classes come from the training split (`label` of the dataset). They become `model.classes` and
-    `model.num_classes`, and so a part of the checkpoint.
+    The classes come from the training split (`label` of the dataset). They are stored as `model.classes` and
+    `model.num_classes`, which checkpoints keep.
     """
 
     starts_from_checkpoint = True
@@ -28,7 +28,7 @@ class FashionRecognitionTask(FashionTask):
     evaluation_kind = "recognition"
 
     def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
-        """Builds the dataset, and writes its classes into the configuration of the model.
+        """Builds the dataset and writes its classes into the `model` section.
 
         Raises:
             UserError: there are several datasets, or the dataset has no labels.
@@ -40,7 +40,7 @@ class FashionRecognitionTask(FashionTask):
             raise UserError(f"`datasets.{name}.label` is not set: set it to category or sub category.")
         datasets = super().build_datasets(cfg)
         train = datasets[name]["train"]
-        require(train, LabelledSplit, cfg.run_cfg.task)  # for its classes, also if nothing is trained
+        require(train, LabelledSplit, cfg.run_cfg.task)  # its classes are needed even if nothing is trained
         with open_dict(cfg.model_cfg):
             cfg.model_cfg.classes, cfg.model_cfg.num_classes = train.classnames, len(train.classnames)
         return datasets

@@ -1,4 +1,4 @@
-"""Cross-modal retrieval: fine-tuning, pre-training of LAVIS's models, and their evaluation."""
+"""Cross-modal retrieval: fine-tuning, pre-training of LAVIS's models, and evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,20 +18,19 @@ def require_embeddings(adapter: Adapter, arch: str) -> None:
     """Raises UserError if the model, `model.arch`, does not embed images and texts."""
     if not adapter.embeds:
         raise UserError(
-            f"model.arch: {arch} has no embeddings of images and texts to retrieve with: set it to a model of "
-            "retrieval or pre-training."
+            f"model.arch: {arch} has no embeddings of images and texts to retrieve with: set it to a retrieval or "
+            "pre-training model."
         )
 
 
 class RetrievalEvaluation(FashionTask):
-    """Evaluates by image-to-text and text-to-image recall on a split with one item for each image.
+    """Base task that evaluates by image-to-text and text-to-image recall on a split with one item per image.
 
-    Settings in `run`: `candidates` is a file of the sub-test's lists (evaluation/candidates_file.py); null draws them,
-    with the same result. `k_test` is, as in LAVIS, how many candidates of the full test the ITM head re-ranks (default
-    0, none).
+    `run.candidates` names a file of candidate lists for the sub-test (evaluation/candidates_file.py). Null draws the
+    same lists. `run.k_test` is the number of full-test candidates that the ITM head re-ranks, as in LAVIS (default 0).
 
     Raises:
-        UserError: `run.k_test` is not such a number.
+        UserError: `run.k_test` is not a non-negative integer.
     """
 
     split_protocol = ProductSplit
@@ -49,13 +48,13 @@ class RetrievalEvaluation(FashionTask):
         if self.k_test and not adapter.matches:
             raise UserError(
                 f"run.k_test: the model {arch} has no ITM head to re-rank with: set model.arch to fashionfae, or to a "
-                "BLIP or ALBEF that has one, or run.k_test to 0."
+                "BLIP or ALBEF that has one, or set run.k_test to 0."
             )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs the model's own losses on one batch.
+        """Computes the model's losses on one batch.
 
-        LAVIS's retrieval models take rows of one `image_id` for each other's positives: here those of one product.
+        LAVIS's retrieval models treat rows with the same `image_id` as positives, so it is set to the product id.
         """
         return super().train_step(model, {**samples, "image_id": samples["product_id"]})
 
@@ -65,15 +64,15 @@ class RetrievalEvaluation(FashionTask):
 
 @registry.register_task("fashion_retrieval")
 class FashionRetrievalTask(RetrievalEvaluation):
-    """Fine-tunes a checkpoint by ITC, and evaluates by retrieval."""
+    """Task that fine-tunes a checkpoint by ITC and evaluates by retrieval."""
 
     starts_from_checkpoint = True
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs ITC alone, also for FashionFAE's pre-training model; LAVIS's models train their own losses."""
+        """Computes ITC alone, even for FashionFAE's pre-training model; LAVIS's models compute their own losses."""
         return super().train_step(model, {**samples, "objectives": ["itc"]})
 
 
 @registry.register_task("fashion_pretrain")
 class FashionPretrainTask(RetrievalEvaluation):
-    """Trains a model of LAVIS (BLIP, ALBEF, CLIP) by its own losses, from its own start; evaluates by retrieval."""
+    """Task that trains BLIP, ALBEF or CLIP by its own losses and evaluates by retrieval."""

@@ -1,4 +1,4 @@
-"""The starting point of fine-tuning and evaluation: a checkpoint, unless the configuration says otherwise."""
+"""Model building for fine-tuning and evaluation, from a checkpoint unless `run.from_scratch` is set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from fashionfae_lavis.errors import UserError
 def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
     """Builds a model from the checkpoint in `model.pretrained` or, as in LAVIS, `model.finetuned`.
 
-    For comparison, `run.from_scratch: True` starts where pre-training starts: from the BERT and ViT in `model.bert` and
+    `run.from_scratch: True`, a baseline, starts where pre-training starts: from the BERT and ViT in `model.bert` and
     `model.vit` if the configuration has them (base), else from random weights (mini).
 
     Args:
         cfg: LAVIS's configuration.
-        build: makes the model from `cfg`.
+        build: builds the model from `cfg`.
 
     Raises:
         UserError: no checkpoint is named, or it cannot be read or does not fit.

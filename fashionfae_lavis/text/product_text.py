@@ -14,10 +14,10 @@ import numpy as np
 from fashionfae_lavis.errors import UserError
 
 FREE_TEXT = ("title", "description")
-# FashionGen's attributes. The attributes of other datasets are all fields that are not free text, in their order.
+# FashionGen's attributes. In other datasets, all fields that are not free text are attributes, in the fields' order.
 ATTRIBUTES = ("category", "sub category", "gender", "season", "composition")
 FIELDS = FREE_TEXT + ATTRIBUTES
-# Recognition predicts one of these, so its text names neither.
+# Recognition predicts one of these, so its text omits both.
 CLASSES = ("category", "sub category")
 TEXT_MODES = ("description", "description+attributes")  # of pre-training and retrieval
 MODES = (*TEXT_MODES, "recognition")
@@ -25,7 +25,7 @@ SEPARATOR = " [SEP] "
 
 Random = np.random.Generator | ModuleType  # the module `numpy.random` draws from numpy's global generator
 
-# Sentence marks separate words, except inside a number. The authors' code deletes them, which joins two words.
+# Punctuation separates words, except inside a number. The authors' code deletes it, which joins two words.
 _SEPARATING = re.compile(r"<br\s*/?>|[-/\u2013\u2014]|(?<!\d)[.,;:!?]|[.,;:!?](?!\d)")
 _REMOVED = re.compile(r"[^\w\s]|_")
 _SEASON = re.compile(r"(ss|fw) ?(\d{4})")
@@ -33,7 +33,7 @@ _SEASON_NAMES = {"ss": "spring summer", "fw": "fall winter"}
 
 
 def normalise(text: str) -> str:
-    """Returns lower-case words with single spaces; `<br>`, dashes and `/` become spaces, punctuation is removed."""
+    """Normalises a text to lower-case words; `<br>`, dashes and `/` become spaces, punctuation is removed."""
     return " ".join(_REMOVED.sub("", _SEPARATING.sub(" ", text.lower())).split())
 
 
@@ -45,7 +45,7 @@ def expand_season(season: str) -> str:
 
 
 def field_words(fields: Mapping[str, str], name: str) -> list[str]:
-    """Returns the normalised words of a field; none if it is empty or missing."""
+    """Returns the normalised words of a field, an empty list if it is empty or missing."""
     value = fields.get(name) or ""
     return (expand_season(value) if name == "season" else normalise(value)).split()
 
@@ -56,7 +56,7 @@ def description_words(fields: Mapping[str, str]) -> list[str]:
 
 
 def attribute_names(fields: Iterable[str]) -> tuple[str, ...]:
-    """Returns the names of the attributes among a product's fields, in their order."""
+    """Returns the names of the attributes among a product's fields, in the order of the fields."""
     return tuple(name for name in fields if name not in FREE_TEXT)
 
 
@@ -72,7 +72,7 @@ def attribute_words(fields: Mapping[str, str], names: Iterable[str] | None = Non
 
 
 def prompt_names(fields: Iterable[str], mode: str) -> tuple[str, ...]:
-    """Returns the fields whose prompts follow the description in one of MODES; recognition includes the title."""
+    """Returns the fields whose prompts follow the description in one of `MODES`; recognition includes the title."""
     if mode == TEXT_MODES[0]:
         return ()
     names = attribute_names(fields)
@@ -94,16 +94,16 @@ def fashion_text(fields: Mapping[str, str], mode: str, rng: Random | None = None
 
     Args:
         fields: the product's texts by field name.
-        mode: one of MODES. `description` gives `the image description is <title> <description>`.
+        mode: one of `MODES`. `description` gives `the image description is <title> <description>`.
             `description+attributes` appends ` [SEP] ` and `the image <name> is <value>` for each attribute.
             `recognition` does the same with the title and without category and sub category.
-        rng: shuffles the prompts; None keeps the order of `fields`.
+        rng: generator that shuffles the prompts; None keeps the order of `fields`.
 
     Raises:
-        UserError: The mode is unknown.
+        UserError: the mode is unknown.
     """
     if mode not in MODES:
-        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(MODES)}")
+        raise UserError(f"Unknown text mode {mode!r}: use one of {', '.join(MODES)}.")
     text = " ".join(prompt_template("description") + description_words(fields))
     values = attribute_words(fields, prompt_names(fields, mode))
     if not values:

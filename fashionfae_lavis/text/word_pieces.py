@@ -1,4 +1,4 @@
-"""Word pieces of texts, as padded batches."""
+"""Tokenization of texts to padded batches of word pieces."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -17,9 +17,9 @@ class Text(NamedTuple):
     """Tokenized texts.
 
     Attributes:
-        input_ids: word pieces (B, L).
+        input_ids: (B, L), ids of word pieces.
         mask: (B, L), 1 at real positions and 0 at padding.
-        segments: BERT's segment ids (B, L); None means all 0.
+        segments: (B, L), BERT's segment ids; None means all 0.
     """
 
     input_ids: Tensor
@@ -36,7 +36,7 @@ class Text(NamedTuple):
 def word_pieces(tokenizer: PreTrainedTokenizerBase, word: str) -> tuple[int, ...]:
     """Returns the ids of the pieces of one word without spaces, cached per tokenizer.
 
-    BERT's tokenizer splits at spaces first, so the pieces of a text are those of its words.
+    BERT's tokenizer splits at spaces first, so the pieces of a text are the pieces of its words.
     """
     return tuple(tokenizer(word, add_special_tokens=False)["input_ids"])
 
@@ -55,7 +55,7 @@ def ordinary_pieces(tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int64]:
 
 
 def segment_lengths(first: int, second: int, max_length: int) -> tuple[int, int]:
-    """Returns how many pieces of each segment fit into `max_length` with [CLS] and [SEP]s.
+    """Returns how many pieces of each segment fit into `max_length` together with [CLS] and two [SEP].
 
     The first segment is cut before the second.
 
@@ -68,7 +68,7 @@ def segment_lengths(first: int, second: int, max_length: int) -> tuple[int, int]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Pads rows with `value` to the longest: (B, L)."""
+    """Pads B rows with `value` to the longest; returns (B, L)."""
     padded = np.full((len(rows), max(map(len, rows), default=0)), value, dtype=np.int64)
     for line, row in zip(padded, rows, strict=True):
         line[: len(row)] = row
@@ -76,15 +76,15 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 
 
 def attention_mask(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Returns 1 for each piece of a row and 0 for its padding: (B, L)."""
+    """Returns a mask (B, L) with 1 for each piece of a row and 0 for padding."""
     return pad([[1] * len(row) for row in rows], 0)
 
 
 def tokenize_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[Tensor, Tensor]:
     """Tokenizes texts as `[CLS] first [SEP] second [SEP]`, or as `[CLS] text [SEP]` if they contain no ` [SEP] `.
 
-    A text of more than `max_length` pieces loses the end of its first segment, and of the second (its prompts) only
-    if nothing is left of the first.
+    A text of more than `max_length` pieces loses the end of its first segment, and the end of the second (its prompts)
+    only if nothing is left of the first.
 
     Returns:
         input_ids and attention_mask, both (B, L) with L the longest text of the batch.

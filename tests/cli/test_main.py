@@ -1,4 +1,4 @@
-"""`main` of the command `fashionfae`, in an interpreter of its own where imports matter."""
+"""`main` of the command `fashionfae`, in a separate interpreter where imports matter."""
 
 import subprocess
 import sys

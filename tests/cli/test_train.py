@@ -1,4 +1,4 @@
-"""`fashionfae train` and `fashionfae evaluate` hand their arguments on to LAVIS's command line."""
+"""`fashionfae train` and `fashionfae evaluate` pass their arguments on to LAVIS's command line."""
 
 import sys
 from types import SimpleNamespace

@@ -15,7 +15,7 @@ from fashionfae_lavis.errors import UserError
 
 
 class Captions(Dataset):
-    """What LAVIS's captioning datasets have."""
+    """A dataset with the interface of LAVIS's captioning datasets."""
 
     text_processor = str
 
@@ -47,14 +47,14 @@ def test_every_missing_attribute_and_item_key_is_named():
     assert message(Captions(), ProductSplit, "fashion_retrieval") == (
         "fashion_retrieval cannot use the dataset Captions, which lacks the attributes product_ids, row_product, "
         "subcategory, attribute_words, extra_attributes, unseen_attributes, text_rewriter, product_fields, photograph "
-        "(docs: Datasets)."
+        "(see docs/datasets.md)."
     )
     assert message(Captions(), TrainingSplit, "fashionfae_pretrain") == (
-        "fashionfae_pretrain cannot use the dataset Captions, which lacks the item keys fields, product_id (docs: "
-        "Datasets)."
+        "fashionfae_pretrain cannot use the dataset Captions, which lacks the item keys fields, product_id (see "
+        "docs/datasets.md)."
     )
     said = message(Captions(), CompositionSplit, "fashion_composition")
-    assert "the attributes texts, reference, target, row_class, keys, photograph (docs" in said
+    assert "the attributes texts, reference, target, row_class, keys, photograph (see docs" in said
     assert "the item keys target_image" in message(Captions(), RequestSplit, "fashion_composition")
     assert "attributes labels, classnames, unseen and the item keys label (" in message(Captions(), LabelledSplit, "x")
 

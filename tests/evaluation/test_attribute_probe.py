@@ -28,7 +28,7 @@ def probe(model, dataset, products=500):
 def test_a_model_that_knows_tells_everything_and_one_value_is_left_out():
     dataset = ToyProducts()
     results = probe(BagOfWords(dataset, knows=True), dataset)
-    assert results["left_out"] == {"gender": "it has one value only"}
+    assert results["left_out"] == {"gender": "it has only one value"}
     assert set(results["attributes"]) == {"category", "sub category", "season", "composition", "colour"}
     for name, row in results["attributes"].items():
         assert row["itc"]["accuracy"] == row["pairs"]["accuracy"] == 100.0, name
@@ -54,7 +54,7 @@ def test_counts_chance_and_the_most_frequent_value():
 
 
 def test_a_blind_model_is_near_chance():
-    """Its images are noise: each answer is right with the chance's probability, to within four standard errors."""
+    """Images are noise, so answers are right at chance level, within four standard errors."""
     dataset = ToyProducts(800)
     results = probe(BagOfWords(dataset, knows=False), dataset, products=800)["attributes"]
     for name, row in results.items():
@@ -74,7 +74,7 @@ def test_a_model_that_embeds_everything_alike_tells_nothing():
 def test_a_data_set_without_attributes_is_an_error():
     dataset = ToyProducts(8, change=lambda fields: {"title": fields["title"], "gender": "Women"})
     dataset.extra_attributes = {"colour": [""] * 8}
-    with pytest.raises(UserError, match="gender: it has one value only.*colour: no product has it") as caught:
+    with pytest.raises(UserError, match="gender: it has only one value.*colour: no product has it") as caught:
         probe(BagOfWords(dataset, knows=True), dataset)
     assert "\n" not in str(caught.value)
 
@@ -109,7 +109,7 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
     values = attribute_values(dataset)
 
     def read_image(tokens, text, positions):
-        """Says the product's value where it has as many pieces as there are positions, and anything elsewhere."""
+        """Predicts the product's value if it has as many pieces as there are positions, else anything."""
         rows = []
         for product, ids, asked in zip(tokens[:, 0, 0], text.input_ids, positions, strict=True):
             start = int(asked.nonzero()[0])
@@ -155,7 +155,7 @@ def test_a_result_is_a_table_a_picture_and_json(tmp_path):
     assert (tmp_path / "attribute_probe.png").stat().st_size > 10_000
     assert json.loads(json.dumps(result.to_json())) == result
     table = result.table()
-    assert "Left out: gender, because it has one value only." in table
+    assert "Left out: gender, because it has only one value." in table
     assert table.splitlines()[2].split()[0] == "category"
 
 
@@ -190,7 +190,7 @@ dist.destroy_process_group()
 
 
 def test_two_processes_find_what_one_finds(tmp_path):
-    """Also where the second of them has no product."""
+    """Also when the second process has no product."""
     run_in_two_processes(SHARED, tmp_path, tmp_path)
     for products in (37, 1):
         alone = probe(tiny_model().eval(), ToyProducts(37), products)

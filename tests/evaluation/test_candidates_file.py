@@ -10,8 +10,8 @@ from fashionfae_lavis.metrics.candidates import NO_CANDIDATE
 
 
 def catalogue(products=30, seed=0):
-    """Products with ids that are not their indices, one to four images each, and three subcategories of which one has
-    a single product."""
+    """Products with ids that differ from their indices, one to four images each, and three subcategories, one of them
+    with a single product."""
     rng = np.random.default_rng(seed)
     row_product = np.concatenate([np.arange(products), rng.integers(products, size=2 * products)])
     subcategory = np.array(["COATS", "DRESSES"])[np.arange(products) % 2]
@@ -47,7 +47,7 @@ def test_equal_lists_have_one_digest_however_they_came(tmp_path):
 
 
 def test_the_file_means_the_same_to_a_stranger(tmp_path):
-    """Read by its names alone: product ids, and rows of the dataset's file."""
+    """The file can be read by product ids and rows of the dataset's file alone."""
     dataset, path = catalogue(), tmp_path / "lists.json"
     candidate_lists(dataset, path)
     content = json.loads(path.read_text())

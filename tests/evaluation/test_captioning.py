@@ -19,7 +19,7 @@ VALUES = {"category": ["dresses", "skirts", "tops"], "season": ["fall winter 201
 
 @pytest.fixture(autouse=True)
 def without_java(monkeypatch):
-    """Seconds saved; what Java adds is tested with the scores."""
+    """Disables Java to save seconds; the tests of the scores cover it."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
@@ -40,7 +40,7 @@ def test_completions_are_scored_against_the_product_s_own_values(monkeypatch):
     products = ToyProducts(12)
 
     def oracle(adapter, images, values):
-        """All that the products have, or the first known value if a product has none."""
+        """Returns the products' values, or the first known value if a product has none."""
         own = [int(image[0, 0, 0]) for image in images]
         fields = [products.fields[product] for product in own]
         spelled = {name: [_spelled(f[name], name) or known[0] for f in fields] for name, known in values.items()}

@@ -47,12 +47,12 @@ def evaluated(folder, model):
     return evaluate_composition(adapt(model), load(read(folder)))
 
 
-# Twice the margin within which the metric takes scores for equal; the rounding of batches of other sizes is below it.
+# Twice the margin within which the metric treats scores as equal, which exceeds the rounding between batch sizes.
 NEAR = 2e-6
 
 
 def test_figures_equal_a_plain_computation_with_predict(folder, model, evaluated):
-    """One query at a time among the images of its class, through the model's public methods.
+    """Evaluates one query at a time among the images of its class, through the model's public methods.
 
     Images that score within NEAR of the target may rank before or after it: the recall lies between the two extremes.
     """
@@ -89,7 +89,7 @@ def test_baselines_use_one_of_the_two_only(folder, evaluated):
 
 
 class Knowing(Adapter):
-    """Reads the number of an image off its pixels, and that of its target off the text."""
+    """Reads the number of an image from its pixels, and the number of its target from the text."""
 
     def image_part(self, images):
         return F.one_hot(images[:, 0, 0, 0].long(), 40).float()

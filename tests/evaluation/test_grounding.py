@@ -50,7 +50,7 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
 
 
 def test_a_gap_in_a_title_is_filled_from_the_words_of_its_attribute(monkeypatch):
-    """The likeliest word is no colour; of the colours the right one is."""
+    """Predicts a word that is no colour as most likely, followed by the right colour."""
     model = tiny_model().eval()
     cotton = model.tokenizer.convert_tokens_to_ids("cotton")
 
@@ -63,7 +63,7 @@ def test_a_gap_in_a_title_is_filled_from_the_words_of_its_attribute(monkeypatch)
     monkeypatch.setattr(model, "predict_words", prefer_cotton)
     result = grounding.aetp_grounding(model, Products())
     assert result["colour"]["right"] == pytest.approx(100 / 6)  # one of the six is red
-    assert result["composition"]["right"] == 50.0  # "100% cotton": a prompt of its own, answered from all words
+    assert result["composition"]["right"] == 50.0  # "100% cotton" has a separate prompt, answered from all words
 
 
 @pytest.mark.parametrize(

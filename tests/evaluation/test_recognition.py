@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def strangers(tmp_path):
-    """The same dataset, of whose validation products some are of two categories that none is trained on."""
+    """The same dataset, but some validation products have two categories that the training split lacks."""
     folder = draw(tmp_path / "strangers")
     with h5py.File(folder / VALIDATION_FILE, "r+") as file:
         column = file["input_category"][:].astype("S20")
@@ -56,7 +56,7 @@ def test_classes_that_no_product_is_trained_on_count_as_errors_and_are_reported(
         device = "cpu"
 
         def predict(self, samples):
-            """Right wherever a class of the training split is right."""
+            """Predicts the right class whenever the training split has it."""
             logits = torch.nn.functional.one_hot(samples["label"] % 6, 6).float()
             return {"predictions": logits, "targets": samples["label"]}
 

@@ -24,7 +24,7 @@ class Images(Dataset):
 
 @pytest.fixture(scope="module")
 def model():
-    """Its head judges pairs differently, which a fresh one hardly does."""
+    """A model whose ITM head gives clearly different scores, unlike a newly initialised head."""
     model = tiny_model().eval()
     model.itm_head.weight.data *= 50
     return model
@@ -32,13 +32,13 @@ def model():
 
 @pytest.fixture(scope="module")
 def texts():
-    """Of different lengths, in no order."""
+    """Texts of different lengths, not sorted."""
     return tiny_samples(TEXTS)["text_input"][::-1]
 
 
 @torch.no_grad()
 def slow_score(model, image: int, text: str, similarity: float) -> float:
-    """One pair alone, through the model's parts; its global embeddings have this similarity."""
+    """Scores a single pair through the model's parts, given the similarity of its global embeddings."""
     tokens = model.image_encoder.pool_tokens(model.image_encoder(Images.images[image : image + 1]))
     joint = model.fusion_encoder.encode_joint(model.tokenize([text]), tokens)
     no, yes = model.itm_head(torch.tanh(model.fusion_encoder.pooler.dense(joint[:, 0])))[0]

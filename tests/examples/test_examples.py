@@ -15,7 +15,7 @@ PREPARE = fashiongen.prepare
 
 @pytest.fixture
 def few_products(tmp_path_factory, monkeypatch):
-    """Draws FashionGen-Mini with six products a split."""
+    """Draws FashionGen-Mini with six products per split."""
     monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path_factory.getbasetemp() / "few_products"))
     monkeypatch.setattr(fashiongen, "prepare", partial(PREPARE, train_products=6, validation_products=6))
 

@@ -1,4 +1,4 @@
-"""Measuring a figure again with a command that takes no time."""
+"""Reproducing a figure with a command that takes no time."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Our models against numbers of the authors' implementation at full size (differences seen: docs/fidelity.md)."""
+"""The models agree with numbers of the authors' implementation at full size (differences: docs/fidelity.md)."""
 
 import os
 from pathlib import Path

@@ -20,7 +20,7 @@ GOLDEN = read_golden(DATA / "golden_seed0.npz")
 
 @pytest.fixture(scope="module")
 def first_four():
-    """Our first four updates, one of each kind, and the sizes of the parameters."""
+    """This package's first four updates, one of each kind, and the sizes of the parameters."""
     threads = torch.get_num_threads()
     torch.set_num_threads(os.cpu_count())
     try:

@@ -14,7 +14,7 @@ def rng(seed=0):
 
 
 def restored(masked):
-    """The clear pieces: labels put back to their positions."""
+    """Returns the unmasked pieces, with the labels put back at their positions."""
     return [i if label == NO_LABEL else label for i, label in zip(masked.input_ids, masked.labels, strict=True)]
 
 
@@ -90,7 +90,7 @@ def test_replaced_words_are_antonyms_half_of_the_time(tokenizer):
 
 
 def test_an_antonym_replaces_the_whole_word(tokenizer):
-    """`sleeveless` has two pieces, and so has `sleeved`: both change, and both are asked."""
+    """`sleeveless` and `sleeved` have two pieces each; both pieces change and get labels."""
     fields = {"description": "sleeveless " * 30}
     old_pieces, new_pieces = tokenizer(["sleeveless", "sleeved"], add_special_tokens=False)["input_ids"]
     assert len(old_pieces) == len(new_pieces) == 2

@@ -38,7 +38,7 @@ def test_scores_that_are_not_numbers_are_an_error():
 
 @pytest.mark.parametrize(("right", "n"), [(8, 10), (0, 20), (20, 20), (437, 1000)])
 def test_the_interval_has_the_ends_that_wilson_solves_for(right, n):
-    """Both ends q satisfy |p - q| = z sqrt(q (1 - q) / n): found here by bisection."""
+    """Finds both ends q of the interval, which satisfy |p - q| = z sqrt(q (1 - q) / n), by bisection."""
     p, ends = right / n, []
     for outer in (0.0, 1.0):
         inner = p

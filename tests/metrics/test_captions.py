@@ -1,4 +1,4 @@
-"""Scores of captions are pycocoevalcap's own."""
+"""Caption scores equal pycocoevalcap's."""
 
 import shutil
 
@@ -19,7 +19,7 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="pycocoeval
 
 
 class Listed:
-    """What pycocoevalcap's evaluation asks of pycocotools' COCO."""
+    """The part of pycocotools' COCO that pycocoevalcap's evaluation needs."""
 
     def __init__(self, texts):
         self.imgToAnns = {image: [{"caption": text} for text in group] for image, group in texts.items()}

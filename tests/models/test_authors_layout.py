@@ -12,7 +12,7 @@ from fashionfae_lavis.models.authors_layout import KINDS, authors_state, check, 
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_the_layout_has_every_key_of_the_authors_model(kind):
-    """Names at base size are those of the tiny model but for the number of layers and levels."""
+    """The names at base size equal the tiny model's except for the numbers of layers and levels."""
 
     def general(names):
         return {"".join("#" if part.isdigit() else part for part in name.split(".")) for name in names}

@@ -18,7 +18,7 @@ from fashionfae_lavis.models.conversion import export_checkpoint, import_checkpo
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a file and gives its path."""
+    """Writes a file and returns its path."""
 
     def write_content(content, name="authors.pth"):
         torch.save(content, tmp_path / name)
@@ -97,7 +97,7 @@ def test_the_vq_vae_encoder_alone_becomes_an_image_tokenizer(tmp_path, write):
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_ours_to_the_authors_to_ours_gives_identical_tensors(tmp_path, kind):
-    """Without naming sizes again: the exported file holds them."""
+    """Sizes need not be named again, because the exported file holds them."""
     state, config = FAMILY[kind]().state_dict(), OmegaConf.to_container(OmegaConf.load(CONFIG).model)
     for name, tensor in state.items():
         if tensor.is_floating_point() and name != "scale":
@@ -134,12 +134,12 @@ def test_export_says_what_it_leaves_out_and_fills(tmp_path):
     assert set(done.left_out.values()) == {"the authors' image tokenizer has no decoder"}
     assert list(done.filled) == [f"image_encoder.module.pooler.dense.{kind}" for kind in ("weight", "bias")]
     save_safetensors(tiny_model().state_dict(), {}, ours)
-    with pytest.raises(UserError, match="names no model that the authors' code has"):
+    with pytest.raises(UserError, match="does not name a model that exists in the authors' code"):
         export_checkpoint(ours, str(tmp_path / "theirs.pth"))
 
 
 class Config:
-    """Stands for the OmegaConf objects in a file of MMF."""
+    """Replaces the OmegaConf objects in an MMF file."""
 
 
 def test_files_that_hold_objects_are_opened_only_on_the_user_s_word(tmp_path, write):

@@ -1,4 +1,4 @@
-"""FashionFAE's training steps: what the network hands to the losses of objectives/."""
+"""FashionFAE's training steps: the inputs that the network gives to the losses of objectives/."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ def embeddings(*shape, seed=0):
 
 
 def slow_contrastive_loss(a, b):
-    """Row by row, with plain exponentials."""
+    """Computes the loss row by row, with plain exponentials."""
     total = 0.0
     for i in range(len(a)):
         row = [torch.exp(a[i] @ b[j]) for j in range(len(b))]
@@ -40,7 +40,7 @@ def test_accuracy_counts_images_whose_own_text_scores_highest():
 
 
 def test_the_mean_over_ranks_is_the_loss_of_the_whole_batch(monkeypatch):
-    """Three simulated ranks of two rows; tests/models/test_fashionfae_objectives.py runs two real ones."""
+    """Simulates three ranks of two rows; tests/models/test_fashionfae_objectives.py runs two real ranks."""
     whole = embeddings(2, 6, 5)
     losses = []
     for rank in range(3):

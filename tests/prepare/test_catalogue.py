@@ -25,7 +25,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["strict Pillow", "lenient Pillow"])
 def prepared(shop, tmp_path_factory, request):
-    """LAVIS, where it is imported, makes Pillow read truncated files: that must make no difference."""
+    """Lets Pillow read truncated files, as an import of LAVIS does, which must make no difference."""
     out = tmp_path_factory.mktemp("out")
     before = fingerprint(shop)
     with pytest.MonkeyPatch.context() as patch:
@@ -132,7 +132,7 @@ def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypat
 
 def test_too_many_bad_rows_stop_it_and_the_report_stays(shop, tmp_path):
     with pytest.raises(
-        UserError, match=r"12 of 22 rows cannot be used \(.*\): correct those that .*rejected.csv lists"
+        UserError, match=r"12 of 22 rows cannot be used \(.*\): correct the rows listed in .*rejected.csv"
     ) as e:
         prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
     assert "\n" not in str(e.value) and "--max-bad" in str(e.value)
@@ -196,7 +196,7 @@ def test_the_drawn_split_follows_seed_and_product(tmp_path):
         ({"validation": 1.5}, "--validation is 1.5"),
         ({"pattern": "{sku}.jpg"}, r"--pattern \{sku\}.jpg: the table has no column sku"),
         ({"pattern": "*.jpg"}, "must have a column in braces"),
-        ({"pattern": "*/{id}.jpg"}, "wildcards after the last / only"),
+        ({"pattern": "*/{id}.jpg"}, "wildcards only after the last /"),
     ],
 )
 def test_mistakes_are_named(tmp_path, options, message):
@@ -219,12 +219,12 @@ def test_missing_columns_and_folders_are_named(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         prepare_catalogue(table, tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "out").touch()
-    with pytest.raises(UserError, match="Cannot make the folder"):
+    with pytest.raises(UserError, match="Cannot create the folder"):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"}, pattern="{id}.jpg")
 
 
 def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
-    """/dev/full stands for the disk: every write to it fails as on a full one."""
+    """Every write to /dev/full fails as on a full disk."""
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
     out = tmp_path / "out"
     out.mkdir()

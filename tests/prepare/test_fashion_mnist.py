@@ -16,7 +16,7 @@ def write_idx(path, array):
 
 @pytest.fixture
 def source(tmp_path):
-    """Twenty training and ten test images: those of class c are black but for a block of brightness 20 c + 50."""
+    """Twenty training and ten test images; an image of class c is black except for a block of brightness 20 c + 50."""
     folder = tmp_path / "source"
     folder.mkdir()
     for name, count in zip(FILES.values(), (20, 10), strict=True):

@@ -100,10 +100,10 @@ def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
         "aetp_prompt_only": accuracy_of(7.0),
     }
     attributes = {"colour": {**row, "pairs": accuracy_of(75.0)}, "season": season}
-    lines = attribute_table(attributes, {"gender": "it has one value only"}).splitlines()
+    lines = attribute_table(attributes, {"gender": "it has only one value"}).splitlines()
     assert lines[2].split() == (
         ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "99.0", "-", "-", "75.0", "±", "1.2", "40"]
     )
     expected = "season (not visible) 12 50 8.3 10.0 9.0 ± 1.2 - 8.0 ± 1.2 7.0 ± 1.2 - -"
     assert " ".join(lines[3].split()) == expected
-    assert lines[4] == "Left out: gender, because it has one value only."
+    assert lines[4] == "Left out: gender, because it has only one value."

@@ -247,13 +247,13 @@ def test_checkpoints_that_do_not_fit(tmp_path):
     for settings, message in (
         ({"batch_size_train": 2}, "was made with run.batch_size_train = 4, not 2"),
         ({"accum_grad_iters": 2}, "was made with run.accum_grad_iters = 1, not 2"),
-        ({"lr_scale": {"even": 2}}, "has other parameter groups: set run.lr_scale as it was"),
+        ({"lr_scale": {"even": 2}}, "has other parameter groups; restore run.lr_scale"),
         ({"model": WiderModel()}, "is of another architecture: 1 tensors do not fit"),
     ):
         with pytest.raises(UserError, match=message):
             make_runner(tmp_path, resume_ckpt_path=str(path), **settings).train()
     torch.save({"model": {}}, path)
-    with pytest.raises(UserError, match="holds weights but no state of a run to resume"):
+    with pytest.raises(UserError, match="holds weights but no training state"):
         make_runner(tmp_path, resume_ckpt_path="auto").train()
 
 

@@ -1,4 +1,4 @@
-"""Datasets that lack something for a task are refused, in one sentence, before anything is trained."""
+"""Datasets that lack something for a task are rejected, in one sentence, before training."""
 
 import json
 
@@ -23,7 +23,7 @@ from fashionfae_lavis.tasks import (
 
 @pytest.fixture
 def lavis_datasets(tmp_path, monkeypatch):
-    """Makes LAVIS's own datasets those of every task."""
+    """Makes every task build these datasets through LAVIS."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     entry = {"image": "a.png", "image_id": "a"}
     (tmp_path / "train.json").write_text(json.dumps([{**entry, "caption": "a shirt"}]))

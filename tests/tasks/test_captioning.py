@@ -20,7 +20,7 @@ from fashionfae_lavis.train import load_config, run_config
 
 @pytest.fixture(autouse=True)
 def without_java(monkeypatch):
-    """Seconds saved; what Java adds is tested with the scores."""
+    """Disables Java to save seconds; the tests of the scores cover it."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
@@ -82,7 +82,7 @@ def test_a_model_that_writes_nothing_is_refused(arch, fine, monkeypatch):
     if fine:
         assert FashionCaptioningTask({}).build_model(cfg) is model
     else:
-        with pytest.raises(UserError, match="fashion_blip writes no captions: set it to fashion_blip_caption"):
+        with pytest.raises(UserError, match="fashion_blip cannot write captions: set it to fashion_blip_caption"):
             FashionCaptioningTask({}).build_model(cfg)
 
 

@@ -32,7 +32,7 @@ UPDATES, BATCH = 3, 4
 
 
 class Products(Dataset):
-    """As many products as the updates see, of two images each with one text; the row is not the product's."""
+    """As many products as the updates see, each with two images and one text; rows differ from product indices."""
 
     samples = tiny_samples(UPDATES * BATCH)
 
@@ -52,7 +52,7 @@ class Products(Dataset):
 
 
 class LavisLoop(BaseTask):
-    """LAVIS's training step, which is seeded and remembered."""
+    """Runs LAVIS's training step under a seed and records its loss."""
 
     def __init__(self):
         super().__init__()
@@ -113,7 +113,7 @@ def test_losses_and_weights_are_those_of_lavis_s_own_loop(arch, tmp_path, monkey
         )  # as a run does: gives CLIP a loss that needs no process group
     batches, losses, rates, run = through_our_runner(TASKS[arch], model, tmp_path, monkeypatch)
 
-    # What LAVIS's CLIP asks a process group for its loss; a real one of one process would fail in LAVIS's meters.
+    # Fake the process group for the loss of LAVIS's CLIP; a real group of one process would fail in LAVIS's meters.
     monkeypatch.setattr(dist, "get_world_size", lambda: 1)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     optimizer = build_optimizer(again, run)
@@ -161,7 +161,7 @@ def test_what_a_model_cannot_do_is_said_before_the_run(arch, k_test, message, mo
 
 
 def test_lavis_s_clip_without_ours_cannot_train_in_one_process():
-    """Why our task gives it a loss; where this fails, LAVIS has mended it."""
+    """This is why the task replaces CLIP's loss. If this test fails, LAVIS has fixed it."""
     model = lavis_model("clip")
     assert type(model) is CLIP
     with pytest.raises((ValueError, RuntimeError), match="process group"):

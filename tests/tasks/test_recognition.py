@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 def test_what_the_prompts_of_category_and_sub_category_say_reaches_no_model(folder, tmp_path):
-    """Renaming both fields changes nothing that the model sees but the name of the label."""
+    """Renaming both fields changes only the name of the label, not what the model sees."""
     renamed = draw(tmp_path / "renamed")
     for path in renamed.glob("*.h5"):
         with h5py.File(path, "r+") as file:
@@ -119,7 +119,7 @@ def test_a_run_its_checkpoint_and_what_is_refused(configuration, capsys, tmp_pat
     # evaluated again it gives the same figures; with other classes it is refused
     options = (f"model.pretrained={checkpoint}", "run.output_dir=again")
     assert run_config(configuration(*options), evaluate=True)["val"]["accuracy"] == results["accuracy"]
-    with pytest.raises(UserError, match="tells 6 classes apart, the data ?set has 10, and"):
+    with pytest.raises(UserError, match="distinguishes 6 classes, the dataset has 10, and"):
         run_config(configuration(*options, label="sub category"), evaluate=True)
 
 
@@ -142,7 +142,7 @@ def test_fine_tuning_needs_a_checkpoint_unless_it_is_to_be_from_scratch(configur
 
 
 def test_from_scratch_is_one_option(configuration):
-    """The encoders of the checkpoint are those of `tiny_model`, and from scratch they are others."""
+    """A run starts from the checkpoint's encoders (`tiny_model`), and with `from_scratch` from other weights."""
     pretrained = tiny_model().image_encoder.state_dict()
     same = []
     for option in ("run.from_scratch=False", "run.from_scratch=True"):
@@ -198,7 +198,7 @@ def test_a_classification_model_of_lavis_trains_and_is_evaluated(folder):
 
 
 def test_clip_of_lavis_is_told_the_names_of_the_classes(folder):
-    """Its `before_evaluation` makes a classifier from them for LAVIS's own task alone."""
+    """CLIP's `before_evaluation` makes a classifier from class names only for LAVIS's task."""
 
     class Named(CLIP):
         prompt_templates = ()

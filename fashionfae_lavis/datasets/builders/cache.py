@@ -11,7 +11,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "datasets"
 def cache_folder() -> Path:
     """Returns FASHIONFAE_CACHE if it is set, else LAVIS's cache folder if that exists, else the user's cache folder.
 
-    LAVIS's default is a path on its authors' machine, which is why it has to exist.
+    LAVIS's default cache is a path on its authors' machine, so it is used only if it exists.
     """
     if os.environ.get("FASHIONFAE_CACHE"):
         return Path(os.environ["FASHIONFAE_CACHE"]).expanduser()

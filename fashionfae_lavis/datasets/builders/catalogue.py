@@ -12,10 +12,10 @@ from fashionfae_lavis.errors import UserError
 
 @registry.register_builder("catalogue")
 class CatalogueBuilder(ProductBuilder):
-    """Builds `train`, and `val` and `test` where the catalogue has them.
+    """Builder of `train`, and of `val` and `test` where the catalogue has them.
 
-    `root` is the catalogue's folder: relative to the working directory, or below the cache folder if it is not there.
-    `label` may name any attribute; products without a value of it are left out.
+    `root` is the catalogue's folder, relative to the working directory or, if it does not exist there, to the cache
+    folder. `label` may name any attribute; products without a value of it are left out.
 
     Raises:
         UserError: the catalogue is missing or damaged, has no training products, or lacks the attribute.
@@ -27,7 +27,7 @@ class CatalogueBuilder(ProductBuilder):
         """Returns the folder of the catalogue."""
         root = self.config.get("root")
         if not root:
-            raise UserError("`root` of the dataset is not set: set it to the folder that `fashionfae prepare` wrote")
+            raise UserError("`root` of the dataset is not set: set it to the folder that `fashionfae prepare` wrote.")
         here = Path(root).expanduser()
         return here if here.exists() else data_folder(root, root)
 
@@ -36,20 +36,20 @@ class CatalogueBuilder(ProductBuilder):
         if "train" not in files:
             raise UserError(
                 f"{self.folder()} has no product to train on, only {', '.join(files)}: prepare it with training "
-                "products, or set `label` to an attribute that they have"
+                "products, or set `label` to an attribute that they have."
             )
         return files
 
 
 @registry.register_builder("catalogue_retrieval")
 class CatalogueRetrievalBuilder(CatalogueBuilder):
-    """Builds a catalogue for retrieval fine-tuning: training texts list the attributes in random order."""
+    """Builder of a catalogue for retrieval fine-tuning; training texts list the attributes in random order."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "catalogue_retrieval.yaml")}
 
 
 @registry.register_builder("catalogue_recognition")
 class CatalogueRecognitionBuilder(CatalogueBuilder):
-    """Builds a catalogue for recognition of an attribute, by default the category."""
+    """Builder of a catalogue for recognition of an attribute, by default the category."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "catalogue_recognition.yaml")}

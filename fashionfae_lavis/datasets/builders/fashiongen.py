@@ -1,4 +1,4 @@
-"""Builders of FashionGen, and of FashionGen-Mini, which is drawn into the same files."""
+"""Builders of FashionGen, and of FashionGen-Mini, which is generated in the same file format."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ TRAIN_FILE, VALIDATION_FILE = FILE_NAMES.values()
 
 @registry.register_builder("fashiongen")
 class FashionGenBuilder(ProductBuilder):
-    """Builds `train` and `val` from the two files in one folder, or from their shards.
+    """Builder of `train` and `val` from the two files in one folder, or from their shards.
 
     The folder is `build_info.images.storage`: a relative path is below the cache folder, null is `<cache>/fashiongen`.
     `label` is category or sub category (48 and 121 classes in FashionGen's files).
@@ -55,12 +55,12 @@ class FashionGenBuilder(ProductBuilder):
 
 @registry.register_builder("fashiongen_mini")
 class FashionGenMiniBuilder(FashionGenBuilder):
-    """Builds FashionGen-Mini like FashionGen, from files that are drawn on first use."""
+    """Builder of FashionGen-Mini, whose files are generated on first use and read like FashionGen's."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashiongen_mini.yaml")}
 
     def _download_data(self) -> None:
-        # Imported late: only the process that draws needs the drawing code.
+        # Imported late, because only the process that draws needs the drawing code.
         from fashionfae_lavis.mini.fashiongen import prepare
 
         prepare(self.folder())

@@ -1,4 +1,4 @@
-"""Builders of FashionIQ, and of FashionIQ-Mini, which is drawn into the same files."""
+"""Builders of FashionIQ, and of FashionIQ-Mini, which is generated in the same file format."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from fashionfae_lavis.datasets.datasets.fashioniq import FashionIQDataset, Fashi
 
 @registry.register_builder("fashioniq")
 class FashionIQBuilder(BaseDatasetBuilder):
-    """Builds `train` (one item per request) and `val` (one item per image, and the requests) from one folder.
+    """Builder of `train` (one item per request) and `val` (one item per image, and the requests) from one folder.
 
     The folder is `build_info.images.storage`: a relative path is below the cache folder, null is `<cache>/fashioniq`.
     FashionIQ's test split has no targets, so it is not read.
@@ -50,12 +50,12 @@ class FashionIQBuilder(BaseDatasetBuilder):
 
 @registry.register_builder("fashioniq_mini")
 class FashionIQMiniBuilder(FashionIQBuilder):
-    """Builds FashionIQ-Mini like FashionIQ, from files that are drawn on first use."""
+    """Builder of FashionIQ-Mini, whose files are generated on first use and read like FashionIQ's."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashioniq_mini.yaml")}
 
     def _download_data(self) -> None:
-        # Imported late: only the process that draws needs the drawing code.
+        # Imported late, because only the process that draws needs the drawing code.
         from fashionfae_lavis.mini.fashioniq import prepare
 
         prepare(self.folder())

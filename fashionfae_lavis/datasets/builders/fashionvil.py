@@ -11,11 +11,14 @@ from fashionfae_lavis.datasets.datasets.fashionvil_file import info_path, read_f
 
 
 class FashionViLBuilder(ProductBuilder):
-    """Builds `train`, and `val` and `test` where there are files for them.
+    """Builder of `train`, and of `val` and `test` where there are files for them.
 
     `val` reads val_info.json, or test_info.json where only that exists, as for Fashion200k. `build_info.images.storage`
-    is the folder that contains the dataset's own: a relative path is below the cache folder, null is
-    `<cache>/fashionvil`. Raises UserError as `read_fashionvil` does.
+    is the folder that contains the dataset's folder: a relative path is below the cache folder, null is
+    `<cache>/fashionvil`.
+
+    Raises:
+        UserError: as in `read_fashionvil`.
     """
 
     FOLDER: str
@@ -36,7 +39,7 @@ class FashionViLBuilder(ProductBuilder):
 
 @registry.register_builder("fashionvil_fashiongen")
 class FashionViLFashionGenBuilder(FashionViLBuilder):
-    """Builds FashionGen from image files; `fashiongen` builds it from HDF5 files."""
+    """Builder of FashionGen from image files; `fashiongen` builds it from HDF5 files."""
 
     FOLDER = "FashionGen"
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashionvil_fashiongen.yaml")}
@@ -44,7 +47,7 @@ class FashionViLFashionGenBuilder(FashionViLBuilder):
 
 @registry.register_builder("fashionvil_facad")
 class FashionViLFACADBuilder(FashionViLBuilder):
-    """Builds FACAD, whose products have a colour."""
+    """Builder of FACAD, whose products have a colour."""
 
     FOLDER = "BigFACAD"
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashionvil_facad.yaml")}
@@ -52,7 +55,7 @@ class FashionViLFACADBuilder(FashionViLBuilder):
 
 @registry.register_builder("fashionvil_fashion200k")
 class FashionViLFashion200kBuilder(FashionViLBuilder):
-    """Builds Fashion200k, whose only text is a title; category and sub category come from the paths of the images."""
+    """Builder of Fashion200k, whose only text is a title; the image paths give category and sub category."""
 
     FOLDER = "Fashion200k"
     classes_in_paths = True
@@ -61,7 +64,7 @@ class FashionViLFashion200kBuilder(FashionViLBuilder):
 
 @registry.register_builder("fashionvil_polyvore")
 class FashionViLPolyvoreBuilder(FashionViLBuilder):
-    """Builds Polyvore Outfits, with one image per product and no attributes in words."""
+    """Builder of Polyvore Outfits, with one image per product and no attributes in words."""
 
     FOLDER = "PolyvoreOutfits"
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashionvil_polyvore.yaml")}

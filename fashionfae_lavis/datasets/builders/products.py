@@ -1,4 +1,4 @@
-"""The common part of the builders whose datasets are products."""
+"""The base class of the builders of product datasets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,21 +10,21 @@ from fashionfae_lavis.datasets.protocols import ProductFile
 
 
 class ProductBuilder(BaseDatasetBuilder):
-    """Builds `train` with one item per product, and every other split with one item per image.
+    """Builder of `train` with one item per product, and of every other split with one item per image.
 
-    Of the configuration it reads `double_view` (the training items also have a second view, "image_2") and `label`
-    (recognition: the field whose value is the class; the classes are the sorted values of the training split).
+    It reads two keys of the dataset's configuration: `double_view` adds a second view, "image_2", to training items.
+    `label` names the field whose value is the class; the classes are the sorted values of the training split.
     """
 
     train_dataset_cls = ProductDataset
     eval_dataset_cls = ProductEvalDataset
 
     def open_files(self) -> Mapping[str, ProductFile]:
-        """Opens the products of each split, `train` among them."""
+        """Opens the products of each split, including `train`."""
         raise NotImplementedError
 
     def options(self, split: str, file: ProductFile) -> dict[str, Any]:
-        """Returns further keyword arguments of the dataset of a split."""
+        """Returns additional keyword arguments for the dataset of a split."""
         return {}
 
     def _download_data(self) -> None:

@@ -1,1 +1,1 @@
-"""Datasets, and the files they read."""
+"""Datasets, and the files that they read."""

@@ -1,4 +1,4 @@
-"""A prepared catalogue: one file with the products that `fashionfae prepare catalogue` found usable.
+"""A prepared catalogue: one file with the products that `fashionfae prepare catalogue` accepted.
 
 catalogue.jsonl is JSON Lines in UTF-8. The first line describes the file:
 
@@ -36,7 +36,7 @@ class CatalogueFile:
         images: the folder that the products' image paths are relative to.
         names: the attributes, in the order of their prompts.
         products: dicts with the keys row (which becomes the product id), images, title, description and fields.
-        mend: what to do about an unreadable image, for messages.
+        mend: advice for an unreadable image, for messages.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class CatalogueFile:
         self._folder = images
         self._images = [name for product in products for name in product["images"]]
         self.texts = {name: [product[name] for product in products] for name in FREE_TEXT}
-        # Many products share a value, which is kept in memory once.
+        # Keep each value in memory once, because many products share it.
         self.texts |= {name: [sys.intern(product["fields"].get(name, "")) for product in products] for name in names}
 
     def image(self, row: int) -> Image.Image:
@@ -64,7 +64,7 @@ class CatalogueFile:
         try:
             return read_photograph(path)
         except Exception as error:  # Pillow raises all kinds of exceptions for broken files
-            raise UserError(f"{path} cannot be read ({error}): {self._mend}") from error
+            raise UserError(f"{path} cannot be read ({error}): {self._mend}.") from error
 
 
 def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, CatalogueFile]:
@@ -72,7 +72,7 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
 
     Args:
         root: the folder given to `fashionfae prepare catalogue --out`.
-        needs: an attribute; products without a value of it are left out.
+        needs: a required attribute; products without a value of it are left out.
 
     Returns:
         Split -> its products.
@@ -83,18 +83,18 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
     path = Path(root) / NAME
     if not path.is_file():
         raise UserError(
-            f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`"
+            f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
         )
     try:
         with open(path, encoding="utf-8") as file:
             head = json.loads(next(file))
             if head["format"] != FORMAT:
-                raise UserError(f"{path} was prepared by another version of this package: prepare the catalogue again")
+                raise UserError(f"{path} was prepared by another version of this package: prepare the catalogue again.")
             names = list(head["attributes"])
             if needs is not None and needs not in names:
                 raise UserError(
                     f"`label` of the dataset is {needs!r}, but {path} has the attributes "
-                    f"{', '.join(names) or '(none)'}: set it to one of them"
+                    f"{', '.join(names) or '(none)'}: set it to one of them."
                 )
             products: dict[str, list] = {split: [] for split in head["products"]}
             for line in file:
@@ -107,4 +107,4 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
             images = path.parent / head["images"]
             return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise UserError(f"{path} is damaged ({error}): prepare the catalogue again") from error
+        raise UserError(f"{path} is damaged ({error}): prepare the catalogue again.") from error

@@ -1,7 +1,7 @@
 """One FashionGen HDF5 file, with its texts in memory and its images on disk.
 
-The file has one row per image. Next to `input_image` (N, H, W, 3) uint8 it has text columns (N, 1), which repeat the
-product's text in each of its rows.
+The file has one row per image: `input_image` (N, H, W, 3) uint8, and text columns (N, 1), which repeat the product's
+text in each of its rows.
 """
 
 import json
@@ -21,7 +21,7 @@ FILE_NAMES = {
     "validation": "fashiongen_256_256_validation.h5",
 }
 IMAGES, PRODUCTS = "input_image", "input_productID"
-# The fields of a product's text (text.product_text.FIELDS) -> the file's columns.
+# Field of a product's text -> column of the file.
 TEXT_COLUMNS = {
     "title": "input_name",
     "description": "input_description",
@@ -35,14 +35,14 @@ ROWS_AT_ONCE = 20_000
 
 
 class FashionGenFile(FashionGenProducts):
-    """Groups the rows of an HDF5 file by product id, wherever they are, and reads images one at a time.
+    """The products of an HDF5 file, which groups rows by product id and reads images one at a time.
 
-    A product's texts are those of its first row. Each process opens its own handle for images, so the object can be
+    A product's texts come from its first row. Each process opens a separate handle for images, so the object can be
     forked and pickled.
 
     Args:
         path: the HDF5 file.
-        use_index: take the texts from the index that `fashionfae prepare fashiongen` wrote, if it belongs to this file.
+        use_index: whether to read the texts from the index of `fashionfae prepare fashiongen`, if it fits the file.
 
     Attributes:
         image_shape: (N, H, W, 3).
@@ -60,7 +60,7 @@ class FashionGenFile(FashionGenProducts):
             columns = _indexed_columns(path, self.image_shape[0]) if use_index else None
             super().__init__(path, columns or _read_columns(file, path))
         if columns is None and self.columns.decode_fallbacks:
-            logging.info("%s: %d texts were UTF-8, not ISO-8859-1", path, self.columns.decode_fallbacks)
+            logging.info("%s: %d texts were UTF-8, not ISO-8859-1.", path, self.columns.decode_fallbacks)
 
     def image(self, row: int) -> np.ndarray:
         """Reads the image in this row, uint8 (H, W, 3)."""
@@ -96,7 +96,7 @@ def _read_columns(file: h5py.File, path: Path) -> Columns:
 
 
 def _indexed_columns(path: Path, rows: int) -> Columns | None:
-    """Returns the columns from the index of exactly this file; None where there is no such index."""
+    """Returns the columns from the index of exactly this file; None if there is no such index."""
     index = index_path(path)
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def _indexed_columns(path: Path, rows: int) -> Columns | None:
         return None
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         pass
-    logging.warning("%s belongs to another file: run `fashionfae prepare fashiongen` to write it again", index)
+    logging.warning("%s belongs to another file: run `fashionfae prepare fashiongen` to write it again.", index)
     return None
 
 
@@ -117,12 +117,12 @@ def index_path(path: Path) -> Path:
 
 
 def write_index(file: FashionGenFile) -> Path:
-    """Writes the index of this file next to it and returns its path; raises UserError if it cannot be written."""
+    """Writes the index of a file next to it and returns its path; raises UserError if it cannot be written."""
     return write_json(file.columns.to_json(file.path), index_path(file.path))
 
 
 def open_fashiongen(path: str | Path) -> FashionGenFile | FashionGenShards:
-    """Opens the HDF5 file at `path`, or its shards where only these exist."""
+    """Opens the HDF5 file at `path`, or its shards if only they exist."""
     folder = shards_folder(Path(path))
     if not Path(path).exists() and (folder / INDEX).exists():
         return FashionGenShards(folder)
@@ -132,9 +132,12 @@ def open_fashiongen(path: str | Path) -> FashionGenFile | FashionGenShards:
 def group_in_order(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Groups equal ids.
 
+    Args:
+        ids: (N,).
+
     Returns:
-        The P distinct ids in order of first appearance, the index (N,) of each entry among them, and the position (P,)
-        of each id's first entry.
+        The P distinct ids in order of first appearance, the index (N,) of each entry among them, and the index (P,) of
+        each id's first entry.
     """
     distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -148,44 +151,45 @@ def _open(path: Path) -> h5py.File:
         raise UserError(
             f"{path} is missing: request FashionGen, which is under licence, from its owners and put the file there, "
             "or set datasets.fashiongen.build_info.images.storage to its folder, or train on `datasets: "
-            "fashiongen_mini`, as projects/fashionfae/pretrain.yaml does"
+            "fashiongen_mini`, as projects/fashionfae/pretrain.yaml does."
         )
     try:
         return h5py.File(path, "r")
     except OSError as error:
         if "truncated" in str(error):
             raise _damaged(path) from error
-        raise UserError(f"{path} is not a readable HDF5 file ({error}): copy the file again") from error
+        raise UserError(f"{path} is not a readable HDF5 file ({error}): copy the file again.") from error
 
 
 def _check(file: h5py.File, path: Path) -> tuple[int, ...]:
-    """Returns the shape (N, H, W, 3) of the images, after checking that all columns are there in the right shapes."""
+    """Checks that all columns exist with the right shapes; returns the shape (N, H, W, 3) of the images."""
     needed = (IMAGES, PRODUCTS, *TEXT_COLUMNS.values())
     lacking = [key for key in needed if key not in file]
     if lacking:
-        raise UserError(f"{path} lacks the columns {', '.join(lacking)}: use an unmodified FashionGen file")
+        raise UserError(f"{path} lacks the columns {', '.join(lacking)}: use an unmodified FashionGen file.")
     images = file[IMAGES]
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or len(images) == 0:
         raise UserError(
             f"{path}: {IMAGES} must be uint8 of shape (N, height, width, 3), not {images.dtype} {images.shape}: "
-            "use an unmodified FashionGen file"
+            "use an unmodified FashionGen file."
         )
     for key in needed[1:]:
         if file[key].size != len(images):
             raise UserError(
-                f"{path}: {key} has shape {file[key].shape} for {len(images)} images: use an unmodified FashionGen file"
+                f"{path}: {key} has shape {file[key].shape} for {len(images)} images: "
+                "use an unmodified FashionGen file."
             )
     return images.shape
 
 
 def _damaged(path: Path) -> UserError:
-    return UserError(f"{path} is truncated or damaged: copy the file again")
+    return UserError(f"{path} is truncated or damaged: copy the file again.")
 
 
 def _decode(value: bytes | str) -> tuple[str, bool]:
-    """Decodes a text and tells whether it was UTF-8.
+    """Decodes a text and returns whether it was UTF-8.
 
-    The files are ISO-8859-1, where any bytes are valid text, so decoding never fails. But bytes beyond ASCII that are
+    The files are ISO-8859-1, in which any bytes are valid text, so decoding never fails. But non-ASCII bytes that are
     also valid UTF-8 almost always are UTF-8.
     """
     if isinstance(value, str):

@@ -4,7 +4,7 @@
      "decode_fallbacks": n, "title": [P], "description": [P],
      "attributes": {<name>: {"values": [sorted], "products": [P, index into values]}, ...}}
 
-The sorted values of an attribute are its vocabulary; those of category and sub category are the class lists.
+The sorted values of an attribute are its vocabulary. For category and sub category they are the class lists.
 """
 
 import json
@@ -27,9 +27,9 @@ class Columns:
     Attributes:
         product_ids: (P,) int64, in order of their first row.
         row_product: (N,) int64, the index of each image's product.
-        texts: for each field a list of P strings.
-        decode_fallbacks: how many of these strings were UTF-8 rather than ISO-8859-1.
-        mixed: how many products have rows whose texts differ; None for columns read from an index.
+        texts: field -> P strings.
+        decode_fallbacks: number of these strings that were UTF-8 rather than ISO-8859-1.
+        mixed: number of products whose rows have different texts; None for columns read from an index.
     """
 
     product_ids: np.ndarray
@@ -60,7 +60,7 @@ class Columns:
         """Restores the columns that `to_json` packed.
 
         Raises:
-            KeyError, IndexError, TypeError, ValueError: the content is not that of an index.
+            KeyError, IndexError, TypeError, ValueError: the content is not an index.
         """
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}, not {FORMAT}")
@@ -74,11 +74,11 @@ class Columns:
 
 
 class FashionGenProducts:
-    """The products of one FashionGen split without its images, which the subclasses read.
+    """The products of one FashionGen split without images, which the subclasses read.
 
     Attributes:
         path: the HDF5 file, or the folder of shards.
-        columns: product ids, rows and texts; the first three are attributes of this object too, as `ProductFile` asks.
+        columns: product ids, rows and texts, which are also attributes of this object, as `ProductFile` requires.
     """
 
     def __init__(self, path: Path, columns: Columns):
@@ -90,13 +90,13 @@ class FashionGenProducts:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Returns what distinguishes a file from another one of the same name."""
+    """Returns the name, size and time of a file, which distinguish it from another file of the same name."""
     status = path.stat()
     return {"name": path.name, "bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
 def write_json(content: dict[str, Any], path: Path) -> Path:
-    """Writes `content` to `path`, completely or not at all; raises UserError if it cannot be written."""
+    """Writes `content` to `path` atomically; raises UserError if it cannot be written."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, ensure_ascii=False)
         file.write("\n")

@@ -3,7 +3,7 @@
     000000.tar ...   one sample per product: <number>.0.png, <number>.1.png, ... and <number>.json
     index.json       the file's index (see fashiongen_index.py), plus "images": [shard, offset, bytes] for each row
 
-The images are PNG, so their pixels are exactly those of the HDF5 file. Any WebDataset reader can stream the tar files.
+The images are PNG and keep the exact pixels of the HDF5 file. Any WebDataset reader can stream the tar files.
 `FashionGenShards` looks up an image in the index and reads only its bytes.
 """
 
@@ -31,7 +31,7 @@ def shard_name(number: int) -> str:
 
 
 class FashionGenShards(FashionGenProducts):
-    """Reads a folder of shards; gives the same values as `FashionGenFile`.
+    """The products in a folder of shards, with the same values as `FashionGenFile`.
 
     Raises:
         UserError: the folder is damaged or unfinished.
@@ -61,5 +61,5 @@ class FashionGenShards(FashionGenProducts):
 def _unfinished(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path} is damaged or unfinished ({error}): delete it if it is damaged, and run `fashionfae prepare "
-        "fashiongen --to shards` again"
+        "fashiongen --to shards` again."
     )

@@ -1,7 +1,7 @@
-"""FashionIQ as LAVIS datasets: requests to train on, gallery images and requests to evaluate on.
+"""FashionIQ as LAVIS datasets: requests for training, gallery images and requests for evaluation.
 
 A request is a reference image and a text that asks for a target image. As in most work on FashionIQ, the text is both
-captions joined by "and": in the file's order for evaluation, in random order for training.
+captions joined by "and", in the file's order for evaluation and in random order for training.
 """
 
 import logging
@@ -31,17 +31,17 @@ def join_captions(captions: Iterable[str]) -> str:
 
 
 class _FashionIQBase(BaseDataset):
-    """The common part of `FashionIQDataset` and `FashionIQEvalDataset`.
+    """Base class of `FashionIQDataset` and `FashionIQEvalDataset`.
 
     Args:
         folder: contains captions, image_splits and images; see fashioniq_files.py.
         split: "train" or "val".
         vis_processor, text_processor: applied to an image and to a request's text.
-        allow_missing: leave out gallery images that are missing, and the requests that name them.
+        allow_missing: whether to leave out missing gallery images, and the requests that name them.
 
     Attributes:
         requests: the requests of all classes whose two images exist.
-        left_out: the number of other requests.
+        left_out: number of requests that were left out.
 
     Raises:
         UserError: a file is missing, damaged or malformed; an image is missing and `allow_missing` is off; a class has
@@ -81,15 +81,15 @@ class _FashionIQBase(BaseDataset):
         if not allow_missing:
             raise UserError(
                 f"{count} are not in {folder / 'images'} ({names}): put them there, or set "
-                "datasets.fashioniq.allow_missing to True to leave out these images and their requests"
+                "datasets.fashioniq.allow_missing to True to leave out these images and their requests."
             )
         bare = [garment for garment in CLASSES if all(request.garment != garment for request in self.requests)]
         if bare:
             raise UserError(
                 f"{count} are not in {folder / 'images'} ({names}), which leaves no request of {', '.join(bare)}: put "
-                "more of them there"
+                "more of them there."
             )
-        logging.warning("%s are missing (%s), so %d requests are left out", count, names, self.left_out)
+        logging.warning("%s are missing (%s), so %d requests are left out.", count, names, self.left_out)
 
     def photograph(self, key: ImageKey) -> Image.Image:
         """Reads the image of this class and id, RGB; raises UserError if its file is damaged."""
@@ -98,14 +98,14 @@ class _FashionIQBase(BaseDataset):
             with Image.open(path) as image:
                 return image.convert("RGB")
         except OSError as error:
-            raise UserError(f"{path} is not a readable image: download it again, or delete it") from error
+            raise UserError(f"{path} is not a readable image: download it again, or delete it.") from error
 
     def image(self, garment: str, image_id: str) -> torch.Tensor:
         """Returns the processed image, (3, S, S)."""
         return self.vis_processor(self.photograph((garment, image_id)))
 
     def collater(self, samples: list[dict]) -> dict:
-        """Makes a batch: images (B, 3, S, S), all else lists of B."""
+        """Collates a batch: images (B, 3, S, S), everything else lists of B."""
         batch: dict = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "target_image"}:
             batch[key] = torch.stack(batch[key])
@@ -113,7 +113,7 @@ class _FashionIQBase(BaseDataset):
 
 
 class FashionIQDataset(_FashionIQBase):
-    """One item per request: "image" (the reference), "target_image" and "text_input"; a `RequestSplit`."""
+    """A `RequestSplit`: one item per request, with "image" (the reference), "target_image" and "text_input"."""
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -130,10 +130,10 @@ class FashionIQDataset(_FashionIQBase):
 
 
 class FashionIQEvalDataset(_FashionIQBase):
-    """One item per gallery image, plus the requests as attributes; a `CompositionSplit` (datasets/protocols.py).
+    """A `CompositionSplit`: one item per gallery image, and the requests as attributes.
 
     Raises:
-        UserError: as for the base class, or a request names an image that the split's list lacks.
+        UserError: as in the base class, or a request names an image that the split's list lacks.
     """
 
     def __init__(self, folder: str | Path, split: str, vis_processor, text_processor, allow_missing: bool = False):
@@ -152,7 +152,7 @@ class FashionIQEvalDataset(_FashionIQBase):
         if strangers:
             raise UserError(
                 f"{folder}: captions/cap.{garment}.{split}.json names {min(strangers)}, which "
-                f"image_splits/split.{garment}.{split}.json lacks: copy both files from the same release"
+                f"image_splits/split.{garment}.{split}.json lacks: copy both files from the same release."
             )
         return listed
 

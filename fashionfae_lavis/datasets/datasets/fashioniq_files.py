@@ -38,7 +38,7 @@ def read_requests(folder: Path, garment: str, split: str) -> list[Request]:
         if not _is_request(entry):
             raise UserError(
                 f"{path}: entry {number} must have candidate and target (image ids) and captions (two texts), but is "
-                f"{json.dumps(entry)[:120]}: copy the file again"
+                f"{json.dumps(entry)[:120]}: copy the file again."
             )
     return [Request(garment, entry["candidate"], entry["target"], tuple(entry["captions"])) for entry in entries]
 
@@ -50,13 +50,13 @@ def read_image_list(folder: Path, garment: str, split: str) -> list[str]:
     for number, entry in enumerate(entries):
         if not isinstance(entry, str):
             raise UserError(
-                f"{path}: entry {number} must be an image id, but is {json.dumps(entry)[:120]}: copy the file again"
+                f"{path}: entry {number} must be an image id, but is {json.dumps(entry)[:120]}: copy the file again."
             )
     return list(dict.fromkeys(entries))
 
 
 def find_images(folder: Path, garment: str) -> dict[str, Path]:
-    """Finds the images of one class; its own folder takes precedence over the common one.
+    """Finds the images of one class; a folder for the class takes precedence over the common folder.
 
     Returns:
         Image id -> path.
@@ -95,5 +95,5 @@ def _missing(path: Path) -> UserError:
     return UserError(
         f"{path} is missing: get captions and image_splits from github.com/XiaoxiaoGuo/fashion-iq, which also says "
         "where to download the images, and set datasets.fashioniq.build_info.images.storage to their folder, or use "
-        "`datasets: fashioniq_mini`, as projects/fashionfae/composition.yaml does"
+        "`datasets: fashioniq_mini`, as projects/fashionfae/composition.yaml does."
     )

@@ -4,9 +4,9 @@
     <dataset>/<folder>/<path>     the folder is called `images`, like the split, or `women` (Fashion200k's archive)
 
 The layout is taken from public code that reads it: FashionViL's (BrandonHanx/mmf, BrandonHanx/FAME-ViL) and S-CLIP's
-(alinlab/s-clip, custom/data.py). It was never tested on the original files, so unknown keys are ignored, and only
-`images` and `title` are mandatory. The words behind the numbers `attributes_id`, `category_id` and `subcategory_id` are
-not in the files, so they give no prompt.
+(alinlab/s-clip, custom/data.py). It has not been tested on the original files, so unknown keys are ignored, and only
+`images` and `title` are mandatory. The files do not give the words for the numbers `attributes_id`, `category_id` and
+`subcategory_id`, so these make no prompts.
 """
 
 import json
@@ -18,7 +18,7 @@ from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import read_json_list
 
-# The files' keys that hold words -> the names of attributes in prompts, in the order of the prompts.
+# Key that holds words -> name of the attribute in prompts, in the order of the prompts.
 ATTRIBUTES = {
     "category": "category",
     "subcategory": "sub category",
@@ -43,8 +43,8 @@ def read_fashionvil(
     Args:
         folder: the dataset's folder, such as `BigFACAD`.
         split: train, val or test.
-        classes_in_paths: take category and sub category from the path of a product's first image.
-        allow_missing: leave out missing images, and products that have no other.
+        classes_in_paths: whether to read category and sub category from the path of a product's first image.
+        allow_missing: whether to leave out missing images, and products without any image.
 
     Raises:
         UserError: the file or the image folder is missing, or the file is damaged; an entry lacks a mandatory key; an
@@ -66,7 +66,7 @@ def _read_list(path: Path) -> list:
     if not path.is_file():
         raise UserError(
             f"{path} is missing: put it there (github.com/BrandonHanx/mmf links to FashionViL's preprocessed files), "
-            f"or set `build_info.images.storage` of the dataset to the folder that contains {path.parent.name}"
+            f"or set `build_info.images.storage` of the dataset to the folder that contains {path.parent.name}."
         )
     return read_json_list(path, "FashionViL's list of products")
 
@@ -77,21 +77,21 @@ def _image_folder(folder: Path, split: str) -> Path:
     if found is None:
         raise UserError(
             f"{folder} has no image folder for {info_path(folder, split).name} ({', '.join(names)}): request the "
-            "images, which FashionViL does not distribute, from the owners of the dataset and put them there"
+            "images, which FashionViL does not distribute, from the owners of the dataset and put them there."
         )
     return found
 
 
 def _product(entry, number: int, path: Path, classes_in_paths: bool) -> dict:
-    """Converts an entry to a product of `CatalogueFile`; its row is the id, or None where that is not a number."""
+    """Converts an entry to a product of `CatalogueFile`, whose row is the id, or None if the id is not a number."""
     where = f"{path}: entry {number} (from 0)"
     if not isinstance(entry, dict):
-        raise UserError(f"{where} must be a product with `images` and `title`, but is {json.dumps(entry)[:120]}")
+        raise UserError(f"{where} must be a product with `images` and `title`, but is {json.dumps(entry)[:120]}.")
     images = [entry["images"]] if isinstance(entry.get("images"), str) else entry.get("images")
     if not isinstance(images, list) or not images or not all(image and isinstance(image, str) for image in images):
-        raise UserError(f"{where} needs `images`, a path or a list of paths, not {json.dumps(images)[:120]}")
+        raise UserError(f"{where} needs `images`, a path or a list of paths, not {json.dumps(images)[:120]}.")
     if not isinstance(entry.get("title"), str):
-        raise UserError(f"{where} needs `title`, a text, not {json.dumps(entry.get('title'))[:120]}")
+        raise UserError(f"{where} needs `title`, a text, not {json.dumps(entry.get('title'))[:120]}.")
     fields = {name: entry[key] for key, name in ATTRIBUTES.items() if entry.get(key) and isinstance(entry[key], str)}
     if classes_in_paths:
         folders = images[0].split("/")[:-1]
@@ -107,7 +107,7 @@ def _product(entry, number: int, path: Path, classes_in_paths: bool) -> dict:
 
 
 def _number(value) -> int | None:
-    """Returns an id that is an integer below 2^63, or a string of digits, as an integer; None for any other."""
+    """Converts an id to an integer if it is one below 2^63 or a string of digits; returns None otherwise."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
@@ -123,17 +123,17 @@ def _with_images(products: list[dict], images: Path, path: Path, allow_missing: 
     examples = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
     count = f"{len(missing)} of {len(names)} images of {path} are not in {images} ({examples})"
     if not allow_missing:
-        raise UserError(f"{count}: put them there, or set `allow_missing` of the dataset to True to leave them out")
+        raise UserError(f"{count}: put them there, or set `allow_missing` of the dataset to True to leave them out.")
     kept = [{**product, "images": [name for name in product["images"] if name in present]} for product in products]
     kept = [product for product in kept if product["images"]]
     if not kept:
-        raise UserError(f"{count}, which leaves no product: put some of them there")
-    logging.warning("%s: %d of %d products are left out", count, len(products) - len(kept), len(products))
+        raise UserError(f"{count}, which leaves no product: put some of them there.")
+    logging.warning("%s: %d of %d products are left out.", count, len(products) - len(kept), len(products))
     return kept
 
 
 def _present(folder: Path, names: list[str]) -> set[str]:
-    """Returns the paths that exist; lists each folder once, which is faster than checking every file."""
+    """Returns the paths that exist. Listing each folder once is faster than checking every file."""
     listings: dict[str, frozenset[str]] = {}
     present = set()
     for name in names:

@@ -1,4 +1,4 @@
-"""Products as LAVIS datasets: a random view of each to train on, every image to evaluate on."""
+"""Products as LAVIS datasets: a random view of each product for training, every image for evaluation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewrit
 
 
 class _ProductsBase(BaseDataset):
-    """The common part of `ProductDataset` and `ProductEvalDataset`; see datasets/protocols.py for the attributes.
+    """Base class of `ProductDataset` and `ProductEvalDataset`; see datasets/protocols.py for the attributes.
 
     Args:
         file: the products' texts and images.
         vis_processor, text_processor: applied to an image and to the fields of a product.
-        label: the field whose value is the class of a product. Items then have a "label", and their text leaves out
-            the prompt of this field.
-        classnames: with `label`, the classes of the training split, in the order of their numbers.
+        label: the field whose value is the class of a product. Items then have a "label", and their text omits the
+            prompt of this field.
+        classnames: with `label`, the classes of the training split, in the order of their indices.
         attribute_words, extra_attributes, unseen_attributes, text_rewriter: facts about the attributes, for the
             attribute probe and the grounding report.
     """
@@ -81,7 +81,7 @@ class _ProductsBase(BaseDataset):
         }
 
     def collater(self, samples: list[dict]) -> dict[str, Any]:
-        """Makes a batch: images (B, 3, S, S); `product_id`, `image_id` and `label` (B,) int64; all else lists of B."""
+        """Collates images to (B, 3, S, S); `product_id`, `image_id` and `label` to (B,) int64; the rest to lists."""
         batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "image_2"}:
             batch[key] = torch.stack(batch[key])
@@ -91,9 +91,9 @@ class _ProductsBase(BaseDataset):
 
 
 class ProductDataset(_ProductsBase):
-    """One item per product, with one of its views drawn at each access from torch's global generator.
+    """A `TrainingSplit`: one item per product, with a random view drawn at each access from torch's global generator.
 
-    With `double_view`, `image_2` is another view, or the same one again where a product has only one.
+    With `double_view`, `image_2` is another view, or the same view if the product has only one.
     """
 
     def __init__(self, file: ProductFile, vis_processor, text_processor, double_view: bool = False, **options):
@@ -116,7 +116,7 @@ class ProductDataset(_ProductsBase):
 
 
 class ProductEvalDataset(_ProductsBase):
-    """One item per image."""
+    """A `ProductSplit`: one item per image."""
 
     def __len__(self) -> int:
         return len(self.row_product)

@@ -1,7 +1,8 @@
 """Training of the image encoder that FashionFAE-mini starts from, in place of the paper's ViT trained on ImageNet.
 
-It learns from pictures and labels, never from a product's text. First it classifies the garment and each visible
-attribute. Then its tokens are aligned with the words of the text encoder, as in DeViSE (Frome et al., NeurIPS 2013).
+It learns from pictures and labels, never from a product's text. It first learns to classify the garment and each
+visible attribute. Then its tokens are aligned with the words of the text encoder, as in DeViSE (Frome et al., NeurIPS
+2013).
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def look_labels(products: list[Product]) -> tuple[dict[str, list[str]], Tensor]:
     """Labels the N pictures of these products, in the order of their file.
 
     Returns:
-        The values of each of A attributes, "sub category" included, and the index of each picture's value (N, A), -100
+        The values of each of A attributes, including "sub category", and the index (N, A) of each picture's value, -100
         where the product lacks the attribute or the picture does not show it.
     """
     looks = [{**product.look(), "sub category": product.subcategory} for product in products]
@@ -47,12 +48,12 @@ def look_labels(products: list[Product]) -> tuple[dict[str, list[str]], Tensor]:
 
 
 class Pictures:
-    """Batches of crops of a file's images, which are kept in memory because each is read several times.
+    """Batches of crops of a file's images, which stay in memory because each is read several times.
 
     Args:
-        file: the pictures.
+        file: the file of the pictures.
         processing: `resize`, `image_size`, `mean` and `std` of the image processor.
-        held_out: share of the products, the last ones, that are not trained on.
+        held_out: share of products, at the end of the file, that are not trained on.
     """
 
     def __init__(self, file: FashionGenFile, processing: dict[str, Any], held_out: float = 0.02):
@@ -66,7 +67,7 @@ class Pictures:
         self.mean, self.std = (torch.tensor(processing[name])[:, None, None] for name in ("mean", "std"))
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Draws BATCH random crops (B, 3, S, S), half of them mirrored, and returns their rows (B,) in the file too."""
+        """Draws random crops (B, 3, S, S), mirrored with probability 1/2; also returns their rows (B,) in the file."""
         chosen = self.train_rows[torch.randint(len(self.train_rows), (BATCH,))]
         return self._processed(torch.stack([self._crop(int(row)) for row in chosen])), chosen
 
@@ -119,8 +120,8 @@ def word_embeddings(model: FashionFAE, values: dict[str, list[str]]) -> tuple[Te
     """Computes the target of an image token for each attribute value that has words.
 
     Returns:
-        Embeddings (V, D), the mean of the value's words as they enter the first layer, and columns (V, 2), the index of
-        the attribute and of the value in `values`.
+        Embeddings (V, D), the mean of the value's words at the input of the first layer, and columns (V, 2), the
+        indices of the attribute and of the value in `values`.
     """
     garments = {name: normalise(f"{name} {' '.join(others)}") for name, others in GARMENT_NAMES.items()}
     bert, embeddings, columns = model.fusion_encoder, [], []
@@ -138,14 +139,14 @@ def word_embeddings(model: FashionFAE, values: dict[str, list[str]]) -> tuple[Te
 def align_with_words(model: FashionFAE, pictures: Pictures, products: list[Product], updates: int) -> None:
     """Trains image encoder and visual projection so that each true word of a picture resembles one of its tokens.
 
-    The score of a word is the logsumexp over the picture's tokens. The loss contrasts each true word with all untrue
-    ones. The text encoder does not change.
+    The score of a word is the logsumexp over the picture's tokens. The loss contrasts each true word with all false
+    words. The text encoder does not change.
     """
     values, labels = look_labels(products)
     words, columns = word_embeddings(model, values)
     is_true = labels[:, columns[:, 0]] == columns[:, 1]  # (N, V)
     visual = model.fusion_encoder.visual_embeddings
-    log_scale = nn.Parameter(torch.tensor(-2.0))  # of dot products of normalised states, whose length is sqrt(D)
+    log_scale = nn.Parameter(torch.tensor(-2.0))  # scale of dot products of normalised states, whose length is sqrt(D)
 
     def loss_of_batch() -> Tensor:
         images, rows = pictures.batch()

@@ -1,9 +1,9 @@
-"""Training of both encoders, as `fashionfae make-mini-encoders` runs it.
+"""Training of both encoders by `fashionfae make-mini-encoders`.
 
-The products have another seed than FashionGen-Mini's, and none looks like one of its validation products. The text
-encoder is trained on their texts, then the image encoder on their pictures. The file's name goes into
-`model.pretrained`. The rest of a model keeps its random weights, including the projection of image tokens into the text
-encoder: pre-training learns which picture belongs to which text.
+The products have a different seed from FashionGen-Mini's, and none looks like one of its validation products. The text
+encoder is trained on their texts, then the image encoder on their pictures. To start from the file, set
+`model.pretrained` to it. All other parts of the model keep their random weights. This includes the projection of image
+tokens into the text encoder, so only pre-training learns which picture belongs to which text.
 """
 
 from pathlib import Path
@@ -33,13 +33,13 @@ def make_mini_encoders(path: Path, products: int = PRODUCTS, updates: dict[str, 
     Args:
         path: file to write, .safetensors.
         products: number of products to draw.
-        updates: number of updates of each stage, under the keys of UPDATES.
+        updates: number of updates of each stage, with the keys of `UPDATES`.
 
     Returns:
         Accuracies (0..1) on held-out products.
 
     Raises:
-        UserError: The cache or the file cannot be written.
+        UserError: the cache or the file cannot be written.
     """
     torch.manual_seed(SEED)
     config = FashionFAE.config_for("mini")

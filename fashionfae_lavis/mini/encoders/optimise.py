@@ -14,14 +14,14 @@ SEED = 1  # FashionGen-Mini has seed 0
 
 
 def optimise(module: nn.Module, loss_of_batch: Callable[[], Tensor], updates: int, name: str, lr: float) -> None:
-    """Trains a module with AdamW; all random draws depend on SEED only.
+    """Trains a module with AdamW; all random draws depend only on `SEED`.
 
     Args:
         module: the module to train.
         loss_of_batch: draws a batch and returns its loss.
         updates: number of updates.
         name: label of the progress bar.
-        lr: highest learning rate.
+        lr: peak learning rate.
     """
     torch.manual_seed(SEED)
     run = OmegaConf.create(

@@ -1,8 +1,8 @@
 """Training of the text encoder that FashionFAE-mini starts from, in place of the paper's BERT.
 
-It reads pairs of texts of one product and never sees a picture. The first text is the product's own. The second names
-its visible attributes, at the positions that image tokens will have. BERT's two objectives (Devlin et al., arXiv
-1810.04805) teach the encoder to look up missing words of the first text in the second, and to tell whether both
+It reads pairs of texts and never sees a picture. The first is the product's text. The second names the product's
+visible attributes, at the positions that image tokens will have. BERT's two objectives (Devlin et al., arXiv
+1810.04805) teach the encoder to look up missing words of the first text in the second, and to decide whether both
 describe the same product. A contrastive objective, as in sentence embeddings (Reimers and Gurevych, arXiv 1908.10084),
 teaches it to summarise a text.
 """
@@ -29,7 +29,7 @@ from fashionfae_lavis.text.word_pieces import Text, word_pieces
 
 BATCH = 64
 COPIES = 4  # wordings of each product
-PIECES = 24  # of a second text
+PIECES = 24  # word pieces of a second text
 MASKED_SHARE = 0.25  # more than in pre-training, because the second text contains the answer
 MATCHING, CONTRASTIVE = 0.3, 0.2  # shares of the updates; the others predict words
 
@@ -37,7 +37,7 @@ MATCHING, CONTRASTIVE = 0.3, 0.2  # shares of the updates; the others predict wo
 def visible_pieces(
     subcategory: str, look: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
 ) -> list[int]:
-    """Names the garment and its visible attributes in random order, repeated to PIECES word pieces.
+    """Names the garment and its visible attributes in random order, repeated to `PIECES` word pieces.
 
     Like image tokens, the repeated pieces need no padding.
     """
@@ -51,7 +51,7 @@ def visible_pieces(
 
 
 class Pairs:
-    """Random batches of pairs of texts; all draws depend on SEED only.
+    """Random batches of pairs of texts; all draws depend only on `SEED`.
 
     Args:
         products: the products to draw from.
@@ -63,26 +63,26 @@ class Pairs:
         self.rng = np.random.default_rng(SEED)
 
     def draw(self) -> list[Product]:
-        """Draws BATCH products."""
+        """Draws `BATCH` products."""
         return [self.products[index] for index in self.rng.integers(len(self.products), size=BATCH)]
 
     def fields(self, product: Product) -> dict[str, str]:
-        """Writes the product's texts in one of COPIES wordings."""
+        """Writes the product's texts in one of `COPIES` wordings."""
         stream: Any = (*product.stream, int(self.rng.integers(COPIES)))
         return fields_of(dataclasses.replace(product, stream=stream))
 
     def texts(self, products: list[Product]) -> list[str]:
-        """Builds one text per product, with or without attributes at equal probability."""
+        """Builds one text per product, with or without attributes with equal probability."""
         modes = self.rng.choice(TEXT_MODES, len(products))
         return [fashion_text(self.fields(product), mode) for product, mode in zip(products, modes, strict=True)]
 
     def visible(self, products: list[Product]) -> Tensor:
-        """Builds the second texts (B, PIECES)."""
+        """Builds the second texts (B, `PIECES`)."""
         rows = [visible_pieces(p.subcategory, p.look(), self.tokenizer, self.rng) for p in products]
         return torch.tensor(rows)
 
     def another(self, product: Product) -> Product:
-        """Draws another product: any of them, or the same with one to four attributes changed."""
+        """Draws another product: any of them, or the same product with one to four attributes changed."""
         if self.rng.random() < 0.4:
             return self.products[self.rng.integers(len(self.products))]
         visible = product.visible
@@ -92,7 +92,7 @@ class Pairs:
 
 
 def masked_words(model: FashionFAE, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Predicts masked words of the first texts, given the second: vocabulary logits (P, V) and targets (P,)."""
+    """Predicts masked words of the first texts, given the second; returns vocabulary logits (P, V) and targets (P,)."""
     products = pairs.draw()
     masked = [
         mask_text(pairs.fields(product), model.tokenizer, pairs.rng, model.max_length, masked_share=MASKED_SHARE)
@@ -106,7 +106,7 @@ def masked_words(model: FashionFAE, pairs: Pairs) -> tuple[Tensor, Tensor]:
 
 
 def matches(model: FashionFAE, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Judges whether both texts describe one product, as half of the pairs do: logits (B, 2) and match (B,)."""
+    """Judges whether both texts describe one product, as half of the pairs do; returns logits (B, 2) and match (B,)."""
     products = pairs.draw()
     others = [product if pairs.rng.random() < 0.5 else pairs.another(product) for product in products]
     match = [
@@ -128,12 +128,12 @@ def train_text_encoder(model: FashionFAE, products: list[Product], updates: int)
     """Trains `model.fusion_encoder` with words at the positions of projected image tokens.
 
     Returns:
-        Accuracies (0..1) of masked words and of matching on the last BATCH products, which are held out.
+        Accuracies (0..1) of masked words and of matching on the last `BATCH` products, which are held out.
     """
     pairs, test_pairs = Pairs(products[:-BATCH], model.tokenizer), Pairs(products[-BATCH:], model.tokenizer)
     visual = model.fusion_encoder.visual_embeddings
     projection, visual.projection = visual.projection, nn.Identity()
-    with torch.no_grad():  # the initial visual positions are larger, and would drown the words
+    with torch.no_grad():  # the larger initial visual positions would drown the words
         visual.position_embeddings.weight.copy_(model.fusion_encoder.embeddings.position_embeddings.weight)
 
     def loss_of_batch() -> Tensor:

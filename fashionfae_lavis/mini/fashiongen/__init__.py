@@ -1,6 +1,6 @@
 """FashionGen-Mini: a fashion dataset in FashionGen's file format, drawn on first use.
 
-Products differ in attributes that their pictures show and their texts name: `attributes` samples them, `drawing` draws
+Products differ in attributes that their pictures show and their texts name. `attributes` samples them, `drawing` draws
 the pictures, `descriptions` writes the texts, and `hdf5_file` stores both.
 """
 
@@ -20,11 +20,11 @@ from fashionfae_lavis.text.product_text import normalise
 
 __all__ = ["ATTRIBUTE_WORDS", "FILE_NAMES", "prepare"]
 
-# Increases with every change of the pictures or texts: files of another version are drawn again.
+# Increase this with every change of the pictures or texts. Files of another version are drawn again.
 GENERATOR_VERSION = 3
 # Visible attribute -> the single words, after normalisation, that name its values in titles and descriptions.
 ATTRIBUTE_WORDS = {name: tuple(" ".join(VALUE_WORDS[name].values()).split()) for name in VISIBLE}
-# The same for the garment itself, which the prompts of category and sub category name too.
+# The same for the garment, which the prompts of category and sub category also name.
 _CATEGORIES = (garment.category for garment in GARMENTS.values())
 _GARMENT_WORDS = (*GARMENTS, *_CATEGORIES, *itertools.chain(*GARMENT_NAMES.values()))
 ATTRIBUTE_WORDS["garment"] = tuple(dict.fromkeys(normalise(" ".join(_GARMENT_WORDS)).split()))
@@ -39,11 +39,17 @@ def prepare(
 ) -> None:
     """Draws both files into `folder`, about three images per product, unless they exist already.
 
-    A file gets its name only when it is complete. If several processes call this at the same time, one draws and the
-    others wait.
+    A file gets its final name only when it is complete. If several processes call this at the same time, one draws and
+    the others wait.
+
+    Args:
+        folder: the folder to draw into.
+        train_products, validation_products: number of products in each file.
+        image_size: width and height of an image in pixels.
+        seed: seed of the products.
 
     Raises:
-        UserError: the folder cannot be written, or has too little room.
+        UserError: the folder cannot be written to, or has too little free space.
     """
     folder = Path(folder)
     recipes = {
@@ -77,7 +83,7 @@ def _write_once(path: Path, recipe: dict[str, Any]) -> None:
 
 
 def _is_complete(path: Path, recipe: dict[str, Any]) -> bool:
-    """Tells whether the file exists, opens, and was drawn by this recipe, which its attributes record."""
+    """Returns whether the file exists, opens, and was drawn by this recipe, which its attributes record."""
     try:
         with h5py.File(path, "r") as file:
             return {name: file.attrs.get(name) for name in recipe} == recipe

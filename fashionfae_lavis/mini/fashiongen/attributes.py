@@ -1,11 +1,11 @@
 """The attribute space of FashionGen-Mini, and the sampling of products from it.
 
-Pictures show nine attributes (`VISIBLE`); a garment has those that make sense for it. Each value is drawn uniformly and
-independently, so that no attribute reveals another. Brand and season are independent of the picture, and gender leans
-towards women for dresses and skirts only.
+Pictures show nine attributes (`VISIBLE`); a garment has the ones that make sense for it. Each value is drawn uniformly
+and independently, so no attribute reveals another. Brand and season are independent of the picture, and gender is
+skewed towards women only for dresses and skirts.
 
 The checksum of a combination of garment and visible attributes decides whether it belongs to validation (one in five),
-regardless of the sizes of the splits. So no combination occurs in both splits.
+regardless of the sizes of the splits. No combination therefore occurs in both splits.
 """
 
 import itertools
@@ -114,12 +114,12 @@ class Product:
         return dict(self.visible)
 
     def generator(self, use: int) -> np.random.Generator:
-        """Returns the product's own random stream for one `use` (0 attributes, 1 texts, 2 poses, 3 drawing)."""
+        """Returns the product's random stream for one `use` (0 attributes, 1 texts, 2 poses, 3 drawing)."""
         return np.random.default_rng((*self.stream, use))
 
 
 def held_out(subcategory: str, visible: tuple[tuple[str, str], ...]) -> bool:
-    """Tells whether this combination belongs to validation rather than training."""
+    """Returns whether this combination belongs to validation rather than training."""
     return zlib.crc32(repr((subcategory, visible)).encode()) % 5 == 0
 
 
@@ -139,7 +139,7 @@ def sample_products(split: str, count: int, seed: int = 0) -> list[Product]:
         rng = np.random.default_rng((*stream, 0))
         paired = validation and cycle % 6 in (1, 3)
         for attempt in itertools.count():
-            if paired and attempt < 200:  # once in thousands of products no free sibling exists
+            if paired and attempt < 200:  # for one in thousands of products, no free sibling exists
                 visible = change_one(subcategory, products[index - len(GARMENTS)].visible, rng)
             else:
                 visible = sample_look(subcategory, rng)
@@ -159,7 +159,7 @@ def sample_look(subcategory: str, rng: np.random.Generator) -> tuple[tuple[str, 
 def change_one(
     subcategory: str, visible: tuple[tuple[str, str], ...], rng: np.random.Generator
 ) -> tuple[tuple[str, str], ...]:
-    """Returns the look with another value of one attribute."""
+    """Returns the look with one attribute changed to another value."""
     index = int(rng.integers(len(visible)))
     name, old = visible[index]
     others = [value for value in GARMENTS[subcategory].options[name] if value != old]
@@ -172,7 +172,7 @@ def complete(
     stream: tuple[int, int, int],
     rng: np.random.Generator,
 ) -> Product:
-    """Makes a product of this look, with random values of its invisible attributes; its id encodes the stream."""
+    """Makes a product with this look and random invisible attributes; its id encodes the stream."""
     women = 0.9 if subcategory in ("DRESSES", "SKIRTS") else 0.5
     fabric = dict(visible)["fabric"]
     return Product(

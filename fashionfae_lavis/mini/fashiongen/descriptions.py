@@ -1,8 +1,8 @@
 """Titles and descriptions in the style of a shop, varied enough that a text does not identify its product.
 
 Every statement is true, but each visible attribute is sometimes left out and rarely repeated. Some products have just a
-name (`The Meridian`), so that only the picture and the prompts tell the kind of garment. As in real shops, a masked
-word can often be predicted from the image only.
+name (`The Meridian`), so only the picture and the prompts reveal the kind of garment. As in real shops, many masked
+words can be predicted only from the image.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from fashionfae_lavis.mini.fashiongen.words import (
     PRODUCT_NAMES,
 )
 
-NAMED = 0.3  # the share of products whose text does not tell the kind of garment
-# The shares of attributes that a description mentions, of those that the title leaves out and of those that it names.
+NAMED = 0.3  # share of products whose text does not reveal the kind of garment
+# Shares of attributes that a description mentions: of attributes not in the title, and of attributes in the title.
 MENTIONED, REPEATED = 0.8, 0.25
 MIN_WORDS, MAX_WORDS = 8, 22
 # The order of adjectives before the garment: "cropped red striped cotton crew-neck tee".
@@ -28,7 +28,7 @@ _SMALL_WORDS = ("and", "in", "of", "the", "with")
 
 
 def write_texts(product: Product) -> dict[str, str]:
-    """Writes the product's "title" and "description", which are always the same for the same product."""
+    """Writes the "title" and "description" of a product; the same product always gets the same texts."""
     rng = product.generator(1)
     if rng.random() < NAMED:
         garments, in_title = ["piece"], list[str]()
@@ -40,7 +40,7 @@ def write_texts(product: Product) -> dict[str, str]:
 
 
 def fields_of(product: Product) -> dict[str, str]:
-    """Returns all text fields of a product, under the names that prompts use."""
+    """Returns all text fields of a product, by their names in prompts."""
     return {
         **write_texts(product),
         "category": product.category,
@@ -68,10 +68,10 @@ def _mentionable(look: dict[str, str]) -> list[str]:
 
 
 def _title(product: Product, garment: str, rng: np.random.Generator) -> tuple[str, list[str]]:
-    """Writes a title of two or three attributes, most often the colour, and the garment: `Red Striped Cardigan`.
+    """Writes a title of the garment and two or three attributes, often the colour: `Red Striped Cardigan`.
 
     Returns:
-        The title, and the attributes in it.
+        The title, and the attributes that it names.
     """
     look = product.look()
     names = _mentionable(look)
@@ -91,7 +91,7 @@ def _capitalised(word: str) -> str:
 
 
 def _description(product: Product, in_title: list[str], garment: str, rng: np.random.Generator) -> str:
-    """Writes a lead, the remaining details, and fillers: 8-22 words, sometimes with a `<br>`."""
+    """Writes a lead sentence, the remaining details, and fillers: 8-22 words, sometimes with a `<br>`."""
     look = product.look()
     names = [name for name in _mentionable(look) if rng.random() < (REPEATED if name in in_title else MENTIONED)]
     names = [names[i] for i in rng.permutation(len(names))]

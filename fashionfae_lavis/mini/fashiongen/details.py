@@ -1,4 +1,4 @@
-"""Closures and trims, which are sewn onto a garment."""
+"""Closures and trims that are sewn onto a garment."""
 
 import numpy as np
 

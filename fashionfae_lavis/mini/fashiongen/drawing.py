@@ -1,4 +1,4 @@
-"""Draws the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale background.
+"""Drawing of the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale background.
 
 Shapes are painted at twice the size and then reduced, which smooths their edges. Everything else is drawn at the final
 size.
@@ -21,13 +21,13 @@ DETAIL_ZOOM = 1.9
 _SLEEVE_ANGLE = 24
 _FOLDS = 8
 _CLOTH = (Layer.BODY, Layer.LEFT, Layer.RIGHT, Layer.TRIM, Layer.CONTRAST)
-# From a pixel's distance to the garment's edge to its shading and its shadow; in steps, which keeps files small.
+# Distance of a pixel to the garment's edge -> shading and shadow, in steps, which keeps files small.
 _ROUNDED = [128 - 4 * round(0.05 * (255 - value)) for value in range(256)]
 _SHADOW = [6 * round(value * 70 / 255 / 6) for value in range(256)]
 
 
 def choose_poses(product: Product) -> list[str]:
-    """Draws the front and one to three other poses."""
+    """Chooses the front and one to three other random poses."""
     rng = product.generator(2)
     count = int(rng.integers(1, 4))
     return ["front", *(str(pose) for pose in rng.permutation(OTHER_POSES)[:count])]
@@ -89,7 +89,7 @@ def _draw_view(sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: 
 
 
 def _dress(layers: Image.Image, cloth: "_Cloth") -> Image.Image:
-    """Draws the garment at the final size, on a background of its own colour: first flat colours, then cloth."""
+    """Draws the garment at the final size on a background of its colour: first flat colours, then cloth."""
     garment = layers.copy()
     garment.putpalette(cloth.colours.tobytes())
     garment = garment.convert("RGB").reduce(2)
@@ -104,7 +104,7 @@ def _dress(layers: Image.Image, cloth: "_Cloth") -> Image.Image:
 
 
 def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """Returns an RGB colour for each layer; lines on dark cloth are lighter than the cloth, so that they show."""
+    """Returns an RGB colour for each layer; lines on dark cloth are lighter than the cloth to remain visible."""
     dark = base.mean() < 80
     colours = np.zeros((len(Layer), 3))
     colours[[Layer.NOTHING, Layer.BODY, Layer.LEFT, Layer.RIGHT]] = base
@@ -128,7 +128,7 @@ class _Cloth:
         colours: uint8 (layers, 3).
         second: the second colour of the pattern.
         split: the row below which a colour-blocked body has its second colour.
-        zoom: enlargement of pattern and texture.
+        zoom: magnification of pattern and texture.
         size: width and height of the picture.
         corner: position of the picture in the fields of pattern and texture.
     """
@@ -142,7 +142,7 @@ class _Cloth:
     corner: np.ndarray
 
     def cut(self, layer: Layer, box: tuple[int, int, int, int]) -> Image.Image:
-        """Cuts a piece for one layer that fits into `box` of the picture."""
+        """Cuts a piece of cloth for one layer, for the region `box` of the picture."""
         angle = {Layer.LEFT: _SLEEVE_ANGLE, Layer.RIGHT: -_SLEEVE_ANGLE}.get(layer, 0)
         window = (*(box[:2] + self.corner).tolist(), *(box[2:] + self.corner).tolist())
         name, fabric = self.look["pattern"], self.look["fabric"]
@@ -162,7 +162,7 @@ def _add(image: Image.Image, field: Image.Image) -> Image.Image:
 
 
 def _only(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
-    """Returns a mask at twice the final size: 255 where one of these layers is, else 0."""
+    """Returns a mask at twice the final size, 255 in these layers and 0 elsewhere."""
     table = [0] * 256
     for layer in wanted:
         table[layer] = 255

@@ -1,8 +1,8 @@
 """Colours, patterns and fabric textures of FashionGen-Mini, as fields that drawings are cut from.
 
-A field is an 8-bit image larger than a drawing, which takes a window of it at a random position. Distances are in
-pixels of a 256-pixel drawing; `zoom` enlarges the content of a field, and `angle` (degrees) turns it along a sleeve.
-Fields are cached: there are a few dozen of them, 120 kB each.
+A field is an 8-bit image larger than a drawing, which uses a window of it at a random position. Distances are in pixels
+of a 256-pixel drawing; `zoom` enlarges the content of a field, and `angle` (degrees) turns it along a sleeve. The few
+dozen fields, 120 kB each, are cached.
 """
 
 from functools import cache
@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-# Colour -> RGB of the cloth, of the second colour of its patterns, and of contrast trims.
+# Colour -> RGB of the cloth, of the second colour in its patterns, and of contrast trims.
 COLOURS = {
     "black": ((44, 44, 48), (230, 228, 222), (158, 158, 164)),
     "white": ((247, 246, 242), (88, 96, 112), (58, 60, 68)),
@@ -48,7 +48,7 @@ def _stepped(field: Field, step: int) -> Field:
 
 
 def _edge(signed: Field) -> Field:
-    """Rises from 0 to 1 over about a pixel around `signed` = 0, so that edges are not jagged."""
+    """Maps a signed distance to a smooth edge that rises from 0 to 1 over about a pixel."""
     return np.clip(signed + 0.5, 0, 1)
 
 
@@ -58,7 +58,7 @@ def _stripes(t: Field, period: float, width: float) -> Field:
 
 @cache
 def pattern(name: str, size: int, zoom: float, angle: float) -> Image.Image:
-    """Returns how much of the second colour shows, 0-255."""
+    """Returns the amount of the second colour at each pixel, 0-255."""
     x, y = _grid(size, zoom, angle)
     return _image(255 * _PATTERNS[name](x, y))
 
@@ -100,7 +100,7 @@ _PATTERNS = {"striped": _striped, "checked": _checked, "dotted": _dotted, "flora
 
 @cache
 def texture(name: str, size: int, zoom: float, angle: float) -> Image.Image:
-    """Returns what the fabric adds to the colour: 128 adds nothing, less darkens, more lightens."""
+    """Returns the fabric's shading: 128 leaves the colour unchanged, lower values darken, higher values lighten."""
     x, y = _grid(size, zoom, angle)
     return _image(_stepped(128 + _TEXTURES[name](x, y), 8))
 

@@ -1,7 +1,7 @@
-"""Writes a split of FashionGen-Mini as an HDF5 file with FashionGen's 16 keys.
+"""Writing of a FashionGen-Mini split as an HDF5 file with FashionGen's 16 keys.
 
-Worker processes draw and compress, and the calling process only stores, so that memory stays small. Each product has
-its own random streams, so the file does not depend on the number of workers.
+Worker processes draw and compress, and the calling process only stores, so memory stays small. Each product has
+separate random streams, so the file does not depend on the number of workers.
 """
 
 import zlib
@@ -31,17 +31,17 @@ def write_split(
 
     Args:
         path: the file to write.
-        products: one split.
-        image_size: width and height of an image.
-        recipe: recorded as attributes of the file.
-        processes: number of workers (default: up to 8).
+        products: the products of one split.
+        image_size: width and height of an image in pixels.
+        recipe: settings to record as attributes of the file.
+        processes: number of workers (default: one per processor, up to 8).
 
     Raises:
-        OSError: the file cannot be written, or there is too little room.
+        OSError: the file cannot be written, or there is too little free space.
     """
     poses = [choose_poses(product) for product in products]
     rows = sum(map(len, poses))
-    # HDF5 may crash on a full disk, so there has to be room for everything.
+    # HDF5 may crash on a full disk, so check the free space first.
     require_room(path.parent, rows * round(BYTES_PER_IMAGE * (image_size / 256) ** 2))
     try:
         with h5py.File(path, "w") as file:
@@ -49,7 +49,7 @@ def write_split(
             for name, column in _columns(products, poses).items():
                 file.create_dataset(name, data=column if name == "index_2" else column[:, None])
             _write_images(file, rows, _drawn(products, image_size, processes), image_size)
-    except RuntimeError as error:  # h5py raises it for a file that it could not close
+    except RuntimeError as error:  # raised by h5py for a file that it could not close
         raise OSError("drawing was stopped") from error
 
 

@@ -1,7 +1,7 @@
 """A garment as a list of filled shapes and lines, painted back to front.
 
-Shapes are in garment units: x points right from the centre line, y down from the base of the neck; the waist is at
-about 90. Each shape belongs to a layer; `drawing` decides what a layer looks like.
+Shapes are in garment units: x points right from the centre line, and y points down from the base of the neck, with the
+waist at about 90. Each shape belongs to a layer, and `drawing` decides what the layer looks like.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Layer(IntEnum):
 
     NOTHING = 0
     BODY = 1
-    LEFT = 2  # left and right in the picture: cloth turned along a sleeve
+    LEFT = 2  # the left and right sleeve in the picture, with cloth turned along the sleeve
     RIGHT = 3
     TRIM = 4  # plain cloth of the garment's own colour: ribs, collars, pockets
     CONTRAST = 5
@@ -52,12 +52,12 @@ def join(*pieces: object) -> Points:
 
 
 def whole(half: Points) -> Points:
-    """Returns the closed outline whose right half runs from the top of the centre line to its bottom."""
+    """Returns the closed outline of a right half that runs from the top to the bottom of the centre line."""
     return join(half, mirror(half)[::-1])
 
 
 class Sketch:
-    """Collects shapes; `paint` draws them onto a map of layers."""
+    """A list of shapes; `paint` draws them onto a map of layers."""
 
     def __init__(self) -> None:
         self._shapes: list[tuple[Points, Layer, float | None]] = []

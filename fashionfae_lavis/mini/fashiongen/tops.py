@@ -17,7 +17,7 @@ from fashionfae_lavis.mini.fashiongen.sketch import Layer, Points, Sketch, curve
 
 @dataclass(frozen=True)
 class Cut:
-    """Half the widths of the body, and the height of its hem (`bottom`)."""
+    """Half widths of the body, and the y coordinate of its hem (`bottom`)."""
 
     shoulder: float
     chest: float

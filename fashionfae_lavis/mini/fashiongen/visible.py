@@ -1,4 +1,4 @@
-"""The visible attributes of FashionGen-Mini's products, which the generator knows and the files do not state."""
+"""The visible attributes of FashionGen-Mini's products, which are not in the files but known to the generator."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +11,21 @@ from fashionfae_lavis.mini.fashiongen.descriptions import pick
 from fashionfae_lavis.mini.fashiongen.words import ADJECTIVES, NOUNS, VALUE_WORDS
 from fashionfae_lavis.text.product_text import normalise
 
-# Names of values that take two words; the name of any other is the first of its VALUE_WORDS.
+# Values with two-word names. Any other value is named by the first of its VALUE_WORDS.
 _NAMES = {"quarter": "three quarter", "double": "double breasted"}
 
 
 class VisibleAttributes(Mapping[str, list[str]]):
-    """Maps each attribute to its value for each product of a split, in words; also rewrites texts for other values.
+    """Mapping from attribute to its value in words for each product of a split; also a `TextRewriter`.
 
-    A value is "" where a product has none, or where it is never mentioned. The products are sampled at first use.
+    A value is "" where a product has none, or where it is never mentioned. The products are sampled on first use.
 
     Args:
         split: "train" or "validation".
-        product_ids: the ids in the split's file, in its order.
+        product_ids: the ids in the split's file, in the file's order.
 
     Raises:
-        ValueError: at first use, if the ids are not the generator's.
+        ValueError: on first use, if the generator does not produce these ids.
     """
 
     def __init__(self, split: str, product_ids: Sequence[int] | np.ndarray):
@@ -36,7 +36,7 @@ class VisibleAttributes(Mapping[str, list[str]]):
         """The products of the split."""
         products = sample_products(self.split, len(self.product_ids))
         if [product.product_id for product in products] != list(self.product_ids):
-            raise ValueError(f"these product ids are not those of FashionGen-Mini's {self.split} split")
+            raise ValueError(f"these product ids do not belong to FashionGen-Mini's {self.split} split")
         return products
 
     def __getitem__(self, name: str) -> list[str]:
@@ -53,21 +53,21 @@ class VisibleAttributes(Mapping[str, list[str]]):
     def changed_fields(
         self, product: int, name: str, fields: Mapping[str, str], rng: np.random.Generator
     ) -> dict[str, str] | None:
-        """Rewrites a product's texts for another value of one attribute, which `rng` draws.
+        """Rewrites a product's texts for another random value of one attribute.
 
         The new value is one that the garment can have. Every phrase about the attribute is replaced by the same kind of
-        phrase about the new value, and nothing else changes, so that both texts are equally likely without the image.
-        (Writing the texts again from the same random stream would not do: phrases of other lengths draw other sentences
-        after them.)
+        phrase about the new value, and nothing else changes, so both texts are equally likely without the image.
+        (Writing new texts from the same random stream would not work, because phrases of other lengths change the
+        sentences after them.)
 
         Args:
             product: index of the product.
             name: the attribute.
             fields: the product's texts.
-            rng: draws the value and the phrases.
+            rng: generator of the value and the phrases.
 
         Returns:
-            The changed texts; None where they do not mention the attribute.
+            The changed texts, or None if they do not mention the attribute.
         """
         item = self.products[product]
         old = item.look().get(name, "")
@@ -84,7 +84,7 @@ class VisibleAttributes(Mapping[str, list[str]]):
 
 
 def _words(name: str, value: str) -> str:
-    """Returns the words that name a value; "" for a value without words, and for ""."""
+    """Returns the words that name a value, "" if it has none."""
     words = VALUE_WORDS[name].get(value, "").split()
     return _NAMES.get(value, words[0]) if words else ""
 
@@ -100,7 +100,7 @@ def _phrases(name: str, value: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def _rewrite(text: str, name: str, old: str, new: str, rng: np.random.Generator) -> str:
-    """Replaces each phrase about the old value by the same phrase about the new one, or else by any."""
+    """Replaces each phrase about the old value by the same phrase about the new value, or by any if there is none."""
     replacements: dict[str, list[str]] = {}
     for before, after in zip(_phrases(name, old), _phrases(name, new), strict=True):
         for i, phrase in enumerate(before):

@@ -1,7 +1,7 @@
-"""Builds the vocabulary of the mini model: `python -m fashionfae_lavis.mini.fashiongen.vocabulary`
+"""Building of the mini model's vocabulary: `python -m fashionfae_lavis.mini.fashiongen.vocabulary`.
 
 Writes `fashionfae_lavis/vocabularies/mini/`, a WordPiece vocabulary in which each word of FashionGen-Mini's training
-texts and of the prompts is one piece. Letters and digits are pieces too, at the beginning of a word and inside it, so
+texts and of the prompts is one piece. Letters and digits are also pieces, at the beginning of a word and inside it, so
 that any other text can be encoded.
 """
 
@@ -26,7 +26,7 @@ CONFIG = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_
 
 
 def build_vocabulary() -> list[str]:
-    """Returns the entries in order: special ones, letters and digits, then words, the most frequent first."""
+    """Returns the entries in order: special tokens, letters and digits, then words by decreasing frequency."""
     fields = map(fields_of, sample_products("train", TRAIN_PRODUCTS))
     texts = [fashion_text(field, "description+attributes").replace("[SEP]", "") for field in fields]
     prompts = [" ".join(prompt_template(name)) for name in FIELDS] + [expand_season(season) for season in SEASONS]

@@ -4,8 +4,8 @@
 value without words ("none", "regular") is never mentioned.
 """
 
-# The single words, after normalisation, that name a visible value. No word names two values, and none occurs anywhere
-# else in the texts, so a text can be checked against its product, and probed.
+# The single words, after normalisation, that name a visible value. No word names two values or occurs anywhere else in
+# the texts, so a text can be checked against its product, and probed.
 VALUE_WORDS = {
     "colour": {
         "black": "black jet", "white": "white ivory", "grey": "grey slate", "red": "red crimson",
@@ -146,8 +146,8 @@ PRODUCT_NAMES = [
     "Tundra", "Cascade", "Almanac", "Beacon", "Prairie", "Sonata",
 ]  # fmt: skip
 
-# Sentences that are true of any product, by topic. A description has at most one of each topic, so that none
-# contradicts another. "{brand}" is the product's; any other name in braces is replaced by a random one of CHOICES.
+# Sentences that are true of any product, by topic. A description has at most one per topic, so that no sentence
+# contradicts another. "{brand}" is the product's brand; other names in braces become random entries of CHOICES.
 CHOICES = {
     "country": [
         "Italy", "Portugal", "Japan", "France", "Spain", "Scotland", "Turkey", "Peru", "India", "Romania",

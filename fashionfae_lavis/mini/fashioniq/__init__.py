@@ -26,10 +26,10 @@ from fashionfae_lavis.workers import in_workers
 
 __all__ = ["prepare"]
 
-# Increases with every change of garments, requests or files; the drawing code has FashionGen-Mini's version.
+# Increase this with every change of garments, requests or files. FashionGen-Mini's version covers the drawing code.
 GENERATOR_VERSION = 1
 FOLDERS = ("captions", "image_splits", "images")
-RECIPE = "recipe.json"  # written last: where it is right, everything else is complete
+RECIPE = "recipe.json"  # written last: if its content is right, everything else is complete
 JPEG_QUALITY = 88
 BYTES_PER_IMAGE = 22_000  # for 256 x 256 pixels, with a margin
 
@@ -46,11 +46,11 @@ def prepare(
         folder: the folder to draw into.
         train_pool: garments per pool; a class has four pools in training.
         validation_pool: the same for validation, where a class has three pools.
-        image_size: width and height of an image.
-        seed: draws the garments and the requests.
+        image_size: width and height of an image in pixels.
+        seed: seed of the garments and the requests.
 
     Raises:
-        UserError: the folder cannot be written, has too little room, or contains other files.
+        UserError: the folder cannot be written to, has too little free space, or contains other files.
     """
     folder = Path(folder)
     recipe = {
@@ -69,7 +69,7 @@ def prepare(
 
 
 def _is_complete(folder: Path, recipe: dict) -> bool:
-    """Tells whether the folder was drawn by this recipe and still has all its images."""
+    """Returns whether the folder was drawn by this recipe and still has all its images."""
     try:
         written = json.loads((folder / RECIPE).read_text())
         count = written.pop("images")
@@ -79,16 +79,16 @@ def _is_complete(folder: Path, recipe: dict) -> bool:
 
 
 def _check_drawn(folder: Path) -> None:
-    """Checks that the files to be replaced were drawn, so that a wrong path cannot delete photographs."""
+    """Checks that the files to replace were drawn by this code, so that a wrong path cannot delete photographs."""
     if not (folder / RECIPE).exists() and any((folder / name).exists() for name in FOLDERS):
         raise UserError(
             f"{folder} contains files that are not FashionIQ-Mini's: set "
-            "datasets.fashioniq_mini.build_info.images.storage to another folder, or read it as `datasets: fashioniq`"
+            "datasets.fashioniq_mini.build_info.images.storage to another folder, or read it as `datasets: fashioniq`."
         )
 
 
 def _write(folder: Path, recipe: dict) -> None:
-    """Draws into a temporary folder, then replaces the old folders by the new ones, and the recipe last."""
+    """Draws into a temporary folder, then replaces the old folders, and finally the recipe."""
     (folder / RECIPE).touch()  # marks the folder as drawn, even if this run is killed
     new = folder / ".new"
     shutil.rmtree(new, ignore_errors=True)  # left by a run that was killed
@@ -132,6 +132,6 @@ def _draw(folder: Path, garments: list[Product], image_size: int) -> None:
 
 def _jpeg(product: Product, image_size: int) -> bytes:
     file = io.BytesIO()
-    # Colour at full resolution, or thin stripes would lose theirs.
+    # Keep the colour at full resolution, because subsampling would remove it from thin stripes.
     Image.fromarray(np.asarray(draw_front(product, image_size))).save(file, "jpeg", quality=JPEG_QUALITY, subsampling=0)
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""Requests in words: two captions, as if by two people, that tell what the target has and the reference lacks.
+"""Requests in words: two captions, as if by two people, that say what the target has and the reference lacks.
 
-The words for values are those of FashionGen-Mini's texts (`fashiongen.words`). Together the two captions name every
-change; one of them may leave one out.
+The words for values come from FashionGen-Mini's texts (`fashiongen.words`). Together the two captions name every
+change, although one of them may omit one.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from fashionfae_lavis.mini.fashiongen.descriptions import pick
 from fashionfae_lavis.mini.fashiongen.words import ADJECTIVES, NOUNS
 from fashionfae_lavis.mini.fashioniq.requests import Request
 
-# Frames for attributes that an adjective names; a detail of the garment names the others (_DETAILS).
+# Frames for attributes that are named by an adjective. The others are named by a detail of the garment (_DETAILS).
 _BY_ADJECTIVE = {
     "colour": ["is {new}", "in {new}", "is {new} instead of {old}", "is {new} not {old}", "more {new}"],
     "pattern": ["is {new}", "more {new}", "is {new} instead of {old}", "is {new} not {old}", "{new} pattern all over"],
@@ -51,7 +51,7 @@ _DETAILS = {
         "ruffle": ["ruffle hem", "ruffled edge"],
     },
 }
-# Frames for a target without the detail, which name that of the reference.
+# Frames for a target without the detail, which name the reference's detail.
 _GONE = ["without {old}", "no {old}", "has no {old}"]
 _NOTHING_BEFORE = _BY_DETAIL[:2]
 

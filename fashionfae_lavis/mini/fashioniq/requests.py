@@ -1,8 +1,8 @@
 """The garments of FashionIQ-Mini, and the requests: pairs of a reference garment and a target garment.
 
-Garments come in pools of one kind that differ in a few attributes only, with most combinations of these. Each request
-changes one or two of these attributes. So there are always many garments as similar to the reference as the target is,
-and many that match the text: neither image nor text is enough.
+A pool holds garments of one kind that differ in only a few attributes, in most combinations. Each request changes one
+or two of these attributes. Many garments are therefore as similar to the reference as the target, and many match the
+text, so neither image nor text alone is enough.
 """
 
 import itertools
@@ -18,14 +18,14 @@ from fashionfae_lavis.mini.fashiongen.attributes import (
     sample_look,
 )
 
-# FashionIQ's classes: dresses; shirts, including T-shirts; women's tops. Coats, blazers, skirts and trousers belong to
-# none of them.
+# FashionIQ's classes are dresses, shirts (including T-shirts) and women's tops. Coats, blazers, skirts and trousers
+# belong to none of them.
 CLASSES = {
     "dress": ("DRESSES",),
     "shirt": ("SHIRTS", "T-SHIRTS"),
     "toptee": ("TANK TOPS", "PULLOVERS", "CARDIGANS"),
 }
-# Number of pools per class, and of requests per pool.
+# Numbers of pools per class, and of requests per pool.
 POOLS = {"train": (4, 200), "val": (3, 67)}
 TWO_CHANGES = 0.75  # the share of requests that change two attributes
 
@@ -34,7 +34,7 @@ Look = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Request:
-    """Asks for `target`, given `reference`; both are from the same pool."""
+    """A request for `target`, given `reference`; both are from the same pool."""
 
     reference: Product
     target: Product
@@ -46,23 +46,23 @@ class Request:
 
 
 def image_id(product: Product) -> str:
-    """Returns a name of ten characters, like those of FashionIQ's images."""
+    """Returns a name of ten characters, like FashionIQ's image ids."""
     return f"B{product.product_id:09d}"
 
 
 def sample_split(split: str, pool_size: int, seed: int) -> dict[str, tuple[list[Product], list[Request]]]:
     """Samples the garments and requests of a split.
 
-    Validation uses combinations that FashionGen-Mini holds out, and training the others, so neither dataset trains on
-    what the other one tests. No two garments of a split look the same, and no request occurs twice.
+    Validation uses combinations that FashionGen-Mini holds out, and training uses the others, so neither dataset trains
+    on combinations that the other tests. No two garments of a split look the same, and no request occurs twice.
 
     Args:
         split: "train" or "val".
-        pool_size: garments per pool.
-        seed: draws garments and requests.
+        pool_size: number of garments per pool.
+        seed: seed of garments and requests.
 
     Returns:
-        For each class its garments and its requests.
+        Class -> its garments and its requests.
     """
     pools, requests_each = POOLS[split]
     taken: set[tuple[str, Look]] = set()
@@ -70,7 +70,7 @@ def sample_split(split: str, pool_size: int, seed: int) -> dict[str, tuple[list[
     for name, subcategories in CLASSES.items():
         garments, requests = [], []
         for number in range(pools):
-            # FashionGen-Mini's streams have 0 or 1 in second position, and end with their use.
+            # Unlike this stream, FashionGen-Mini's streams have 0 or 1 in second position, and end with their use.
             stream = (seed, 2 + list(POOLS).index(split))
             rng = np.random.default_rng((*stream, count, 3))
             subcategory = subcategories[number % len(subcategories)]

@@ -1,6 +1,6 @@
 """One interface for every model that can be evaluated: `adapt(model)` picks the adapter of its family.
 
-This is the only place that asks which class a model is of, or which parts it has.
+Only these modules check which class a model belongs to, or which parts it has.
 """
 
 from lavis.models.albef_models import AlbefBase
@@ -24,9 +24,10 @@ __all__ = ["Adapter", "AlbefAdapter", "BlipAdapter", "ClipAdapter", "FashionFAEA
 
 
 def adapt(model: nn.Module) -> Adapter:
-    """Wraps a model in the adapter of its family; the adapter's flags say what the model can do.
+    """Wraps a model in the adapter of its family, whose flags say what the model can do.
 
-    A model of another family embeds if it has LAVIS's `extract_features`, and writes if it has LAVIS's `generate`.
+    A model of any other family has the flag `embeds` if it has LAVIS's `extract_features`, and `writes` if it has
+    LAVIS's `generate`.
     """
     flags = {
         "writes": hasattr(model, "generate"),

@@ -9,11 +9,11 @@ from fashionfae_lavis.text.word_pieces import Text
 
 
 class AlbefAdapter(Adapter):
-    """An image encoder, a BERT that reads text alone or with the image, and a projection of either [CLS]."""
+    """Adapter of ALBEF: an image encoder, a BERT that reads text alone or with the image, and two projections."""
 
     @property
     def bert(self) -> nn.Module:
-        """The text encoder; ALBEF's pre-training model keeps it inside a masked-word model."""
+        """The text encoder, which ALBEF's pre-training model keeps inside a masked-word model."""
         return getattr(self.model.text_encoder, "bert", self.model.text_encoder)
 
     @torch.no_grad()
@@ -30,7 +30,7 @@ class AlbefAdapter(Adapter):
         return self.model.visual_encoder.forward_features(images.to(self.device))
 
     def word_pieces(self, texts: list[str]) -> Text:
-        """Ids and mask (B, L), cut at the text length that the model is trained with."""
+        """Tokenizes B texts to ids and mask (B, L), cut at the text length that the model is trained with."""
         cut = {"truncation": True, "max_length": self.model.max_txt_len}
         text = self.model.tokenizer(texts, padding=True, return_tensors="pt", **cut).to(self.device)
         return Text(text.input_ids, text.attention_mask)
@@ -39,7 +39,7 @@ class AlbefAdapter(Adapter):
         return self.word_pieces(texts)
 
     def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
-        """The logit of a match plus the similarity, as LAVIS re-ranks."""
+        """Adds the logit of a match to the similarity, as LAVIS's re-ranking does."""
         states = self.bert(
             text.input_ids,
             attention_mask=text.mask,

@@ -1,4 +1,4 @@
-"""The interface of the adapters, for any model with LAVIS's `extract_features` or `generate`."""
+"""The base adapter, for any model with LAVIS's `extract_features` or `generate`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ from fashionfae_lavis.text.word_pieces import Text
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A model as evaluation sees it. Call a method only if the flag in its description is set.
+    """Uniform view of a model for evaluation. Call a method only if the flag that it needs is set.
 
     Attributes:
         model: the model itself.
-        embeds: images and texts have global embeddings, compared by dot product.
-        matches: an image-text matching head scores pairs.
-        predicts_words: masked words are predicted from the image and the rest of the text.
-        composes: an image and a text that changes it embed as a query for another image.
-        writes: captions are generated.
-        classifier_is_new: the model has a classifier, and no checkpoint has trained it.
+        embeds: the model has global embeddings of images and texts, compared by dot product.
+        matches: the model has an image-text matching head.
+        predicts_words: the model predicts masked words from the image and the rest of the text.
+        composes: the model embeds an image and a text that changes it as a query for another image.
+        writes: the model generates captions.
+        classifier_is_new: the model has a classifier that no checkpoint has trained.
     """
 
     model: Any
@@ -37,26 +37,26 @@ class Adapter:
         return self.model.device
 
     def prepare_training(self) -> None:
-        """Gives the model what its loss needs in a run without a process group."""
+        """Prepares the model for training without a process group."""
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> unit-length global embeddings (B, D); needs `embeds`."""
+        """Maps images (B, 3, S, S) to unit-length global embeddings (B, D); needs `embeds`."""
         samples = {"image": images.to(self.device), "text_input": None}  # ALBEF looks both keys up
         return self.model.extract_features(samples, mode="image").image_embeds_proj[:, 0].float()
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
-        """B texts -> unit-length global embeddings (B, D); needs `embeds`."""
+        """Maps B texts to unit-length global embeddings (B, D); needs `embeds`."""
         samples = {"image": None, "text_input": texts}
         return self.model.extract_features(samples, mode="text").text_embeds_proj[:, 0].float()
 
     def image_tokens(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> the tokens (B, N, D) that meet a text; needs `matches` or `predicts_words`."""
+        """Maps images (B, 3, S, S) to the tokens (B, N, D) fused with a text; needs `matches` or `predicts_words`."""
         raise NotImplementedError
 
     def tokenize(self, texts: list[str]) -> Text:
-        """Texts as `match_scores` reads them, padded to the longest; needs `matches`."""
+        """Tokenizes texts for `match_scores`, padded to the longest; needs `matches`."""
         raise NotImplementedError
 
     def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Adapter:
             similarity: (P,) dot products of the global embeddings.
 
         Returns:
-            (P,), higher for a better match.
+            Scores (P,), higher for a better match.
         """
         raise NotImplementedError
 
@@ -78,19 +78,19 @@ class Adapter:
         Args:
             image_tokens: (B, N, D).
             text: B texts of length L.
-            positions: bool (B, L), True where a piece is wanted.
+            positions: boolean (B, L), True where a word piece is predicted.
 
         Returns:
-            Vocabulary logits (P, V) at the P wanted positions, in row-major order.
+            Vocabulary logits (P, V) at these P positions, in row-major order.
         """
         raise NotImplementedError
 
     def image_part(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> the image's summand (B, D) of a composed query; needs `composes`."""
+        """Maps images (B, 3, S, S) to the image term (B, D) of a composed query; needs `composes`."""
         raise NotImplementedError
 
     def text_part(self, texts: list[str]) -> Tensor:
-        """B texts -> the text's summand (B, D) of a composed query; needs `composes`."""
+        """Maps B texts to the text term (B, D) of a composed query; needs `composes`."""
         raise NotImplementedError
 
     def generate(self, images: Tensor, num_beams: int, max_length: int, min_length: int) -> list[str]:

@@ -5,7 +5,7 @@ from fashionfae_lavis.text.word_pieces import Text
 
 
 class BlipAdapter(AlbefAdapter):
-    """As ALBEF, but a text that is read with an image begins with [ENC] instead of [CLS]."""
+    """Adapter of BLIP. Unlike ALBEF, a text that is read with an image begins with [ENC] instead of [CLS]."""
 
     def tokenize(self, texts: list[str]) -> Text:
         text = self.word_pieces(texts)

@@ -9,7 +9,7 @@ from fashionfae_lavis.models.baselines.clip import set_loss
 
 
 class ClipAdapter(Adapter):
-    """CLIP gives bare embeddings of any length when it is asked for one modality."""
+    """Adapter of CLIP, whose features of a single modality are plain tensors, not normalised."""
 
     def prepare_training(self) -> None:
         set_loss(self.model)

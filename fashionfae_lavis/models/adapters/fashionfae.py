@@ -7,7 +7,7 @@ from fashionfae_lavis.text.word_pieces import Text
 
 
 class FashionFAEAdapter(Adapter):
-    """FashionFAE for pre-training, retrieval, recognition or composition."""
+    """Adapter of the FashionFAE models for pre-training, retrieval, recognition and composition."""
 
     def image_tokens(self, images: Tensor) -> Tensor:
         return self.model.fusion_tokens(images.to(self.device))
@@ -16,7 +16,7 @@ class FashionFAEAdapter(Adapter):
         return self.model.tokenize(texts)
 
     def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
-        """Log-odds of a match plus the ITC logit (scale^2 * similarity), so that re-ranking keeps what ITC knows."""
+        """Adds the log-odds of a match to the ITC logit (scale^2 * similarity), so that re-ranking builds on ITC."""
         logits = self.model.match_logits(image_tokens, text)
         return logits[:, 1] - logits[:, 0] + self.model.scale**2 * similarity
 

@@ -18,10 +18,10 @@ CONFIGS = {"mini": model_config_path("fashion_albef_mini")}
 
 
 class _Albef(Scratch):
-    """Mixin that builds ALBEF's models, whose constructors in LAVIS take the encoders.
+    """Mixin that builds ALBEF's models from a configuration.
 
     Attributes:
-        OPTIONS: further arguments of the constructor, as keys of the configuration.
+        OPTIONS: configuration keys that are passed on to LAVIS's constructor.
     """
 
     PRETRAINED_MODEL_CONFIG_DICT = CONFIGS
@@ -46,7 +46,7 @@ class _Albef(Scratch):
 
 @registry.register_model("fashion_albef")
 class FashionAlbef(_Albef, AlbefPretrain):
-    """LAVIS's `albef_pretrain`: contrast with a momentum queue, matching and masked words, all distilled."""
+    """LAVIS's `albef_pretrain`: momentum contrast, matching and masked words, with distillation."""
 
     ARCH = "fashion_albef"
     OPTIONS = (*_Albef.OPTIONS, "mlm_mask_prob")
@@ -58,7 +58,7 @@ class FashionAlbef(_Albef, AlbefPretrain):
 
 @registry.register_model("fashion_albef_retrieval")
 class FashionAlbefRetrieval(_Albef, AlbefRetrieval):
-    """LAVIS's `albef_retrieval`: contrast and matching; rows of the same product are not negatives."""
+    """LAVIS's `albef_retrieval`: contrastive loss and matching; rows of the same product are not negatives."""
 
     ARCH = "fashion_albef_retrieval"
 

@@ -20,10 +20,10 @@ CONFIGS = {"mini": model_config_path("fashion_blip_mini")}
 
 
 class _Blip(Scratch):
-    """Mixin that builds BLIP's models, whose constructors in LAVIS take the encoders.
+    """Mixin that builds BLIP's models from a configuration.
 
     Attributes:
-        OPTIONS: further arguments of the constructor, as keys of the configuration.
+        OPTIONS: configuration keys that are passed on to LAVIS's constructor.
     """
 
     PRETRAINED_MODEL_CONFIG_DICT = CONFIGS
@@ -32,7 +32,7 @@ class _Blip(Scratch):
 
     @classmethod
     def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "_Blip":
-        # As in BlipBase.init_tokenizer: the first token tells texts to generate from texts to read with the image.
+        # As in BlipBase.init_tokenizer: the first token marks a text as one to generate or to read with the image.
         tokenizer.add_special_tokens({"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]})
         tokenizer.enc_token_id = tokenizer.additional_special_tokens_ids[0]
         options = {name: cfg[name] for name in cls.OPTIONS}
@@ -45,13 +45,13 @@ class _Blip(Scratch):
 
     @classmethod
     def berts(cls, cfg: DictConfig, vocab_size: int) -> dict[str, nn.Module]:
-        """Builds the constructor's arguments that are BERTs."""
+        """Builds the BERTs, by argument name of LAVIS's constructor."""
         return {"text_encoder": build_text_encoder(cfg, vocab_size)}
 
 
 @registry.register_model("fashion_blip")
 class FashionBlip(_Blip, BlipPretrain):
-    """LAVIS's `blip_pretrain`: contrast with a momentum queue, matching and captioning."""
+    """LAVIS's `blip_pretrain`: momentum contrast, matching and captioning."""
 
     ARCH = "fashion_blip"
 
@@ -63,7 +63,7 @@ class FashionBlip(_Blip, BlipPretrain):
 
 @registry.register_model("fashion_blip_retrieval")
 class FashionBlipRetrieval(_Blip, BlipRetrieval):
-    """LAVIS's `blip_retrieval`: contrast and matching; rows of the same product are not negatives."""
+    """LAVIS's `blip_retrieval`: contrastive loss and matching; rows of the same product are not negatives."""
 
     ARCH = "fashion_blip_retrieval"
 
@@ -85,8 +85,8 @@ class FashionBlipCaption(_Blip, BlipCaption):
 class FashionBlipRecognition(NewHead, _Blip, BlipClassification):
     """LAVIS's `blip_classification` with ALBEF's training step.
 
-    In LAVIS 1.0.2 BLIP's step raises TypeError, because its output class lacks a field. ALBEF's step has the same code
-    and an output class with this field.
+    In LAVIS 1.0.2, BLIP's step raises TypeError because its output class lacks a field. ALBEF's step is the same code
+    with an output class that has the field.
     """
 
     ARCH = "fashion_blip_recognition"

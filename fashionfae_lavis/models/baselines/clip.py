@@ -1,4 +1,4 @@
-"""LAVIS's CLIP (Radford et al., arXiv 2103.00020) from scratch, with a given image encoder, vocabulary and size."""
+"""LAVIS's CLIP (Radford et al., arXiv 2103.00020) from scratch, with FashionFAE's image encoder and vocabulary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,23 +23,23 @@ WORD_SPREAD = 0.02  # standard deviation of CLIP's word embeddings
 
 
 def clip_loss() -> ClipLoss:
-    """Builds CLIP's loss; the one that CLIP builds itself requires a process group, even in a single process."""
+    """Builds CLIP's loss for any number of processes; LAVIS's own loss always needs a process group."""
     return ClipLoss(rank=get_rank(), world_size=get_world_size())
 
 
 def set_loss(model: CLIP) -> None:
-    """Gives LAVIS's own `clip` the loss of `clip_loss`."""
+    """Replaces the loss of LAVIS's `clip` by `clip_loss`."""
     model._loss = clip_loss()
 
 
 class WordPieces:
-    """Replaces CLIP's tokenizer: maps texts to word-piece ids (B, length).
+    """Tokenizer for CLIP that maps texts to word-piece ids (B, length).
 
-    CLIP finds the end of a text by its highest id. The end token is therefore appended to the vocabulary.
+    CLIP takes the highest id as the end of a text, so the end token is appended to the vocabulary.
 
     Args:
         tokenizer: word-piece tokenizer of transformers.
-        length: of every text, padded or cut.
+        length: length to which every text is padded or cut, in word pieces.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int):
@@ -72,8 +72,8 @@ class ImageTower(nn.Module):
 class FashionClip(Scratch, CLIP):
     """LAVIS's `clip` with FashionFAE's image encoder and word pieces.
 
-    The text transformer is CLIP's: causal, with a hidden layer four times as wide. Classes are named by FashionFAE's
-    prompts.
+    The text transformer is CLIP's: causal, with a hidden layer four times as wide. Zero-shot classification uses
+    FashionFAE's prompts.
     """
 
     ARCH = "fashion_clip"
@@ -84,7 +84,7 @@ class FashionClip(Scratch, CLIP):
     positional_embedding: nn.Parameter
 
     def __init__(self, embed_dim: int, image_encoder: PatchEncoder, text: CLIPTextCfg, *, tokenizer: WordPieces):
-        # The smallest ViT that CLIP can build; it is replaced below.
+        # CLIP builds an image encoder in any case: a minimal ViT, which is replaced below.
         super().__init__(embed_dim, CLIPVisionCfg(0, 64, 1, 1), text, tokenizer=tokenizer)
         self.visual = ImageTower(image_encoder, embed_dim)
         self.tokenizer = tokenizer

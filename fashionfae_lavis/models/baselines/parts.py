@@ -39,7 +39,7 @@ def build_text_encoder(cfg: DictConfig, vocab_size: int) -> XBertEncoder:
 
 
 def build_word_predictor(model_class: Callable[[BertConfig], Any], cfg: DictConfig, vocab_size: int) -> nn.Module:
-    """Builds one of LAVIS's word heads on top of such a BERT.
+    """Builds one of LAVIS's BERTs with a word head.
 
     Args:
         model_class: BertForMaskedLM or XBertLMHeadDecoder.
@@ -63,7 +63,7 @@ def _bert_config(cfg: DictConfig, vocab_size: int) -> BertConfig:
 
 
 def _initialise(bert: Any) -> None:
-    """Draws the attention weights and sets the positions of a BERT of LAVIS."""
+    """Initialises the attention weights and positions of a LAVIS BERT as in FashionFAE."""
     for layer in bert.encoder.layer:
         attention, output = layer.attention.self, layer.attention.output.dense
         mimetic_attention_(attention.query.weight, attention.key.weight, attention.value.weight, output.weight)

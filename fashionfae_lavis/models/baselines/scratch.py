@@ -29,15 +29,16 @@ class NewHead:
 
 
 class Scratch(Configured, nn.Module):
-    """Mixin that takes the tokenizer as an argument and builds the model of a configuration.
+    """Mixin that builds a LAVIS model from a configuration, without a download.
 
     List it before the LAVIS model class.
 
     Args:
-        tokenizer: the model's tokenizer. The other arguments are those of LAVIS's class.
+        *args, **kwargs: arguments of the LAVIS model class.
+        tokenizer: the model's tokenizer.
 
     Attributes:
-        ARCH: name under which LAVIS knows the model; set by the subclass.
+        ARCH: name registered with LAVIS; set by the subclass.
         FAMILY: LAVIS's base classes whose models share weights with this one.
         IMAGE_PREFIX: prefix of the image encoder's weights.
         HAS_MOMENTUM: whether the model has momentum encoders, which `copy_params` initialises.
@@ -56,7 +57,7 @@ class Scratch(Configured, nn.Module):
         super().__init__(*args, **kwargs)
 
     def init_tokenizer(self) -> Any:
-        """Returns the tokenizer, where LAVIS's class would download one."""
+        """Returns the given tokenizer; LAVIS's class would download one."""
         return self.tokenizer
 
     @classmethod
@@ -69,7 +70,7 @@ class Scratch(Configured, nn.Module):
         """Builds the model of a type ("mini") or of a checkpoint.
 
         Raises:
-            UserError: The checkpoint holds another model.
+            UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
         """
         cfg = cls.config_for(model_type).model
         if cfg.get("load_finetuned", False) and cfg.arch != cls.ARCH:
@@ -81,10 +82,13 @@ class Scratch(Configured, nn.Module):
 
     @classmethod
     def from_config(cls, cfg: DictConfig | dict[str, Any]) -> "Scratch":
-        """Builds a model like configs/models/fashion_blip_mini.yaml and loads the weights that the configuration names.
+        """Builds the model from a `model` section and loads the weights that the section names.
+
+        Args:
+            cfg: `model` section with the keys of the model's yaml, such as configs/models/fashion_blip_mini.yaml.
 
         Raises:
-            UserError: The vocabulary or a file it names cannot be read or does not fit.
+            UserError: the vocabulary or a checkpoint cannot be read or does not fit.
         """
         cfg = OmegaConf.create(cfg)
         model = cls.build(cfg, load_tokenizer(cfg.vocabulary))
@@ -98,7 +102,7 @@ class Scratch(Configured, nn.Module):
         """Loads a checkpoint of this model.
 
         Raises:
-            UserError: The file cannot be read, or a weight is missing, unknown or of another shape.
+            UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
         """
         load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
         self.is_whole = True
@@ -107,11 +111,11 @@ class Scratch(Configured, nn.Module):
         """Loads initial weights from a checkpoint.
 
         A checkpoint of this model is loaded whole. From another model of the family (BLIP, ALBEF), weights of the same
-        name are loaded; queues of past embeddings and further heads stay random. From a file of encoders, which
-        `fashionfae make-mini-encoders` writes, the image encoder is loaded.
+        name are loaded; queues of past embeddings and other heads stay random. From an encoder file, which
+        `fashionfae make-mini-encoders` writes, only the image encoder is loaded.
 
         Raises:
-            UserError: The file cannot be read, its weights do not fit, or it holds a model of another family.
+            UserError: the file cannot be read, its weights do not fit, or it holds a model of another family.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
@@ -129,13 +133,13 @@ class Scratch(Configured, nn.Module):
             self.copy_params()  # the momentum encoders start as copies
 
     def _image_encoder_of(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Renames the image encoder of a file of encoders."""
+        """Selects and renames the image encoder of an encoder file."""
         prefix = "image_encoder."
         found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         return {self.IMAGE_PREFIX + name: tensor for name, tensor in found.items()}
 
     def _family_of(self, state: dict[str, Tensor], arch: str, path: str) -> dict[str, Tensor]:
-        """Renames the weights of another model of the family."""
+        """Selects and renames the weights shared with another model of the family."""
         found = registry.get_model_class(arch)
         if found is None or not issubclass(found, self.FAMILY):
             raise UserError(

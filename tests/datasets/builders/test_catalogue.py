@@ -24,7 +24,7 @@ from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Forty products of a shop of its own attributes; some have no pattern."""
+    """A catalogue of forty products with other attributes than FashionGen's; some have no pattern."""
     folder = tmp_path_factory.mktemp("catalogue")
     rows = []
     (folder / "photos").mkdir()
@@ -167,7 +167,7 @@ def test_what_is_good_of_a_dirty_catalogue_trains(tmp_path):
 
 
 def test_opening_is_fast(root, tmp_path):
-    """A hundred thousand products in less than the three seconds that are allowed."""
+    """Opening a hundred thousand products takes less than three seconds."""
     head, *products = (root / "catalogue.jsonl").read_text().splitlines()
     products = [json.loads(product) for product in products]
     with open(tmp_path / "catalogue.jsonl", "w") as file:

@@ -81,7 +81,7 @@ def test_images_of_train_and_val_of_fashiongen_are_its_own(root):
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_objective_learns_from_a_batch(root, name):
-    """Also from one without any attribute, and one in which only some products have one."""
+    """Batches train, even from a dataset without attributes or with attributes for only some products."""
     model, train = tiny_model(), build(name, root, double_view=True)["train"]
     losses = model({**train.collater([train[index] for index in range(5)]), "mask_seed": (0,)})
     losses["loss"].backward()

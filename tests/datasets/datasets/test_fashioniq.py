@@ -26,7 +26,7 @@ def colour(garment, number):
 
 
 def write(folder):
-    """Three classes of four images and three requests each; images are of one colour, which says whose they are."""
+    """Three classes of four images and three requests each; the colour of an image identifies it."""
     for name in ("captions", "image_splits", "images"):
         (folder / name).mkdir(parents=True)
     for garment in CLASSES:

@@ -19,7 +19,7 @@ def file(tmp_path, write_file):
 
 
 def whole_image(image):
-    """An image processor that keeps all pixels: the red channel says the row."""
+    """An image processor that keeps all pixels; the red channel encodes the row."""
     return torch.from_numpy(image).permute(2, 0, 1).float()
 
 
@@ -28,7 +28,7 @@ def row_of(image):
 
 
 class Seeded(Dataset):
-    """Items that depend on their index only, as the runner's loader makes them."""
+    """Items that depend only on their index, as in the runner's loader."""
 
     def __init__(self, dataset):
         self.dataset = dataset

@@ -9,7 +9,7 @@ from fashionfae_lavis.models import FashionFAE, FashionRecognition
 
 @pytest.mark.slow
 def test_the_encoders_learn_and_models_start_from_them(tmp_path):
-    """A hundredth of the real run."""
+    """Runs the training at a hundredth of its length."""
     path = tmp_path / "encoders.safetensors"
     accuracy = make_mini_encoders(path, products=150, updates={"text": 40, "images": 40, "alignment": 10})
     assert accuracy["colour"] > 0.25  # of twelve

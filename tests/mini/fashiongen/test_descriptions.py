@@ -120,6 +120,6 @@ def test_every_value_that_is_drawn_has_an_entry():
 
 
 def test_a_description_of_one_sentence_stays_whole():
-    # Rare: all that the title leaves over fits into the lead, and the lead is long enough to need no filler.
+    # Rarely, the lead sentence holds everything that the title leaves out and is long enough to need no filler.
     product = sample_products("train", 4987, seed=1)[4986]
     assert write_texts(product)["description"] == "Checked notched lapel blazer cut from brown cloth."

@@ -37,7 +37,7 @@ def test_workers_end_when_their_reader_is_killed(tmp_path):
 
 
 def _runs(pid):
-    """False too for a process that has ended and waits to be collected by its new parent."""
+    """Returns whether a process runs; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Texts that differ in one visible attribute, and in nothing else."""
+"""Rewritten texts differ in one visible attribute, and in nothing else."""
 
 import numpy as np
 import pytest

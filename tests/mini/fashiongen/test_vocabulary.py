@@ -1,4 +1,4 @@
-"""The vocabulary that ships for the mini model."""
+"""The packaged vocabulary of the mini model."""
 
 import string
 

@@ -68,7 +68,7 @@ def test_every_value_that_can_be_asked_for_has_words():
 
 
 def test_the_mini_vocabulary_covers_them(written):
-    """No unknown word, and but for a few common words each is one piece."""
+    """Captions have no unknown words, and all but a few common words are one piece."""
     tokenizer = BertTokenizerFast.from_pretrained(FOLDER)
     words = {word for _, captions in written for caption in captions for word in normalise(caption).split()}
     assert not any(tokenizer.unk_token_id in tokenizer(word).input_ids for word in words)

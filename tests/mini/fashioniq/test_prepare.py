@@ -1,4 +1,4 @@
-"""Writing of the files: layout, what happens again, and what happens when it goes wrong."""
+"""Writing of the files: layout, repeated calls, and failures."""
 
 import hashlib
 import json

@@ -17,7 +17,7 @@ IMAGES, TEXTS, K = 7, 5, 3
 
 
 class Rows(Dataset):
-    """As LAVIS's retrieval datasets: `text` and `image` list both sides."""
+    """A dataset like LAVIS's retrieval datasets, whose `text` and `image` list both sides."""
 
     samples = tiny_samples(IMAGES)
     text = [text.split(" [SEP] ")[0] for text in tiny_samples(TEXTS)["text_input"]]  # LAVIS cuts at 35 pieces

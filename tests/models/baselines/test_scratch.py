@@ -28,7 +28,7 @@ def samples(size=4):
 
 
 def save(model, path, **changes):
-    """As a run writes it: tied weights and all."""
+    """Writes a checkpoint as a run does, including tied weights."""
     config = OmegaConf.to_container(tiny_config(model.ARCH, **changes))
     save_atomically({"model": model.state_dict(), "config": {"model": config}}, path)
     return str(path)
@@ -102,7 +102,7 @@ def test_the_family_starts_from_pre_training(source, target, new, tmp_path):
         theirs = {name.replace(".bert.", "."): tensor for name, tensor in theirs.items()}
     for name, tensor in model.state_dict().items():
         if new in name:
-            # Queues are drawn after what the seed gave the rest: only their shape is fresh ones'.
+            # Queues are drawn after all other weights, so only their shape equals a new model's.
             assert "queue" in name or torch.equal(tensor, fresh[name]), name
         else:
             assert torch.equal(tensor, theirs[name]), name
@@ -140,7 +140,7 @@ def test_a_new_classifier_is_told_from_a_trained_one(tmp_path):
 
 
 def test_why_blip_s_recognition_has_albef_s_step():
-    """LAVIS 1.0.2 names a field that its output class lacks; where this fails, LAVIS has mended it."""
+    """LAVIS 1.0.2 names a field that its output class lacks. If this test fails, LAVIS has fixed it."""
     model = tiny_baseline("fashion_blip_recognition").train()
     with pytest.raises(TypeError, match="encoder_output_m"):
         BlipClassification.forward(model, samples())
