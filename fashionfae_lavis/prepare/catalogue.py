@@ -164,7 +164,7 @@ def prepare_catalogue(
 
 
 class _Rows:
-    """The table's rows as products, with all checks except those of images."""
+    """The table's rows as products, with all checks except of images."""
 
     def __init__(self, table: Table, folder: Path, columns: dict, attributes: dict, pattern: str | None):
         self.table = table
