@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -75,6 +76,7 @@ def in_workers(
 
 
 def _work(work: Callable, connection: Connection, others: list[Connection]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the parent's handler, which might survive it
     for other in others:  # otherwise the other workers would not notice that the reader has ended
         other.close()
     try:

@@ -32,7 +32,10 @@ def run(runs: list[str], cfg_path: str | None, output: str | None, seeds: list[i
     from fashionfae_lavis.compare import report
 
     # Unlike the signal's default action, an exception also ends the program that the comparison runs.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    written = report.compare_plan(cfg_path, seeds, output) if cfg_path else report.compare_runs(runs, output)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        written = report.compare_plan(cfg_path, seeds, output) if cfg_path else report.compare_runs(runs, output)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"\n{written[0].read_text(encoding='utf-8')}")
     print("".join(f"{path}\n" for path in written), end="")

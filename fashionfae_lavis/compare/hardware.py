@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 
+from fashionfae_lavis.workers import all_cores
+
 
 def hardware() -> str:
     """Describes this machine and its software.
 
     For example: "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads".
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    processor = f"{_count(cores, 'core')} of {_processor()}"
+    processor = f"{_count(all_cores(), 'core')} of {_processor()}"
     machine = [processor, *([_memory()] if _memory() else []), *gpus, platform.system()]
     threads = _count(torch.get_num_threads(), "thread")
     software = f"Python {platform.python_version()}, torch {torch.__version__}, {threads}"

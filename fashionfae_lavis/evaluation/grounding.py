@@ -112,7 +112,7 @@ def apir_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, float]:
         {"right", "shuffled_text", "most_frequent_code" (percent), "places" (number of masked patches)}.
     """
     rng = np.random.default_rng(0)
-    grid = model.image_encoder.grid // model.image_encoder.pool
+    grid = model.image_encoder.pooled_grid
     right = shuffled = 0.0
     seen = []
     for images, products in product_batches(split):
