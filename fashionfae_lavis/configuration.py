@@ -37,13 +37,25 @@ def load_config(args: argparse.Namespace) -> Config:
     bad = [option for option in args.options or [] if "=" not in option]
     if bad:
         raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {bad[0]!r}.")
-    chosen = OmegaConf.select(OmegaConf.from_dotlist(args.options or []), "model.arch")
-    _check_known("model.arch", chosen or content.model.get("arch"), registry.list_models())
-    for name in content.datasets:
+    merged = _merge_options(content, args.options or [])
+    _check_known("model.arch", merged.model.get("arch"), registry.list_models())
+    for name in merged.datasets:
         _check_known("datasets", name, registry.mapping["builder_name_mapping"])
-    _check_known("run.task", content.run.get("task"), registry.list_tasks())
-    _check_known("run.runner", content.run.get("runner", "runner_base"), registry.list_runners())
+    _check_known("run.task", merged.run.get("task"), registry.list_tasks())
+    _check_known("run.runner", merged.run.get("runner", "runner_base"), registry.list_runners())
     return _Config(args)
+
+
+def _merge_options(content: Any, options: list[str]) -> Any:
+    """Merges KEY=VALUE options into the file's content; raises UserError where they do not fit."""
+    try:
+        merged: Any = OmegaConf.merge(content, OmegaConf.from_dotlist(options))
+    except (YAMLError, OmegaConfBaseException, TypeError, ValueError) as error:
+        raise UserError(f"--options do not fit the file: {' '.join(str(error).split())}.") from error
+    for key in ("model", "datasets", "run"):
+        if not isinstance(merged.get(key), DictConfig):
+            raise UserError(f"--options: `{key}` is a section; set one of its keys, such as run.max_iters=100.")
+    return merged
 
 
 class _Config(Config):
@@ -60,5 +72,7 @@ def _check_known(key: str, name: str | None, known: Collection[str]) -> None:
     if name in known:
         return
     close = get_close_matches(str(name), list(known))
+    registered = " A dataset of your own is known once the module that registers it is imported."
+    own = registered if key == "datasets" else ""
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(sorted(known))}."
-    raise UserError(f"`{key}`: LAVIS knows no {name!r}; {hint}")
+    raise UserError(f"`{key}`: LAVIS knows no {name!r}; {hint}{own}")

@@ -311,10 +311,31 @@ def test_a_missing_configuration_is_named(tmp_path):
     assert "There is no configuration file config.yaml" in one_line(run(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("model.arch=fashonfae", "`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"),
+        ("datasets.fashiongem.label=category", "knows no 'fashiongem'; did you mean .*imported"),
+        (
+            "run.task=fashionfae_pretrian",
+            "`run.task`: LAVIS knows no 'fashionfae_pretrian'; did you mean fashionfae_pr",
+        ),
+        ("run.runner=fashionfae_runer", "`run.runner`: LAVIS knows no 'fashionfae_runer'; did you mean fashionfae_ru"),
+        ("run=3", "--options: `run` is a section|--options do not fit the file"),
+        ("model=3", "--options: `model` is a section|--options do not fit the file"),
+    ],
+)
+def test_names_in_options_are_checked_as_those_in_the_file(tmp_path, write_config, option, message):
+    write_config()
+    with pytest.raises(UserError, match=message):
+        load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=[option]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ("run.test_splits=[vall]", "There is no split 'vall' that can be indexed; the datasets have train, val."),
         ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),

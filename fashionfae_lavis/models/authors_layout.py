@@ -207,7 +207,9 @@ def check(state: dict[str, Tensor], expected: dict[str, Tensor], kind: str, path
 
 def _renamed(name: str, source: int, target: int) -> str:
     """Replaces the first matching prefix of NAMES, from column `source` to column `target`."""
-    pair = next(pair for pair in NAMES if name.startswith(pair[source]))
+    pair = next((pair for pair in NAMES if name.startswith(pair[source])), None)
+    if pair is None:
+        raise UserError(f"{name} has no counterpart in the authors' layout: add its prefix to NAMES, or leave it out.")
     return pair[target] + name.removeprefix(pair[source])
 
 

@@ -51,7 +51,8 @@ class EndlessBatches(TrainingBatches):
         if batch_size * world_size < 2:
             raise UserError(f"{setting} makes batches of one product, but the losses contrast at least two.")
         if length < batch_size * world_size:
-            raise UserError(f"{setting} needs more than the {length} training samples: make it smaller.")
+            most = length // world_size
+            raise UserError(f"{setting} exceeds the {length} training samples: set it to {most} or less.")
         self.batch_size = batch_size
         self.batches_per_epoch = length // world_size // batch_size
         self._sampler: DistributedSampler = DistributedSampler(

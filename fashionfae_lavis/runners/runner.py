@@ -69,6 +69,8 @@ class FashionRunner(RunnerBase):
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
         self._eval_loaders: dict[str, DataLoader] = {}
+        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
+            find_split(self.datasets, split)  # a misspelled split must not surface after the training
         if not self.evaluate_only:
             self._set_length()
 

@@ -9,6 +9,7 @@ from lavis.common.registry import registry
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
@@ -19,14 +20,20 @@ from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 class FashionFAEPretrainTask(RetrievalEvaluation):
     """Task that trains `run.steps`, drawn by their ratios, and evaluates by retrieval and finally by grounding."""
 
-    default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS
+    default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS  # without run.steps
+    only: ClassVar[str | None] = None  # the one objective that the task may train; None for any
 
     def __init__(self, run: Mapping[str, Any]):
         super().__init__(run)
-        steps: Any = run.get("steps", self.default_steps)
+        steps: Any = run.get("steps")
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
         self.seed = int(run.get("seed", 0))
-        self.sampler = StepSampler(steps, self.seed)
+        self.sampler = StepSampler(self.default_steps if steps is None else steps, self.seed)
+        if self.only is not None and self.sampler.objectives != [self.only]:
+            raise UserError(
+                f"run.task: {self.only} trains {self.only} alone, but run.steps names "
+                f"{', '.join(self.sampler.objectives)}: set run.steps to null, or run.task to fashionfae_pretrain."
+            )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Runs this iteration's objectives on one batch. Masks depend only on seed, rank and iteration."""
@@ -46,11 +53,13 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
 class AETPTask(FashionFAEPretrainTask):
     """Task that trains attribute-emphasised text prediction (AETP) alone."""
 
-    default_steps = ({"objectives": ["aetp"], "ratio": 1.0},)
+    only = "aetp"
+    default_steps = ({"objectives": [only], "ratio": 1.0},)
 
 
 @registry.register_task("apir")
 class APIRTask(FashionFAEPretrainTask):
     """Task that trains attribute-promoted image reconstruction (APIR) alone."""
 
-    default_steps = ({"objectives": ["apir"], "ratio": 1.0},)
+    only = "apir"
+    default_steps = ({"objectives": [only], "ratio": 1.0},)

@@ -94,3 +94,8 @@ def test_a_scale_goes_to_its_own_key():
     assert state["model.norm_layer.norm_s"].item() == 7.0
     assert state["model.bert.contrastive_norm.norm_s"].item() == 4.0
     assert [facts.scale for facts in KINDS.values()].count("model.norm_layer.norm_s") == 1
+
+
+def test_a_parameter_that_only_ours_has_is_named():
+    with pytest.raises(UserError, match="category_head.weight has no counterpart in the authors' layout"):
+        authors_state({**tiny_model().state_dict(), "category_head.weight": torch.zeros(2, 2)}, "pretraining")

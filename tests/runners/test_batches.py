@@ -42,7 +42,7 @@ def test_ranks_share_an_epoch_out_and_agree_with_one_process():
 def test_batches_of_one_product_or_more_than_there_are_are_rejected():
     with pytest.raises(UserError, match="run.batch_size_train: 1 on 1 process.* batches of one product"):
         EndlessBatches(10, 1, seed=0)
-    with pytest.raises(UserError, match="run.batch_size_train: 6 on 2 process.* needs more than the 10 "):
+    with pytest.raises(UserError, match="6 on 2 process.* exceeds the 10 training samples: set it to 5 or less"):
         EndlessBatches(10, 6, seed=0, world_size=2)
     EndlessBatches(10, 1, seed=0, world_size=2)
 

@@ -8,10 +8,11 @@ from torch.utils.data import DataLoader
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
-from fashionfae_lavis.tasks.pretrain import APIRTask, FashionFAEPretrainTask
+from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,10 @@ def test_pretraining_step_draws_objectives_and_seeds_by_iteration():
 
     task.train_step(model, {"iters": 7, "micro_step": 1})
     assert seen["objectives"] == task.sampler.at(7) and seen["mask_seed"] == (3, 0, 7, 1)
+
+
+def test_aetp_and_apir_train_alone():
+    assert AETPTask({}).sampler.objectives == AETPTask({"steps": None}).sampler.objectives == ["aetp"]
+    assert APIRTask({}).sampler.objectives == ["apir"]
+    with pytest.raises(UserError, match="aetp trains aetp alone, but run.steps names mlm, aetp: set run.steps to null"):
+        AETPTask({"steps": [{"objectives": ["mlm", "aetp"], "ratio": 1}]})

@@ -28,8 +28,13 @@ class CatalogueBuilder(ProductBuilder):
         root = self.config.get("root")
         if not root:
             raise UserError("`root` of the dataset is not set: set it to the folder that `fashionfae prepare` wrote.")
-        here = Path(root).expanduser()
-        return here if here.exists() else data_folder(root, root)
+        here, cached = Path(root).expanduser(), data_folder(root, root)
+        if not here.exists() and here != cached and not cached.exists():
+            raise UserError(
+                f"`root` of the dataset: there is neither {Path.cwd() / here} nor {cached}: make it with `fashionfae "
+                f"prepare catalogue --table FILE --images DIR --out {root}`."
+            )
+        return here if here.exists() else cached
 
     def open_files(self) -> dict[str, CatalogueFile]:
         files = read_catalogue(self.folder(), needs=self.config.get("label"))

@@ -7,6 +7,8 @@ from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 
 from fashionfae_lavis.datasets.datasets.products import ProductDataset, ProductEvalDataset
 from fashionfae_lavis.datasets.protocols import ProductFile
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.text.product_text import attribute_names
 
 
 class ProductBuilder(BaseDatasetBuilder):
@@ -34,6 +36,9 @@ class ProductBuilder(BaseDatasetBuilder):
         self.build_processors()
         files = self.open_files()
         label, double_view = self.config.get("label") or None, self.config.get("double_view", False)
+        if label and label not in files["train"].texts:
+            known = ", ".join(attribute_names(files["train"].texts)) or "none"
+            raise UserError(f"`label` of the dataset is {label!r}, but its attributes are: {known}; name one of them.")
         classnames = sorted(set(files["train"].texts[label])) if label else []
         datasets = {}
         for split, file in files.items():

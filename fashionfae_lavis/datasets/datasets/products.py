@@ -8,6 +8,7 @@ import torch
 from lavis.datasets.datasets.base_dataset import BaseDataset
 
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
+from fashionfae_lavis.errors import UserError
 
 
 class _ProductsBase(BaseDataset):
@@ -39,6 +40,10 @@ class _ProductsBase(BaseDataset):
         super().__init__(vis_processor, text_processor, vis_root=str(file.path))
         self.file = file
         self.product_ids, self.row_product = file.product_ids, file.row_product
+        if not np.issubdtype(np.asarray(self.product_ids).dtype, np.integer):
+            raise UserError(
+                f"{file.path}: the product ids must be integers, not {self.product_ids[0]!r}: number the products."
+            )
         classes = next((file.texts[name] for name in ("sub category", "category") if name in file.texts), None)
         self.subcategory = np.array(classes or [""] * len(self.product_ids))
         self.attribute_words = attribute_words or {}

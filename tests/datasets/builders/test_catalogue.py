@@ -178,3 +178,9 @@ def test_opening_is_fast(root, tmp_path):
     start = time.process_time()
     assert len(build(CatalogueBuilder, tmp_path)["train"]) == 100_000
     assert time.process_time() - start < 3
+
+
+def test_a_root_that_is_nowhere_is_named_with_both_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"neither {tmp_path}/shop nor .*/shop: make it with `fashionfae prepare"):
+        build(CatalogueBuilder, "shop")

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader, Dataset
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.products import ProductDataset, ProductEvalDataset
 from fashionfae_lavis.datasets.protocols import LabelledSplit, ProductSplit, TrainingSplit, require
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.processors import (
     FashionImageEvalProcessor,
     FashionImageTrainProcessor,
@@ -180,3 +181,9 @@ def test_set_processors(file):
     dataset = ProductEvalDataset(file, whole_image, FashionTextProcessor())
     dataset.set_processors(FashionImageEvalProcessor(8, 16), FashionTextProcessor("description"))
     assert dataset[0]["image"].shape == (3, 8, 8) and "[SEP]" not in dataset[0]["text_input"]
+
+
+def test_product_ids_are_integers(file, monkeypatch):
+    monkeypatch.setattr(file, "product_ids", np.array([f"sku{i}" for i in range(len(file.product_ids))]))
+    with pytest.raises(UserError, match="the product ids must be integers, not .*sku0.*: number the products"):
+        ProductEvalDataset(file, whole_image, FashionTextProcessor())
