@@ -102,7 +102,7 @@ def test_quoted_figures_are_those_of_the_comparison():
 def test_the_tutorial_of_an_objective(tmp_path):
     """Follows docs/add_objective.md on a copy of the package, and runs the test that it writes."""
     text = (ROOT / "docs" / "add_objective.md").read_text(encoding="utf-8")
-    steps = re.findall(r'```python title="([^"\n]+)"\n(.*?)```', text, re.DOTALL)
+    steps = re.findall(r'```python title="[^"\n]+"(?: hl_lines="([\d ]+)")?\n(.*?)```', text, re.DOTALL)
     copy = tmp_path / "fashionfae_lavis"
     shutil.copytree(ROOT / "fashionfae_lavis", copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
     (copy / "weights").symlink_to(ROOT / "fashionfae_lavis" / "weights")
@@ -112,13 +112,16 @@ def test_the_tutorial_of_an_objective(tmp_path):
         assert len(re.findall(old, before)) == 1, f"{file}: the tutorial's place is not there once"
         (copy / file).write_text(re.sub(old, lambda _: new, before), encoding="utf-8")
 
-    loss, names, imports, call, method, test = (code for _, code in steps)
+    def insert(file, new, code):
+        """Inserts the lines with the numbers `new` between the others, which are in the file already."""
+        lines = enumerate(code.splitlines(keepends=True), start=1)
+        change(file, re.escape("".join(line for number, line in lines if str(number) not in new.split())), code)
+
+    (_, loss), (_, names), imports, call, method, (_, test) = steps
     (copy / "objectives" / "sigmoid.py").write_text(loss, encoding="utf-8")
     change("objectives/__init__.py", r"OBJECTIVES = \(.*\)\n", names)
-    anchor = "from fashionfae_lavis.text.word_pieces import Text\n"
-    change("models/fashionfae.py", re.escape(anchor), imports + anchor)
-    change("models/fashionfae.py", r"        merged = ", f"{call}        merged = ")
-    change("models/fashionfae.py", r"    def match_logits", f"{method}\n    def match_logits")
+    for block in (imports, call, method):
+        insert("models/fashionfae.py", *block)
     (tmp_path / "test_sigmoid.py").write_text(test, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --doctest-modules --import-mode=importlib\n")
     command = [sys.executable, "-m", "pytest", "-q", "test_sigmoid.py", "fashionfae_lavis/objectives/sigmoid.py"]

@@ -45,8 +45,8 @@ def composed_recall(
         UserError: embeddings are NaN or infinite.
         ValueError: shapes do not agree.
 
-    >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]["dress"]["r10"]
-    100.0
+    >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]
+    {'dress': {'r10': 100.0, 'r50': 100.0, 'mean': 100.0}, 'mean': {'r10': 100.0, 'r50': 100.0, 'mean': 100.0}}
     """
     queries, images = finite(query_embeds, "query").numpy(), finite(gallery_embeds, "gallery").numpy()
     reference, target, classes = (np.asarray(index) for index in (reference, target, gallery_class))
@@ -65,8 +65,8 @@ def composed_recall(
 def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayLike) -> Recalls:
     """Computes the expected recall of guessing k of the N images of a gallery; otherwise like `composed_recall`.
 
-    >>> chance_recall([1], [0], ["dress"] * 40)["split"]["dress"]["r10"]
-    25.0
+    >>> chance_recall([1], [0], ["dress"] * 40)["split"]
+    {'dress': {'r10': 25.0, 'r50': 100.0, 'mean': 62.5}, 'mean': {'r10': 25.0, 'r50': 100.0, 'mean': 62.5}}
     """
     results: Recalls = {}
     for name, gallery, _, members in _galleries(*map(np.asarray, (reference, target, gallery_class))):

@@ -30,7 +30,7 @@ class FashionRecognition(FashionEncoders):
         num_classes: `model.num_classes`, the number of categories.
         classes: `model.classes`, the category names in the order of the logits; None if unknown. The task
             `fashion_recognition` takes number and names from the data.
-        use_text: `model.use_text`; False reads the image with an empty text, [CLS] [SEP].
+        use_text: `model.use_text`; False reads the image with an empty text, `[CLS] [SEP]`.
 
     Attributes:
         head_is_new: whether the head still has its random weights.
