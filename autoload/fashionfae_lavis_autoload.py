@@ -1,24 +1,23 @@
-"""Lets LAVIS find fashionfae_lavis, which LAVIS itself offers no way to do.
+"""Registers fashionfae_lavis with LAVIS, which has no plug-in mechanism.
 
-`fashionfae_lavis.pth` imports this module at every start of Python, so it must stay tiny: it puts one finder
-on `sys.meta_path` and imports neither torch nor lavis. The finder does two things:
+`fashionfae_lavis.pth` imports this module whenever Python starts, so it must stay tiny: it puts one finder on
+`sys.meta_path` and imports neither torch nor lavis. The finder does two things:
 
-* when the outermost import of LAVIS, or of a module of ours that pulled LAVIS in, has ended, it calls
-  `fashionfae_lavis.plugin.register()`, once;
-* it answers for `lavis.train` and `lavis.evaluate` where LAVIS has none, with our modules of those names.
+* After the outermost import of LAVIS, or of a module of this package that imported LAVIS, it calls
+  `fashionfae_lavis.plugin.register()` once.
+* It provides `lavis.train` and `lavis.evaluate` if LAVIS lacks them, from this package's modules of the same names.
 
-`FASHIONFAE_LAVIS_AUTOLOAD=0` in the environment turns it off; `import fashionfae_lavis` then puts the finder
-in place by hand.
+`FASHIONFAE_LAVIS_AUTOLOAD=0` in the environment turns it off; `import fashionfae_lavis` then installs the finder.
 """
 
 import os
 import sys
 
-_STAND_INS = {"lavis.train": "fashionfae_lavis.train", "lavis.evaluate": "fashionfae_lavis.evaluate"}
+_PROVIDED = {"lavis.train": "fashionfae_lavis.train", "lavis.evaluate": "fashionfae_lavis.evaluate"}
 
 
 class _Finder:
-    """Finds what the other finders find, and watches over the imports of LAVIS and of our modules."""
+    """Finder that delegates to the other finders, and watches the imports of LAVIS and of this package."""
 
     def find_spec(self, name, path=None, target=None):
         if name == "lavis" or name.startswith("fashionfae_lavis."):
@@ -26,8 +25,8 @@ class _Finder:
             if spec is not None and spec.loader is not None:
                 spec.loader = _WatchedLoader(spec.loader)
             return spec
-        if name in _STAND_INS:
-            return self._ask_others(name, path, target) or _stand_in(name)
+        if name in _PROVIDED:
+            return self._ask_others(name, path, target) or _provided_spec(name)
         return None
 
     def _ask_others(self, name, path, target):
@@ -40,7 +39,7 @@ class _Finder:
 
 
 class _WatchedLoader:
-    """The loader that was found; calls `_register_when_due` after it has run the module."""
+    """Wrapper of the original loader that calls `_register_when_due` after the module has been executed."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -50,19 +49,19 @@ class _WatchedLoader:
 
     def exec_module(self, module):
         module.__loader__ = module.__spec__.loader = self._loader  # leave no trace on the module
-        _under_way.append(module.__name__)
+        _importing.append(module.__name__)
         try:
             self._loader.exec_module(module)
         finally:
-            _under_way.pop()
+            _importing.pop()
         _register_when_due()
 
 
-class _StandInLoader:
-    """Makes `lavis.train` a module that has, and when run calls, the `main` of `fashionfae_lavis.train`."""
+class _MainLoader:
+    """Loader of `lavis.train` as a module that has the `main` of `fashionfae_lavis.train` and calls it when run."""
 
-    def __init__(self, ours):
-        self._ours = ours
+    def __init__(self, source_module):
+        self._source_module = source_module
 
     def create_module(self, spec):
         return None
@@ -71,28 +70,29 @@ class _StandInLoader:
         exec(self.get_code(module.__name__), module.__dict__)
 
     def get_code(self, name):
-        source = f"from {self._ours} import main\nif __name__ == '__main__':\n    main()\n"
+        source = f"from {self._source_module} import main\nif __name__ == '__main__':\n    main()\n"
         return compile(source, f"<{name}>", "exec")
 
 
 _finder = _Finder()
-_under_way = []  # modules being watched whose import has not ended, the outermost first
-_attempts = []  # holds one entry from the moment registration has been tried
+_importing: list[str] = []  # watched modules whose import has not ended, the outermost first
+_attempted = False  # whether registration has been tried
 
 
 def install():
-    """Puts the finder in place (once), and registers at once where LAVIS has been imported already."""
+    """Installs the finder once, and registers immediately if LAVIS is imported already."""
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     _register_when_due()
 
 
 def _register_when_due():
-    # Not before the outermost import has ended: registering imports all our modules, and one that is
-    # still half imported would lack the very names that the others import from it.
-    if _under_way or _attempts or "lavis" not in sys.modules:
+    global _attempted
+    # Registration imports the whole package. A partly imported module would lack names that other modules import from
+    # it, so wait until the outermost import has ended.
+    if _importing or _attempted or "lavis" not in sys.modules:
         return
-    _attempts.append(True)
+    _attempted = True
     try:
         from fashionfae_lavis.plugin import register
 
@@ -101,18 +101,18 @@ def _register_when_due():
         import warnings
 
         warnings.warn(
-            f"LAVIS works, but without fashionfae-lavis, which failed to register: "
+            f"fashionfae-lavis failed to register, so LAVIS works without it: "
             f"{type(error).__name__}: {error} (FASHIONFAE_LAVIS_AUTOLOAD=0 turns registration off)",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
-def _stand_in(name):
+def _provided_spec(name):
     from importlib.util import find_spec, spec_from_loader
 
-    ours = find_spec(_STAND_INS[name])
-    return ours and spec_from_loader(name, _StandInLoader(ours.name), origin=ours.origin)
+    source = find_spec(_PROVIDED[name])
+    return source and spec_from_loader(name, _MainLoader(source.name), origin=source.origin)
 
 
 if os.environ.get("FASHIONFAE_LAVIS_AUTOLOAD") != "0":

@@ -1,11 +1,11 @@
-"""Preparing a catalogue of 100,000 products, beside reading and decoding its images once with all cores.
+"""Compares preparing a catalogue of 100,000 products with only decoding its images once on all cores.
 
     python benchmarks/prepare_catalogue.py      # 100,000 products; minutes and 0.5 GB of disk
     python benchmarks/prepare_catalogue.py --products 5000
 
-Each product has an image of its own, a JPEG of 128 x 128 pixels of a thousand different ones: images this small are a
-hard case, as all else weighs most beside them. Each measurement is a process of its own. Seconds are by the clock, and
-of the processor time of all processes; memory is the most that the process itself had.
+Each product has a JPEG of 128 x 128 pixels, a copy of one of a thousand images. Small images are a hard case, because
+the relative overhead is largest. Each measurement runs in a separate process and reports wall time, the CPU time of all
+processes, and the peak memory of the process itself.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SIDE = 128
 
 
 def make(folder: Path, products: int) -> None:
-    """The table shop.csv and the folder photos."""
+    """Writes the table shop.csv and the folder photos."""
     rng = np.random.default_rng(0)
     pictures = []
     for number in range(min(PICTURES, products)):
@@ -49,7 +49,7 @@ def make(folder: Path, products: int) -> None:
 
 
 def decode(folder: Path) -> None:
-    """The least that looking at every image can cost."""
+    """Decodes every image, which is a lower bound for checking them."""
     from fashionfae_lavis.workers import all_cores, in_workers
 
     paths = iter(sorted(str(path) for path in (folder / "photos").rglob("*.jpg")))
@@ -80,7 +80,7 @@ WAYS = {"decode": decode, "prepare": prepare, "open": open_catalogue}
 
 
 def measure(way: str, folder: Path) -> dict:
-    """Runs in a process of its own."""
+    """Measures one of `WAYS` in this process."""
     clock = time.perf_counter()
     WAYS[way](folder)
     seconds = time.perf_counter() - clock
@@ -89,7 +89,8 @@ def measure(way: str, folder: Path) -> dict:
     return {"seconds": seconds, "cpu": cpu, "memory": own.ru_maxrss / 1024, "worker": workers.ru_maxrss / 1024}
 
 
-def in_a_process(way: str, folder: Path) -> dict:
+def measure_in_process(way: str, folder: Path) -> dict:
+    """Measures one of `WAYS` in a new process."""
     command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return json.loads(done.stdout)
@@ -107,18 +108,18 @@ def main() -> None:
     for products in (args.products // 10, args.products):
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), products)
-            in_a_process("decode", Path(folder))  # for the page cache
-            results = {way: in_a_process(way, Path(folder)) for way in WAYS}
+            measure_in_process("decode", Path(folder))  # fills the page cache
+            results = {way: measure_in_process(way, Path(folder)) for way in WAYS}
         for way, result in results.items():
             print(
                 f"{products:>7} {way:<8} {result['seconds']:>6.1f} s, {result['cpu']:>6.1f} of CPU, "
-                f"{result['memory']:>5.0f} MB, a worker {result['worker']:>4.0f}",
+                f"{result['memory']:>5.0f} MB, {result['worker']:>4.0f} MB per worker",
                 flush=True,
             )
         decoding, preparing = results["decode"], results["prepare"]
         print(
-            f"{products:>7} products: preparing takes {preparing['seconds'] / decoding['seconds']:.2f} times as long "
-            f"as decoding alone, {preparing['cpu'] / decoding['cpu']:.2f} by CPU."
+            f"{products:>7} products: preparing takes {preparing['seconds'] / decoding['seconds']:.2f} times the wall "
+            f"time and {preparing['cpu'] / decoding['cpu']:.2f} times the CPU time of decoding."
         )
 
 

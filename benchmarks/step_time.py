@@ -1,17 +1,17 @@
-"""Time and memory of a training step at the paper's size, FashionFAE's beside LAVIS's ALBEF and BLIP.
+"""Compares the time and memory of a training step of FashionFAE, ALBEF and BLIP at the paper's size.
 
     python benchmarks/step_time.py                    # ViT-B/16, BERT-base, batch 8, 120 word pieces; tens of minutes
-    python benchmarks/step_time.py --size tiny        # does it run? seconds
+    python benchmarks/step_time.py --size tiny        # a test of this program; seconds
     python benchmarks/step_time.py --formats fp32
 
-A step is what the runner does with a batch: losses, gradients, AdamW's update. FashionFAE: each step kind, and their
-mean weighted by the released ratios, which is what an update costs on average. `albef_pretrain` and `blip_pretrain` are
-LAVIS's own classes with LAVIS's own encoders, vocabulary as large as BERT's and LAVIS's lengths of queue. All have
-random weights, dropout as in training, and the same images and texts, which fill all 120 places.
+A step computes the losses, the gradients and AdamW's update of one batch. FashionFAE has a row for each of its steps,
+and a row for their mean weighted by the authors' ratios, the average cost of an update. `albef_pretrain` and
+`blip_pretrain` are LAVIS's classes with LAVIS's encoders and queue lengths and a vocabulary of BERT's size. All models
+have random weights, dropout as in training, and the same images and texts, which fill all 120 positions.
 
-Each row is a process of its own, on `--threads` threads, one after the other: the median of `--steps` steps after one
-to warm up, and the process's peak memory. Only ratios within one run mean something elsewhere. bf16 is autocast, and is
-left out where the processor does not multiply in it.
+Each row runs in a separate process, one after the other, on `--threads` threads. It shows the median of `--steps` steps
+after one warm-up step, and the peak memory of the process. Only ratios within one run carry over to other machines.
+bf16 means autocast, and is skipped if the processor has no bf16 instructions.
 """
 
 import argparse
@@ -43,14 +43,14 @@ WORDS = (
     "denim",
     "knit",
 )
-SIZES = {  # pixels, (width, depth, heads, inner width) of the two transformers
+SIZES = {  # pixels, and (width, depth, heads, hidden width) of the two transformers
     "base": (224, (768, 12, 12, 3072)),
     "tiny": (224, (48, 2, 2, 96)),
 }
 
 
 def make_tokenizer():
-    """The shipped vocabulary, filled up to the length of BERT's: prediction heads cost what they cost there."""
+    """Builds a tokenizer of the mini vocabulary, extended to BERT's size so that prediction heads cost the same."""
     from transformers import BertTokenizerFast
 
     from fashionfae_lavis.models.configuration import shipped
@@ -64,7 +64,7 @@ def make_tokenizer():
 
 
 def make_batch(size: int, pixels: int) -> dict:
-    """Products whose texts are longer than what is read, so that all places are filled."""
+    """Makes a batch whose texts exceed the model's text length, so that all positions are filled."""
     import torch
 
     from fashionfae_lavis.text.product_text import fashion_text
@@ -72,7 +72,7 @@ def make_batch(size: int, pixels: int) -> dict:
     fields = [
         {
             "title": f"{WORDS[row % len(WORDS)]} {WORDS[(row + 3) % len(WORDS)]} coat",
-            "description": " ".join(WORDS[(row + place) % len(WORDS)] for place in range(2 * LENGTH)),
+            "description": " ".join(WORDS[(row + position) % len(WORDS)] for position in range(2 * LENGTH)),
             "category": "TOPS",
             "sub category": "SHIRTS",
             "gender": "Women",
@@ -93,6 +93,7 @@ def make_batch(size: int, pixels: int) -> dict:
 
 
 def make_fashionfae(size: str):
+    """Builds FashionFAE with random weights."""
     from omegaconf import OmegaConf
 
     from fashionfae_lavis.models import FashionFAE
@@ -112,7 +113,7 @@ def make_fashionfae(size: str):
 
 
 def make_baseline(name: str, size: str):
-    """LAVIS's own class from LAVIS's own parts; only the tokenizer, which it would ask the hub for, is given."""
+    """Builds LAVIS's class from LAVIS's parts, except for the tokenizer, which LAVIS would download."""
     from lavis.models.albef_models.albef_pretrain import AlbefPretrain
     from lavis.models.blip_models.blip_pretrain import BlipPretrain
     from lavis.models.med import BertForMaskedLM, XBertEncoder, XBertLMHeadDecoder
@@ -146,7 +147,7 @@ def make_baseline(name: str, size: str):
 
 
 def measure(row: str, args) -> dict:
-    """Runs in a process of its own: {"seconds": median of a step, "memory": the process's peak in GB}."""
+    """Measures one row: {"seconds": median of a step, "memory": peak of this process in GB}."""
     import torch
     from omegaconf import OmegaConf
 
@@ -175,6 +176,7 @@ def measure(row: str, args) -> dict:
 
 
 def in_a_process(row: str, number_format: str, args) -> dict:
+    """Runs `measure` in a new process."""
     options = {"--size": args.size, "--batch": args.batch, "--threads": args.threads, "--steps": args.steps}
     command = [sys.executable, "-W", "ignore", __file__, "--row", row, "--formats", number_format]
     command += [str(part) for pair in options.items() for part in pair]
@@ -184,13 +186,13 @@ def in_a_process(row: str, number_format: str, args) -> dict:
 
 
 def multiplies_bf16() -> bool:
-    """Whether the processor has instructions for it; emulated it says nothing."""
+    """Returns whether the processor has bf16 instructions; timings of emulated bf16 are meaningless."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def weighted_mean(rows: dict[str, dict]) -> dict:
-    """FashionFAE's update on average: seconds by the released ratios, memory the largest."""
+    """Averages FashionFAE's steps: seconds weighted by the authors' ratios, and the largest memory."""
     from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS
 
     ratios = {"+".join(step["objectives"]): step["ratio"] for step in DEFAULT_STEPS}
@@ -212,8 +214,8 @@ def main() -> None:
         return
     formats = [name for name in args.formats if name == "fp32" or multiplies_bf16() or args.size == "tiny"]
     if len(formats) < len(args.formats):
-        print("bf16 is left out: this processor does not multiply in it.")
-    results = {}
+        print("bf16 is skipped: this processor has no bf16 instructions.")
+    results: dict[str, dict[str, dict]] = {}
     print(f"{'':>24} {'seconds':>9} {'of ALBEF fp32':>14} {'memory, GB':>11}")
     for number_format in formats:
         rows = {}

@@ -1,7 +1,7 @@
-"""FashionFAE inside LAVIS.
+"""FashionFAE for LAVIS.
 
-Nothing has to be imported from here for LAVIS to know us: see `fashionfae_lavis.plugin`. Importing this
-package is cheap (neither torch nor LAVIS), and registers us by hand where the automatic way is turned off.
+LAVIS finds this package without an import; see `fashionfae_lavis.plugin`. Importing the package registers it where
+automatic registration is turned off. The import is cheap, because it loads neither torch nor LAVIS.
 """
 
 import fashionfae_lavis_autoload

@@ -1,8 +1,9 @@
-"""Several processes (torchrun) or one, on GPUs or on the CPU."""
+"""Communication among the processes that torchrun starts; also works with a single process."""
 
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,18 +13,21 @@ from omegaconf import DictConfig, open_dict
 
 from fashionfae_lavis.errors import UserError
 
-TIMEOUT = timedelta(minutes=30)  # a process may wait while another prepares data
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=30)  # processes wait while one of them prepares data
 
 
 def init_distributed(run: DictConfig) -> None:
-    """Join the process group torchrun announces in the environment, and write down where this process stands.
+    """Joins the process group described by torchrun's environment variables; does nothing when called again.
 
-    Sets ``run.device`` (from ``auto``, ``cpu`` or ``cuda``), ``run.distributed``, ``run.rank``,
-    ``run.world_size`` and ``run.gpu`` (index of this process's GPU). Gloo carries CPU runs, NCCL GPU runs.
-    Safe to call twice.
+    CPU runs communicate over gloo, GPU runs over NCCL.
+
+    Args:
+        run: the `run` section. The function sets its keys `device` (from `auto`, `cpu` or `cuda`), `distributed`,
+            `rank`, `world_size` and `gpu` (index of this process's GPU).
 
     Raises:
-        UserError: a GPU is asked for that does not exist, or ``run.device`` is unknown.
+        UserError: `run.device` is unknown, or names a GPU that does not exist.
     """
     gpu = int(os.environ.get("LOCAL_RANK", 0))
     device = _device(str(run.get("device", "auto")), gpu)
@@ -41,44 +45,45 @@ def init_distributed(run: DictConfig) -> None:
 
 
 def _device(name: str, gpu: int) -> torch.device:
-    kind = name.split(":")[0]
-    if kind not in ("auto", "cpu", "cuda"):
+    device_type = name.split(":")[0]
+    if device_type not in ("auto", "cpu", "cuda"):
         raise UserError(f"run.device is '{name}', but must be auto, cpu or cuda.")
-    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+    if device_type == "cpu" or (device_type == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if gpu >= torch.cuda.device_count():
         raise UserError(
-            f"run.device: {name} needs {gpu + 1} GPU(s), but {torch.cuda.device_count()} can be used: "
+            f"run.device: {name} needs {gpu + 1} GPU(s), but this machine has {torch.cuda.device_count()}: "
             "set run.device to cpu or start fewer processes."
         )
     return torch.device("cuda", gpu)
 
 
-def gather_objects(value) -> list:
-    """One picklable value from every process, in order of rank, on every process."""
+def gather_objects(value: T) -> list[T]:
+    """Gathers one picklable value from every process, in order of rank, on all processes."""
     if not is_dist_avail_and_initialized():
         return [value]
-    values = [None] * get_world_size()
+    values: list[Any] = [None] * get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
 def own_share(items: Sequence) -> Sequence:
-    """This process's part of a sequence: every world-size-th item, beginning with the one at its rank."""
+    """Returns this process's share of a sequence: every `world_size`-th item, from index `rank` on."""
     return items[get_rank() :: get_world_size()]
 
 
 def gather_in_order(batches: list[np.ndarray]) -> np.ndarray:
-    """Rows that the processes computed for their shares (see `own_share`) -> all rows, in the order of the whole.
+    """Merges rows computed for the processes' shares (see `own_share`) in the order of the whole sequence.
 
     Args:
-        batches: arrays (B, ...) that together are this process's share, in its order; none where the share is empty.
+        batches: arrays (B, ...) with the rows of this process's share, in order; empty if the share is empty.
 
     Returns:
-        (N, ...), the same on every process.
+        Array (N, ...) of all rows, on all processes.
     """
     shares = gather_objects(np.concatenate(batches) if batches else None)
     first = shares[0]
+    assert first is not None  # the first process has the first item
     rows = np.empty((sum(len(share) for share in shares if share is not None), *first.shape[1:]), first.dtype)
     for rank, share in enumerate(shares):
         if share is not None:
@@ -87,7 +92,7 @@ def gather_in_order(batches: list[np.ndarray]) -> np.ndarray:
 
 
 def true_anywhere(flag: bool, device: torch.device) -> bool:
-    """Whether ``flag`` is true on at least one process."""
+    """Returns whether `flag` is true on at least one process."""
     if not is_dist_avail_and_initialized():
         return flag
     count = torch.tensor(float(flag), device=device)

@@ -1,5 +1,5 @@
-"""The error shown to the user as one line."""
+"""The error that the programs show as one line."""
 
 
 class UserError(Exception):
-    """A mistake the user can mend; the message is one sentence that says how."""
+    """A mistake that the user can correct. The message is one sentence that says how."""

@@ -1,67 +1,71 @@
-"""LAVIS's `load_model` and `load_model_and_preprocess`, which know a little more about our models.
+"""Extends LAVIS's `load_model` and `load_model_and_preprocess` for the models of this package.
 
-A model class of ours names a `DEFAULT_MODEL_TYPE`, so that `model_type` may be left out, and takes the path
-of a checkpoint as `model_type` in `from_pretrained(model_type)` and `config_for(model_type)`. Other models of
-LAVIS behave as before, except that an unknown name is answered with a sentence.
+For these models `model_type` may be omitted, or be the path of a checkpoint. LAVIS's other models load as before, but
+an unknown name raises a UserError.
 """
 
 import difflib
 import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 from lavis.common.registry import registry
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.configuration import Configured
+from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
 
 
-def extend(lavis) -> None:
-    """Puts the extended functions into `lavis.models` and wherever `lavis` re-exports them."""
+def extend(lavis: ModuleType) -> None:
+    """Replaces both functions in `lavis.models` and wherever `lavis` re-exports them."""
     models = lavis.models
     replaced = {
-        models.load_model: _with_default_type(models.load_model),
-        models.load_model_and_preprocess: _with_default_type(
-            _with_own_config(models.load_model_and_preprocess, models)
+        "load_model": _with_default_type(models.load_model),
+        "load_model_and_preprocess": _with_default_type(
+            _with_preprocess_of_checkpoint(models.load_model_and_preprocess, models)
         ),
     }
-    for original, extended in replaced.items():
+    for name, extended in replaced.items():
+        original = getattr(models, name)
         for module in (models, lavis):
-            if getattr(module, original.__name__, None) is original:
-                setattr(module, original.__name__, extended)
+            if getattr(module, name, None) is original:
+                setattr(module, name, extended)
 
 
-def _with_default_type(load):
+def _with_default_type(load: Callable) -> Callable:
     @functools.wraps(load)
-    def load_with_default_type(name, *args, **kwargs):
-        default = getattr(_model_class(name), "DEFAULT_MODEL_TYPE", None)
-        if default is not None and not args:
-            kwargs.setdefault("model_type", default)
+    def load_with_default_type(name: str, *args, **kwargs):
+        model_class = _model_class(name)
+        if issubclass(model_class, Configured | ImageTokenizer) and not args:
+            kwargs.setdefault("model_type", model_class.DEFAULT_MODEL_TYPE)
         return load(name, *args, **kwargs)
 
     return load_with_default_type
 
 
-def _with_own_config(load, models):
-    """`load` looks for the processors in the yaml of a `model_type`; a checkpoint has none, only a config."""
+def _with_preprocess_of_checkpoint(load: Callable, models: ModuleType) -> Callable:
+    """Takes the processors from the model's configuration, because a checkpoint has no yaml that `load` could find."""
 
     @functools.wraps(load)
-    def load_with_own_config(name, *args, **kwargs):
-        model_class = _model_class(name)
-        if not hasattr(model_class, "config_for"):
+    def load_with_preprocess(name: str, *args, **kwargs):
+        if not issubclass(_model_class(name), Configured):
             return load(name, *args, **kwargs)
-        return _load_ours(models, name, *args, **kwargs)
+        return _load_configured(models, name, *args, **kwargs)
 
-    return load_with_own_config
+    return load_with_preprocess
 
 
-def _load_ours(models, name, model_type, is_eval=False, device="cpu"):
+def _load_configured(models: ModuleType, name: str, model_type: str, is_eval: bool = False, device: Any = "cpu"):
     model = models.load_model(name, model_type, is_eval=is_eval, device=device)
-    # Its own class: `fashionfae` opens checkpoints of the whole family.
+    # Use the class of the loaded model, because `fashionfae` opens checkpoints of all FashionFAE models.
     return model, *models.load_preprocess(type(model).config_for(model_type).preprocess)
 
 
-def _model_class(name):
+def _model_class(name: str) -> type:
     model_class = registry.get_model_class(name)
     if model_class is None:
         names = sorted(registry.list_models())
         close = difflib.get_close_matches(str(name), names) or names
-        raise UserError(f'LAVIS has no model called "{name}"; close to it: {", ".join(close)}.')
+        raise UserError(f'LAVIS has no model called "{name}"; similar names: {", ".join(close)}.')
     return model_class

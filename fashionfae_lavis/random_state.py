@@ -1,15 +1,22 @@
-"""The random number generators of one process (python, numpy, torch): save, restore, seed for a while."""
+"""State and seeding of the random number generators of one process (python, numpy, torch)."""
 
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def random_state(cuda: bool = False) -> dict:
-    """State of all generators, in plain types and tensors that ``torch.load(weights_only=True)`` reads."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()
+def random_state(cuda: bool = False) -> dict[str, Any]:
+    """Returns the state of all generators, in types that `torch.load(weights_only=True)` reads.
+
+    Args:
+        cuda: whether to include the generator of the current GPU.
+    """
+    numpy_state: Any = np.random.get_state()
+    _, keys, position, has_gauss, gauss = numpy_state
     state = {
         "python": random.getstate(),
         "numpy": [keys.tolist(), position, has_gauss, gauss],
@@ -20,8 +27,8 @@ def random_state(cuda: bool = False) -> dict:
     return state
 
 
-def restore_random_state(state: dict) -> None:
-    """Inverse of :func:`random_state`; a CUDA state is skipped on a machine without CUDA."""
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Restores the output of `random_state`; ignores the GPU's state on a machine without a GPU."""
     random.setstate(state["python"])
     keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
@@ -31,13 +38,13 @@ def restore_random_state(state: dict) -> None:
 
 
 @contextmanager
-def seeded(*numbers: int):
-    """Run a block with all CPU generators seeded from non-negative ``numbers``; then put them back."""
+def seeded(*numbers: int) -> Iterator[None]:
+    """Seeds all CPU generators from non-negative numbers within a `with` block, then restores them."""
     before = random_state()
     seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
-    # not torch.manual_seed, which would seed the GPU too: every step would then drop out the same units
+    # torch.manual_seed would also seed the GPU, and every step would then drop the same units.
     torch.default_generator.manual_seed(seed)
     try:
         yield

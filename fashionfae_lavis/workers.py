@@ -1,42 +1,57 @@
-"""Work that is shared out between processes, and a bar that shows how far it has come."""
+"""Worker processes for a list of work items, and a progress bar."""
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import Connection
+from typing import Any
 
 from tqdm import tqdm
 
-WAITING = 2  # items that a worker has at a time: one in hand and one at the door
+WAITING = 2  # items per worker: one in progress, one in the pipe
 
 
 class WorkerDied(OSError):
-    """A worker process ended before its work was done."""
+    """Error raised when a worker process ends before its work is done."""
 
 
 def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
-    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log file is not a terminal
+    """Makes a progress bar; `total` is None where it is unknown."""
+    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; log files get fewer lines
     return tqdm(total=total, desc=description, unit=unit, mininterval=interval)
 
 
 def all_cores() -> int:
-    """How many processors this process may use."""
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_workers(work: Callable, items: Iterable, processes: int | None = None) -> Iterator:
-    """`work(item)` of each item, in order; worker i does every `processes`-th one from the i-th (default: 8 or fewer).
+def in_workers(
+    work: Callable[[Any], Any], items: Iterable[Any], processes: int | None = None
+) -> Generator[Any, None, None]:
+    """Yields `work(item)` for each item, in order; item i goes to worker i modulo `processes`.
 
-    The items are taken as they are needed, `WAITING` for each worker, so that neither they nor the results pile up.
-    They should be small: what is large should be made by the worker. One pipe for each worker rather than a pool: a
-    full pipe makes a worker wait, and a worker whose reader was killed ends with it. Raises WorkerDied.
+    Items are read when needed, `WAITING` per worker, so that neither items nor results accumulate. Items should be
+    small; a worker should create large data itself. Each worker has a separate pipe instead of sharing a pool: a full
+    pipe makes the worker wait, and a worker ends when its reader is killed.
+
+    Args:
+        work: a function that can be pickled.
+        items: the arguments of `work`.
+        processes: number of workers (default: one per processor, up to 8).
+
+    Raises:
+        WorkerDied: a worker ended early.
     """
     processes = processes or min(8, os.cpu_count() or 1)
-    # Workers use neither threads nor torch, so a fork is safe, and it spares them the imports of the caller.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    workers, connections, busy = [], [], deque()
+    # Workers use neither threads nor torch, so forking is safe. It avoids importing the caller's modules again.
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    workers: list[multiprocessing.Process] = []
+    connections: list[Connection] = []
+    busy: deque[Connection] = deque()
     try:
         for _ in range(processes):
             here, there = context.Pipe()
@@ -53,7 +68,7 @@ def in_workers(work: Callable, items: Iterable, processes: int | None = None) ->
         while busy:
             yield busy.popleft().recv()
     except (EOFError, ConnectionError) as error:
-        raise WorkerDied("a worker process has died") from error
+        raise WorkerDied("a worker process died") from error
     finally:
         for worker in workers:
             worker.terminate()
@@ -61,10 +76,11 @@ def in_workers(work: Callable, items: Iterable, processes: int | None = None) ->
 
 
 def _work(work: Callable, connection: Connection, others: list[Connection]) -> None:
-    for other in others:  # a copy that stayed open here would hide that the reader is gone
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the parent's handler, which might survive it
+    for other in others:  # otherwise the other workers would not notice that the reader has ended
         other.close()
     try:
         while True:
             connection.send(work(connection.recv()))
     except (EOFError, ConnectionError, KeyboardInterrupt):
-        pass  # nobody wants the results any more
+        pass  # the reader has ended

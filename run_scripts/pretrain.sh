@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pre-trains FashionFAE inside LAVIS on the embedded data set and evaluates it. Needs Python 3.10 or 3.11.
-# Arguments are handed on, e.g. --options run.max_iters=100
+# Pre-trains FashionFAE on FashionGen-Mini and evaluates it. Needs Python 3.10 or 3.11.
+# Passes its arguments on, e.g. --options run.max_iters=100
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 python -m lavis.train --cfg-path projects/fashionfae/pretrain.yaml "$@"

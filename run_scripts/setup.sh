@@ -1,6 +1,6 @@
-# Sourced by the other scripts. Makes .venv with the tested versions (once; minutes and about 7 GB), and leaves
-# the caller in the repository root with .venv's programs first on PATH.
-# PYTHON=/path/to/python chooses the Python for a new .venv; remove .venv to change it later.
+# Sourced by the other scripts. Creates .venv with the tested versions (once; takes minutes and about 7 GB), changes to
+# the repository root and puts .venv's programs first on PATH.
+# PYTHON=/path/to/python chooses the Python for a new .venv. To change it later, remove .venv.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 find_python() {
@@ -13,15 +13,15 @@ find_python() {
             return
         fi
     done
-    echo "Python 3.10 or 3.11 with its venv module is needed, and none of these is one: ${candidates[*]}" >&2
-    echo "(PYTHON=/path/to/python3.11 $0 uses one that is not on PATH)" >&2
+    echo "No Python 3.10 or 3.11 with the venv module found among: ${candidates[*]}" >&2
+    echo "Set PYTHON=/path/to/python3.11 to use one that is not on PATH." >&2
     return 1
 }
 
-# What is installed depends on these files and on this folder, which an editable install points to.
+# The installation depends on these files and, because it is editable, on this folder.
 wanted="$(cat constraints.txt pyproject.toml autoload/* | cksum) $PWD"
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
-    # .venv-unfinished outlives an interrupted install; what that left behind is not worth repairing.
+    # .venv-unfinished remains after an interrupted installation, which is then repeated from the start.
     if [ -e .venv-unfinished ] || [ ! -x .venv/bin/python ]; then
         python="$(find_python)"
         touch .venv-unfinished

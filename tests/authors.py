@@ -9,7 +9,7 @@ from fashionfae_lavis.models.authors_layout import authors_state
 
 
 def tiny_of(model_class, **changes):
-    """Another model of the family, of the sizes of tiny.yaml, with weights from seed 0."""
+    """Builds another FashionFAE model at the size of tiny.yaml, with weights from seed 0."""
     config = OmegaConf.load(CONFIG).model
     config.update(arch=model_class.ARCH, **changes)
     torch.manual_seed(0)
@@ -26,7 +26,7 @@ FAMILY = {
 
 
 def authors_checkpoint(kind: str) -> dict[str, torch.Tensor]:
-    """State dict in the authors' layout, each tensor on its own."""
+    """Returns a state dict in the authors' layout, in which no tensors share memory."""
     if kind == "image_tokenizer":
         state = tiny_model(image_tokenizer__decoder=False).image_tokenizer.state_dict()
     else:

@@ -49,9 +49,9 @@ def tiny_baseline(arch: str, **changes):
 
 
 def lavis_model(arch: str):
-    """A model of LAVIS's own class with LAVIS's own parts, small, with weights from seed 0.
+    """Builds a small model of LAVIS's class with LAVIS's parts and weights from seed 0.
 
-    Its `init_tokenizer` asks the hub: a test has to replace it.
+    Its `init_tokenizer` needs the hub, so tests must replace it.
     """
     torch.manual_seed(0)
     if arch == "clip":
@@ -77,7 +77,7 @@ def lavis_model(arch: str):
 
 
 def blip_tokenizer():
-    """The shipped vocabulary with the marks that BLIP's texts begin with; ALBEF does not mind them."""
+    """Returns a tokenizer with the packaged vocabulary and BLIP's start tokens, which ALBEF ignores."""
     tokenizer = load_tokenizer("mini")
     tokenizer.add_special_tokens({"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]})
     tokenizer.enc_token_id = tokenizer.additional_special_tokens_ids[0]

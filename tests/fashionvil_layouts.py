@@ -1,10 +1,10 @@
-"""Tiny folders in the layouts that FashionViL's preprocessed data have, written here by hand."""
+"""Tiny folders in the layouts of FashionViL's preprocessed data."""
 
 import json
 
 from PIL import Image
 
-# Ids of different data sets meet, as they may in the real ones.
+# Ids of different datasets may be equal, as in the real ones.
 PRODUCTS = {
     "FashionGen": lambda i: {
         "images": [f"{i}_0.png", f"{i}_1.png"],
@@ -39,12 +39,12 @@ SPLITS = {
 
 
 def products(name: str, count: int, first: int = 0) -> list[dict]:
-    """Entries of the json file of this data set."""
+    """Returns entries for the json file of this dataset."""
     return [{**PRODUCTS[name](i), "id": i, "attributes_id": [i, 2]} for i in range(first, first + count)]
 
 
 def write_split(folder, split: str, images: str, entries: list[dict]) -> None:
-    """One json file and its images, whose red value is the product's id."""
+    """Writes one json file and its images, whose red value depends on the product's id."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{split}_info.json").write_text(json.dumps(entries))
     for entry in entries:
@@ -55,7 +55,7 @@ def write_split(folder, split: str, images: str, entries: list[dict]) -> None:
 
 
 def write_layouts(root, counts: dict[str, int], evaluated: int = 4) -> None:
-    """`counts` products to train on of each of these data sets, and `evaluated` in each other split."""
+    """Writes `counts` training products of each of these datasets, and `evaluated` products in every other split."""
     for name, count in counts.items():
         for split, images in SPLITS[name].items():
             entries = products(name, count) if split == "train" else products(name, evaluated, first=count)

@@ -1,4 +1,4 @@
-"""LAVIS's command lines as programs of their own, on the `config.yaml` of a folder."""
+"""Runs LAVIS's command lines as programs on the `config.yaml` of a folder."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def run(folder, *options, program="train"):
 
 
 def one_line(result) -> str:
-    """The error that a failed command ends with; it must be one line, without a stack trace."""
+    """Returns the error of a failed command, which must be one line without a stack trace."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -27,7 +27,7 @@ def one_line(result) -> str:
 
 
 def run_and_kill(folder: Path, output_dir: str, after: int) -> Path:
-    """Train with `run.output_dir`, and kill it when it has written so many lines of metrics; the run's folder."""
+    """Trains, kills the run after so many lines of metrics, and returns its folder."""
     process = subprocess.Popen(
         command(f"run.output_dir={output_dir}"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -1,4 +1,4 @@
-"""The recipes of BLIP, ALBEF and CLIP: known to LAVIS, comparable with FashionFAE's, and run on a tiny data set."""
+"""The recipes of BLIP, ALBEF and CLIP: valid for LAVIS, comparable with FashionFAE's, and run on a tiny dataset."""
 
 import argparse
 import json
@@ -40,29 +40,31 @@ def test_recipes_are_known_to_lavis(path):
     assert f"python -m lavis.{program} --cfg-path {path.relative_to(FOLDER.parent)}" in text
     assert not any(word in text for word in ("TIME", "TODO"))
     model = registry.get_model_class(cfg.model_cfg.arch)
-    # At the paper's size, and with weights from elsewhere, it is LAVIS's own; from scratch it is ours.
-    from_elsewhere = "fashiongen" in path.parts or path.stem == "zero_shot"
-    assert model.__module__.startswith("lavis." if from_elsewhere else "fashionfae_lavis.models.baselines")
+    # Recipes at the paper's size or with downloaded weights use LAVIS's classes, the others this package's.
+    downloaded = "fashiongen" in path.parts or path.stem == "zero_shot"
+    assert model.__module__.startswith("lavis." if downloaded else "fashionfae_lavis.models.baselines")
     (data,) = cfg.datasets_cfg.values()
-    assert data.vis_processor.eval.image_size == (224 if from_elsewhere else cfg.model_cfg.image_size)
+    assert data.vis_processor.eval.image_size == (224 if downloaded else cfg.model_cfg.image_size)
     if model.__name__.startswith(("Blip", "Albef")) and "train_splits" in cfg.run_cfg and "queue_size" in cfg.model_cfg:
         assert cfg.model_cfg.queue_size % cfg.run_cfg.batch_size_train == 0
-    if not from_elsewhere and path.stem == "pretrain":
+    if not downloaded and path.stem == "pretrain":
         assert model is CLASSES[cfg.model_cfg.arch]
         assert isinstance(model.from_config(cfg.model_cfg), model)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_pre_training_is_as_long_and_on_as_much_as_fashionfae_s(system):
-    ours, theirs = (load(FOLDER / name / "pretrain.yaml").run_cfg for name in ("fashionfae", system))
-    # Not the learning rate: FashionFAE's starts from encoders that know something, and moves them slowly.
+def test_pre_training_has_the_length_and_batch_of_fashionfae_s(system):
+    fashionfae, baseline = (load(FOLDER / name / "pretrain.yaml").run_cfg for name in ("fashionfae", system))
+    # The learning rate differs, because FashionFAE starts from trained encoders and moves them slowly.
     same = ("runner", "seed", "max_iters", "batch_size_train", "weight_decay", "beta2", "max_grad_norm")
     schedule = ("lr_sched", "warmup_steps", "warmup_factor", "min_lr")
-    assert {key: theirs[key] for key in same + schedule} == {key: ours[key] for key in same + schedule}
+    assert {key: baseline[key] for key in same + schedule} == {key: fashionfae[key] for key in same + schedule}
     for name in ("pretrain", "retrieval"):
-        ours, theirs = (load(FOLDER / folder / "fashiongen" / f"{name}.yaml") for folder in ("fashionfae", system))
+        fashionfae, baseline = (
+            load(FOLDER / folder / "fashiongen" / f"{name}.yaml") for folder in ("fashionfae", system)
+        )
         for key in ("max_iters", "batch_size_train"):
-            assert ours.run_cfg[key] == theirs.run_cfg[key], name
+            assert fashionfae.run_cfg[key] == baseline.run_cfg[key], name
 
 
 def test_a_download_that_fails_is_one_sentence():
@@ -71,9 +73,8 @@ def test_a_download_that_fails_is_one_sentence():
             raise OSError("<urlopen error\n  nobody there>")
 
     cfg = type("Config", (), {"model_cfg": OmegaConf.create({"arch": "clip"})})
-    with pytest.raises(
-        UserError, match=r"`model`: clip needs a file that cannot be had \(<urlopen error nobody there>\)"
-    ):
+    message = r"`model`: a file that clip needs could not be downloaded \(<urlopen error nobody there>\)"
+    with pytest.raises(UserError, match=message):
         build_model(Task(), cfg)
 
 
@@ -86,7 +87,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def run(tmp_path, data, monkeypatch):
-    """Runs a system's recipe on tiny data with a tiny model; returns the newest run's folder and its results."""
+    """Runs a system's recipe on tiny data with a tiny model; returns its last checkpoint and its results."""
     monkeypatch.chdir(tmp_path)
 
     def start(system, name, evaluate=False, **settings):
@@ -116,7 +117,7 @@ def run(tmp_path, data, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_pre_training_and_all_that_follows_from_its_checkpoint(system, run, capsys):
+def test_pre_training_and_the_recipes_that_start_from_its_checkpoint(system, run, capsys):
     checkpoint, trained = run(system, "pretrain")
     lines = Path(checkpoint).with_name("metrics.jsonl").read_text().splitlines()
     expected = {
@@ -136,7 +137,7 @@ def test_pre_training_and_all_that_follows_from_its_checkpoint(system, run, caps
     tuned, _ = run(system, "retrieval", pretrained=checkpoint)
     before, after = (torch.load(path, weights_only=True)["model"] for path in (checkpoint, tuned))
     name = "logit_scale" if system == "clip" else "temp"
-    assert 0 < abs(after[name] - before[name]) < 0.02  # 3 updates of 3e-4 at most: the start is in sight
+    assert 0 < abs(after[name] - before[name]) < 0.02  # 3 updates of at most 3e-4
 
     _, probed = run(system, "attribute_probe", evaluate=True, pretrained=checkpoint)
     assert probed["attributes"]["category"]["products"] == 20 and "aetp" not in probed["attributes"]["category"]
@@ -148,7 +149,7 @@ def test_pre_training_and_all_that_follows_from_its_checkpoint(system, run, caps
 
 @pytest.mark.slow
 def test_a_run_of_albef_resumes_bit_for_bit(run, monkeypatch):
-    """LAVIS's runner cannot: its checkpoints lack the momentum encoders, which it asks for."""
+    """LAVIS's runner cannot do this: its checkpoints lack the momentum encoders that it then expects."""
     settings = {"max_iters": 4, "iters_per_inner_epoch": 2}
     whole, _ = run("albef", "pretrain", output_dir="whole", **settings)
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The recipes for a catalogue of one's own, and of Fashion-MNIST."""
+"""The recipes for a catalogue and for Fashion-MNIST."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_the_recipes_are_known_to_lavis(name):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Sixteen products with an attribute that only this shop has."""
+    """A catalogue of sixteen products with `fit`, an attribute that no other dataset has."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "photos").mkdir()
     rows = ["id,title,image,category,fit"]

@@ -96,7 +96,7 @@ def test_files_that_need_pickle_are_not_opened(tmp_path):
     danger.x = 1
     for as_zip in (True, False):  # torch's format since 1.6, and the one before
         torch.save({"model": {}, "config": danger}, path, _use_new_zipfile_serialization=as_zip)
-        with pytest.raises(UserError, match="is not opened, as it holds Python objects and could run code"):
+        with pytest.raises(UserError, match="is not opened because it holds Python objects and could run code"):
             read_checkpoint(path)
     path.write_bytes(pickle.dumps(danger, protocol=2))
     with pytest.raises(UserError, match="damaged or not a checkpoint"):

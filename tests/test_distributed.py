@@ -48,8 +48,8 @@ dist.destroy_process_group()
 """
 
 
-def test_two_processes_share_out_and_gather_in_order(tmp_path):
-    """Odd lengths, and one of which the second process gets nothing."""
+def test_two_processes_divide_and_gather_in_order(tmp_path):
+    """Also for odd lengths, and for one item, so that the second process has none."""
     run_in_two_processes(SHARES, tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_a_group_is_joined_once(monkeypatch):
 
 def test_devices_that_do_not_exist(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UserError, match=r"run.device: cuda needs 1 GPU\(s\), but 0 can be used"):
+    with pytest.raises(UserError, match=r"run.device: cuda needs 1 GPU\(s\), but this machine has 0"):
         init_distributed(OmegaConf.create({"device": "cuda"}))
     with pytest.raises(UserError, match="run.device is 'tpu', but must be auto, cpu or cuda"):
         init_distributed(OmegaConf.create({"device": "tpu"}))

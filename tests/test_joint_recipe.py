@@ -1,4 +1,4 @@
-"""Joint pre-training on data sets in FashionViL's layout: the recipe, and runs of the program on tiny folders."""
+"""Joint pre-training on datasets in FashionViL's layout: the recipe, and runs of the program on tiny folders."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def recipe(*options):
     return load_config(argparse.Namespace(cfg_path=JOINT, options=list(options) or None))
 
 
-def test_the_recipe_is_fashiongen_s_but_for_its_data():
+def test_the_recipe_differs_from_fashiongen_s_only_in_its_data():
     joint, single = (OmegaConf.to_container(OmegaConf.load(path)) for path in (JOINT, FASHIONGEN))
     assert tuple(joint["datasets"]) == tuple(joint["run"].pop("train_dataset_ratios")) == NAMES
     assert joint["run"].pop("test_splits") == ["fashionvil_fashiongen.val"] and single["run"].pop("test_splits")
@@ -31,7 +31,7 @@ def test_the_recipe_is_fashiongen_s_but_for_its_data():
     assert joint["run"] == single["run"] and joint["model"] == single["model"]
 
 
-def test_one_option_names_the_folder_of_all_four():
+def test_one_option_sets_the_folder_of_all_four():
     cfg = recipe("datasets.fashionvil_fashiongen.build_info.images.storage=/data")
     assert tuple(cfg.datasets_cfg) == NAMES
     for data in cfg.datasets_cfg.values():
@@ -42,7 +42,7 @@ def test_one_option_names_the_folder_of_all_four():
 
 @pytest.fixture
 def tiny(tmp_path):
-    """The recipe with tiny data sets and the tests' tiny model, in the working directory."""
+    """The recipe with tiny datasets and the tests' tiny model, in the working directory."""
     write_layouts(tmp_path / "data", COUNTS)
     config = OmegaConf.load(JOINT)
     config.model = OmegaConf.load(Path(__file__).with_name("tiny.yaml")).model
@@ -68,7 +68,7 @@ def tiny(tmp_path):
 
 
 @pytest.mark.slow
-def test_four_layouts_train_jointly_and_go_on_bit_for_bit(tiny):
+def test_four_layouts_train_jointly_and_resume_bit_for_bit(tiny):
     whole = run(tiny, "run.output_dir=whole")
     assert whole.returncode == 0, whole.stderr
     assert "fashionvil_fashiongen.val" in whole.stdout and "description+attributes, full test" in whole.stdout
@@ -94,10 +94,10 @@ def test_four_layouts_train_jointly_and_go_on_bit_for_bit(tiny):
     [
         (
             "run.test_splits=[val]",
-            "no split 'val' that can be indexed; the data sets give train, fashionvil_fashiongen",
+            "no split 'val' that can be indexed; the datasets have train, fashionvil_fashiongen",
         ),
         ("run.train_dataset_ratios.fashionvil_facad=0", "run.train_dataset_ratios.fashionvil_facad is 0, but must be"),
-        ("run.batch_size_train=11", "`datasets.fashionvil_polyvore`: run.batch_size_train: 11 on 1 process(es) takes"),
+        ("run.batch_size_train=11", "`datasets.fashionvil_polyvore`: run.batch_size_train: 11 on 1 process(es) needs"),
         (
             "datasets.fashionvil_facad.build_info.images.storage=/nowhere",
             "/nowhere/BigFACAD/train_info.json is missing",

@@ -1,4 +1,4 @@
-"""Registration with the real LAVIS, and what its loading functions then know."""
+"""Registration with the real LAVIS, and its loading functions after it."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from lavis.models import load_model, load_model_and_preprocess, model_zoo
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.configuration import Configured
 from fashionfae_lavis.plugin import register
 
 
-class Toy(torch.nn.Module):
-    """The least of one of our models: it remembers the type or the checkpoint it was asked for."""
+class LavisToy(torch.nn.Module):
+    """A model of LAVIS; remembers the type it was loaded with."""
 
-    DEFAULT_MODEL_TYPE = "small"
     PRETRAINED_MODEL_CONFIG_DICT = {"small": "/nowhere/small.yaml"}
 
     @classmethod
@@ -29,21 +29,23 @@ class Toy(torch.nn.Module):
         toy.model_type = model_type
         return toy
 
+
+class Toy(Configured, LavisToy):
+    """A model of this package."""
+
+    DEFAULT_MODEL_TYPE = "small"
+
     @classmethod
     def config_for(cls, model_type):
         text = {"name": "blip_caption", "prompt": f"{model_type}: "}
         return OmegaConf.create({"preprocess": {"text_processor": {"eval": text}}})
 
 
-class TheirToy(Toy):
-    DEFAULT_MODEL_TYPE = None
-
-
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     models = registry.mapping["model_name_mapping"]
     monkeypatch.setitem(models, "toy", Toy)
-    monkeypatch.setitem(models, "their_toy", TheirToy)
+    monkeypatch.setitem(models, "lavis_toy", LavisToy)
 
 
 def fresh(code: str, **env) -> subprocess.CompletedProcess:
@@ -56,7 +58,7 @@ def fresh(code: str, **env) -> subprocess.CompletedProcess:
     )
 
 
-def test_the_zoos_list_ours_beside_lavis_s():
+def test_the_zoos_list_the_models_of_both_packages():
     models = dict(model_zoo)
     assert models["fashionfae"] == ["mini", "base"]
     assert "coco" in models["blip_retrieval"] and len(models) > 20
@@ -100,19 +102,19 @@ def test_model_type_may_be_left_out_or_be_a_path(arguments, expected):
 def test_other_models_still_need_a_model_type():
     for load in (load_model, load_model_and_preprocess):
         with pytest.raises(TypeError, match="missing 1 required positional argument: 'model_type'"):
-            load("their_toy")
-    assert load_model("their_toy", model_type="x").model_type == "x"
+            load("lavis_toy")
+    assert load_model("lavis_toy", model_type="x").model_type == "x"
 
 
-def test_an_unknown_model_is_answered_with_close_names():
+def test_an_unknown_model_raises_with_similar_names():
     for load in (load_model, load_model_and_preprocess):
-        with pytest.raises(UserError, match='no model called "fashonfae"; close to it: fashionfae'):
+        with pytest.raises(UserError, match='no model called "fashonfae"; similar names: fashionfae'):
             load("fashonfae", "mini")
     with pytest.raises(UserError, match="albef_classification, .*toy"):
         load_model("???")
 
 
-def test_turned_off_lavis_is_untouched_until_our_package_is_imported():
+def test_turned_off_lavis_is_unchanged_until_this_package_is_imported():
     code = """
 import json, lavis
 from lavis.models import model_zoo
@@ -124,14 +126,14 @@ print(json.dumps(facts))"""
     assert json.loads(done.stdout) == [False, False, True, True], done.stderr
 
 
-@pytest.mark.parametrize("module", ["datasets.datasets.fashiongen", "models.image_encoder"])
-def test_any_module_of_ours_may_be_the_first_import(module):
+@pytest.mark.parametrize("module", ["datasets.datasets.products", "models.image_encoder", "loading"])
+def test_any_module_of_this_package_may_be_the_first_import(module):
     code = "from lavis.models import model_zoo; print('fashionfae' in dict(model_zoo))"
     done = fresh(f"import fashionfae_lavis.{module}; {code}")
     assert done.stdout == "True\n", done.stderr
 
 
-def test_train_without_arguments_says_how_to_call_it():
+def test_train_without_arguments_prints_its_usage():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "lavis.train"], capture_output=True, text=True, timeout=120
     )

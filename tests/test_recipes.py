@@ -1,4 +1,4 @@
-"""The released recipe at the paper's size, and evaluations of it, as far as they show without their data."""
+"""The released recipes at the paper's size and their evaluations, as far as they can be tested without data."""
 
 import argparse
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_sizes_and_ratios():
     assert config.model.max_length == 120
     assert (config.run.batch_size_train, config.run.max_iters) == (128, 79_500)
     sampler = StepSampler(OmegaConf.to_container(RECIPE.run.steps), 0)
-    assert dict(zip(sampler.kinds, sampler.probabilities, strict=True)) == pytest.approx(
+    assert dict(zip(sampler.steps, sampler.probabilities, strict=True)) == pytest.approx(
         {("itc",): 0.31, ("itm",): 0.23, ("mlm", "aetp"): 0.23, ("apir",): 0.23}
     )
     assert config.model.vit == "google/vit-base-patch16-224-in21k" and config.model.bert == "bert-base-uncased"

@@ -1,4 +1,4 @@
-"""The recognition recipes, as far as they show without their data."""
+"""The recognition recipes, as far as they can be tested without data."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,9 @@ import pytest
 from authors import tiny_of
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.datasets.builders.fashiongen import LABELS
 from fashionfae_lavis.models import FashionRecognition
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
-from fashionfae_lavis.text.product_text import FIELDS, prompt_names
+from fashionfae_lavis.text.product_text import CLASSES, FIELDS, prompt_names
 from fashionfae_lavis.train import load_config
 
 PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"
@@ -26,19 +25,19 @@ RECIPES = {"fashiongen_mini": PROJECT / "recognition.yaml", "fashiongen": PROJEC
         ("model.use_text=False", "sub category", False),
     ],
 )
-def test_one_option_makes_each_variant(dataset, option, label, use_text):
+def test_one_option_selects_each_variant(dataset, option, label, use_text):
     options = [option.format(dataset)]
     config = load_config(argparse.Namespace(cfg_path=RECIPES[dataset], options=options))
     data = config.datasets_cfg[dataset]
-    assert data.label == label and label in LABELS
+    assert data.label == label and label in CLASSES
     for split in ("train", "eval"):
-        assert data.text_processor[split].name == "fashionfae_text"  # from the data set's own configuration
+        assert data.text_processor[split].name == "fashionfae_text"  # from the dataset's own configuration
         shown = prompt_names(FIELDS, data.text_processor[split].mode)
-        assert not set(LABELS) & set(shown) and "title" in shown
+        assert not set(CLASSES) & set(shown) and "title" in shown
     assert FashionRecognition.heads_from_config(config.model_cfg)["use_text"] is use_text
     assert config.run_cfg.get("from_scratch", False) is (option == "run.from_scratch=True")
     assert config.model_cfg.load_pretrained and config.model_cfg.pretrained
-    # what a run writes to its checkpoint can be told which the data has
+    # The classes come from the data.
     assert config.model_cfg.get("num_classes") is None and config.model_cfg.get("classes") is None
 
 

@@ -1,4 +1,4 @@
-"""The weights that ship with the package, in a fresh interpreter that cannot reach any network."""
+"""The packaged weights load in a new interpreter without a network."""
 
 import json
 import os

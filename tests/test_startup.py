@@ -1,4 +1,4 @@
-"""The start-up module, beside a LAVIS of one line, so that a fresh interpreter takes milliseconds."""
+"""The start-up module with a LAVIS of one line, so that a fresh interpreter takes milliseconds."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 @pytest.fixture
 def fake(tmp_path):
-    """A folder with a LAVIS of one line and a fashionfae_lavis that only counts its registrations."""
+    """A folder with a LAVIS of one line and a fashionfae_lavis that only counts registrations."""
     init = Path(fashionfae_lavis.__file__).read_text()
     return write(
         tmp_path / "fake",
@@ -39,7 +39,7 @@ def fake(tmp_path):
 
 
 def python(*arguments, path=(), **env):
-    """Runs a fresh interpreter away from the repository, with the folders of `path` before all others."""
+    """Runs a fresh interpreter outside the repository, with the folders of `path` first on its path."""
     path = [str(folder) for folder in path]
     return subprocess.run(
         [sys.executable, *arguments],
@@ -52,7 +52,7 @@ def python(*arguments, path=(), **env):
 
 
 def output(*arguments, **kwargs) -> str:
-    """What the program printed; it must have succeeded and warned of nothing."""
+    """Returns what the program printed; it must succeed without warnings."""
     done = python(*arguments, **kwargs)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
@@ -82,13 +82,13 @@ def test_registers_once_after_lavis_and_leaves_no_trace_on_it(fake):
     ]
 
 
-def test_registers_after_the_outermost_import_when_a_module_of_ours_pulls_lavis_in(fake):
+def test_registers_after_the_outermost_import_when_this_package_imports_lavis(fake):
     module = "import lavis\nfrom fashionfae_lavis.plugin import calls\nassert calls == []\n"
     write(fake, {"fashionfae_lavis/models/__init__.py": module})
     assert output("-c", "import fashionfae_lavis.models" + SHOW_CALLS, path=[fake]) == "['registered']"
 
 
-def test_our_modules_alone_do_not_register(fake):
+def test_this_package_alone_does_not_register(fake):
     code = "import sys, fashionfae_lavis.plugin; print('lavis' in sys.modules)"
     assert output("-c", code + SHOW_CALLS, path=[fake]).splitlines() == ["False", "[]"]
 
@@ -124,7 +124,7 @@ def test_find_spec_finds_lavis_without_importing_it(fake):
     assert output("-c", code, path=[fake]) == "True False"
 
 
-def test_a_folder_of_ours_without_init_imports(fake):
+def test_a_folder_without_init_imports(fake):
     write(fake, {"fashionfae_lavis/folder/module.py": "answer = 43\n"})
     code = "from fashionfae_lavis.folder.module import answer; print(answer)"
     assert output("-c", code, path=[fake]) == "43"
@@ -161,20 +161,20 @@ def test_installed_twice_it_is_one_finder(fake):
     assert output("-c", code, path=[fake]) == "1"
 
 
-def test_runs_our_train_as_lavis_train(fake):
+def test_provides_train_as_lavis_train(fake):
     train = "import sys\ndef main():\n    print(__name__, sys.argv[1:])\n"
     write(fake, {"fashionfae_lavis/train.py": train})
     assert output("-m", "lavis.train", "--cfg-path", "x", path=[fake]) == ("fashionfae_lavis.train ['--cfg-path', 'x']")
     assert output("-c", "import lavis.train; lavis.train.main()", path=[fake]) == "fashionfae_lavis.train []"
 
 
-def test_a_train_of_lavis_s_own_wins(fake):
+def test_a_train_of_lavis_itself_wins(fake):
     write(
         fake,
-        {"fashionfae_lavis/train.py": "def main(): print('ours')\n", "lavis/train.py": "print('theirs')\n"},
+        {"fashionfae_lavis/train.py": "def main(): print('provided')\n", "lavis/train.py": "print('lavis itself')\n"},
     )
-    assert output("-m", "lavis.train", path=[fake]) == "theirs"
+    assert output("-m", "lavis.train", path=[fake]) == "lavis itself"
 
 
-def test_without_our_modules_lavis_has_no_train(fake):
+def test_without_this_package_s_modules_lavis_has_no_train(fake):
     assert "No module named lavis.evaluate" in python("-m", "lavis.evaluate", path=[fake]).stderr

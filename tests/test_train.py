@@ -1,4 +1,4 @@
-"""The command lines, end to end on a tiny model and a tiny drawn data set."""
+"""The command lines, end to end on a tiny model and a tiny drawn dataset."""
 
 import argparse
 import json
@@ -11,10 +11,11 @@ from programs import one_line, run, run_and_kill
 
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.mini import fashioniq as fashioniq_mini
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.train import choose_job_id, load_config
+from fashionfae_lavis.train import choose_job_id, load_config, main, report
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
 
@@ -151,7 +152,8 @@ def test_fine_tuning_of_a_checkpoint_and_from_scratch_with_one_option_more(tmp_p
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_config):
-    write_config(run__log_freq=1)
+    # The optimizer of the released recipe, which the first stage must not inherit: its names are the model's.
+    write_config(run__log_freq=1, run__optimizer="transformers_adamw", run__weight_decay=0.1, run__decay_also=["scale"])
     assert run(tmp_path, "run.output_dir=whole").returncode == 0
     (whole,) = (tmp_path / "whole").iterdir()
 
@@ -261,19 +263,84 @@ def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
     assert choose_job_id(run) != "old"
 
 
+class Toy(EvaluationResult):
+    def to_json(self):
+        return {"agg_metrics": 1.5}
+
+    def table(self):
+        return "a table"
+
+    def draw(self, folder):
+        (folder / "picture.png").touch()
+        return {"picture": str(folder / "picture.png")}
+
+
+def test_a_report_of_one_split_and_of_two(tmp_path, capsys):
+    report({"val": Toy()}, tmp_path)
+    picture = tmp_path / "picture.png"
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5, "picture": str(picture)}}
+    shown = capsys.readouterr().out
+    assert "val\na table" in shown and str(picture) in shown and str(tmp_path / "results.json") in shown
+    picture.unlink()
+    report({"val": Toy(), "test": Toy()}, tmp_path)
+    assert str(tmp_path / "test" / "picture.png") in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {split: Path(result["picture"]).parent.name for split, result in results.items()} == {
+        "val": "val",
+        "test": "test",
+    }
+
+
+def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "draw", lambda self, folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report({"val": Toy()}, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5}}
+
+
+def test_the_command_line_takes_its_arguments_or_those_of_the_process(tmp_path, capsys, monkeypatch):
+    missing = str(tmp_path / "missing.yaml")
+    monkeypatch.setattr("sys.argv", ["train", "--cfg-path", missing])
+    for argv in (["--cfg-path", missing], None):
+        with pytest.raises(SystemExit) as caught:
+            main(argv)
+        assert caught.value.code == 2 and "There is no configuration file" in capsys.readouterr().err
+
+
 def test_a_missing_configuration_is_named(tmp_path):
     assert "There is no configuration file config.yaml" in one_line(run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("model.arch=fashonfae", "`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"),
+        ("datasets.fashiongem.label=category", "knows no 'fashiongem'; did you mean .*imported"),
+        (
+            "run.task=fashionfae_pretrian",
+            "`run.task`: LAVIS knows no 'fashionfae_pretrian'; did you mean fashionfae_pr",
+        ),
+        ("run.runner=fashionfae_runer", "`run.runner`: LAVIS knows no 'fashionfae_runer'; did you mean fashionfae_ru"),
+        ("run=3", "--options: `run` is a section|--options do not fit the file"),
+        ("model=3", "--options: `model` is a section|--options do not fit the file"),
+    ],
+)
+def test_names_in_options_are_checked_as_those_in_the_file(tmp_path, write_config, option, message):
+    write_config()
+    with pytest.raises(UserError, match=message):
+        load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=[option]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen is under licence"),
+        ("run.test_splits=[vall]", "There is no split 'vall' that can be indexed; the datasets have train, val."),
+        ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
-        ("datasets.fashiongen.text_processor.train.mode=title", "unknown text mode 'title': use one of description, "),
-        ("datasets.fashiongen.text_processor.eval.mode=title", "unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.train.mode=title", "Unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.eval.mode=title", "Unknown text mode 'title': use one of description, "),
         ("run.task=fashion_retrieval", "set model.pretrained to one and model.load_pretrained to True"),
     ],
 )

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import signal
 import time
 
 import pytest
@@ -33,4 +34,15 @@ def test_items_are_taken_only_as_they_are_needed():
     assert [next(results) for _ in range(10)] == [number**2 for number in range(10)]
     assert len(taken) <= 10 + 3 * WAITING
     results.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_handler_of_the_parent_does_not_keep_its_workers_alive():
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        results = in_workers(str, range(10), processes=2)
+        assert next(results) == "0"
+        results.close()  # terminates the workers and waits for them
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert not multiprocessing.active_children()

@@ -1,4 +1,4 @@
-"""A data set of products with attributes, for the attribute probe, and models that know everything or nothing of it."""
+"""A dataset of products with attributes for the attribute probe, and models that know all or nothing about it."""
 
 import numpy as np
 import torch
@@ -8,15 +8,18 @@ from fashionfae_lavis.processors import FashionTextProcessor
 from fashionfae_lavis.text.product_text import attribute_words
 
 CATEGORIES = {"SHIRTS": "TOPS", "TANK TOPS": "TOPS", "SKIRTS": "SKIRTS", "GOWNS": "DRESSES"}
-WORDS = 1200  # different ones that a BagOfWords can tell apart
+WORDS = 1200  # how many words a BagOfWords can distinguish
 COLOURS = ("red", "blue", "three quarter green")
 
 
 class ToyProducts:
-    """`count` products with two images each, all pixels of which are the product's index; some lack an attribute.
+    """`count` products with two images each, whose pixels are all the product's index; some lack an attribute.
 
-    Further changes of the fields of each product are made by `change(fields)`.
+    `change(fields)` makes further changes to the fields of each product.
     """
+
+    attribute_words = {}
+    unseen_attributes = ()
 
     def __init__(self, count=120, mode="description+attributes", change=None):
         rng = np.random.default_rng(0)
@@ -37,28 +40,32 @@ class ToyProducts:
             }
             self.fields.append(change(fields) if change else fields)
             colours.append("" if index % 3 == 0 else str(rng.choice(COLOURS)))
-        self.extra_attributes = {"colour": colours}
+        self.subcategory = np.array([fields.get("sub category", "") for fields in self.fields])
+        self.extra_attributes, self.text_rewriter = {"colour": colours}, None
 
     def __len__(self):
         return len(self.row_product)
 
     def __getitem__(self, row):
-        return {"image": torch.full((3, 32, 32), float(self.row_product[row]))}
+        return {"image": torch.full((3, 32, 32), float(self.row_product[row])), "image_id": row}
 
     def collater(self, samples):
-        return {"image": torch.stack([sample["image"] for sample in samples])}
+        return torch.utils.data.default_collate(samples)
+
+    def photograph(self, row):
+        return np.full((32, 32, 3), self.row_product[row], np.uint8)
 
     def product_fields(self, product):
         return self.fields[product]
 
     def value_words(self, product) -> list[str]:
-        """Words of all the attribute values of a product."""
+        """Returns the words of all attribute values of a product."""
         words = [word for value in attribute_words(self.fields[product]).values() for word in value]
         return words + self.extra_attributes["colour"][product].split()
 
 
 class BagOfWords(torch.nn.Module):
-    """Embeds a text as the set of its words. `knows`: images as the words of their product's values, else as noise."""
+    """Embeds a text as the set of its words, and an image as noise or, with `knows`, as its product's values."""
 
     def __init__(self, dataset, knows: bool):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Configurations and results of runs, as far as a comparison reads them."""
+"""Builds the parts of configurations and results that a comparison reads."""
 
 import json
 
@@ -9,7 +9,7 @@ SUB = {"mean": 40.0, "queries": 100, "short_queries": 0}
 
 
 def config(task, **changes):
-    """A configuration with what outcomes are read from; `changes` are keys of run, model or the data set."""
+    """Builds a configuration; `changes` are keys of run, model or the dataset."""
     data = {"build_info": {"images": {"storage": "mini"}}, "text_processor": {"eval": {"mode": "recognition"}}}
     sections = {
         "run": {"task": task, "test_splits": ["val"], "probe_products": 50, "seed": 42},
@@ -43,7 +43,7 @@ def probe():
 
 
 def write_run(folder, task, results=None, pretrained=None, **run):
-    """The output folder of a run, as far as a comparison reads it."""
+    """Writes a run's output folder and returns its path."""
     folder.mkdir(parents=True)
     content = config(task)
     content["run"].update(run)

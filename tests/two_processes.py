@@ -1,4 +1,4 @@
-"""Run a program in two processes that talk over gloo, as torchrun starts them."""
+"""Runs a program in two processes that communicate over gloo, as torchrun starts them."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ LAUNCHER = "-W ignore -m torch.distributed.run --nproc-per-node=2 --rdzv-backend
 
 
 def run_in_two_processes(program: str, folder: Path, *arguments) -> None:
-    """Write `program` into `folder` and run it; it fails the test with what the processes said."""
+    """Writes `program` into `folder` and runs it; a failure shows the output of the processes."""
     script = folder / "program.py"
     script.write_text(program)
-    # The package and the helpers under test must be the same in the processes.
+    # The processes must import the same package and test helpers as this one.
     tests = Path(__file__).parent
     folders = [tests, *(path for path in tests.iterdir() if path.is_dir()), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(str(folder) for folder in folders if folder)

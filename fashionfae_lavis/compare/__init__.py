@@ -1,1 +1,1 @@
-"""Comparison of systems: `fashionfae compare` trains and evaluates what a plan names, or reads finished runs."""
+"""Comparison of systems: `fashionfae compare` runs the jobs of a plan, or reads finished runs."""

@@ -1,20 +1,29 @@
-"""Finished runs as rows of a table: what training took, from the checkpoint, and what its evaluations gave."""
+"""Finished runs as rows of a comparison: results, and the cost of training, read from the checkpoint."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
 
 
 @dataclass
 class Row:
-    """One system with one seed: figures (dotted name -> number) of its training and of its evaluations."""
+    """The results of one system with one seed.
+
+    Attributes:
+        system: name of the system.
+        seed: seed of the training; None if unknown.
+        figures: dotted name -> number, from the training and the evaluations.
+        outcomes: the evaluations.
+    """
 
     system: str
     seed: int | None = None
@@ -22,25 +31,25 @@ class Row:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def add(self, found: Outcome) -> None:
+        """Adds an evaluation and its figures."""
         self.outcomes.append(found)
         self.figures |= found.figures
 
 
 def training_figures(folder: Path) -> dict[str, float]:
-    """What the training in a run's folder took; empty without a checkpoint to tell it.
+    """Reads the cost of the training in a run's folder.
 
     Returns:
-        "parameters" (those that an update has changed), "updates", "samples" (products seen, with repetition) and, if
-        the checkpoint knows the time, "milliseconds" of training for each sample.
+        "parameters" (number of parameters changed by updates), "updates", "samples" (products seen, with repetition)
+        and, if the checkpoint records the time, "milliseconds" of training per sample. Empty without a checkpoint of
+        this package.
     """
     if not (folder / LAST_CHECKPOINT).is_file():
         return {}
     state = read_checkpoint(folder / LAST_CHECKPOINT)
     if "data_order" not in state:
         return {}
-    order = state["data_order"]
-    batch = order["run.batch_size_train"] * order["run.accum_grad_iters"] * order["number of processes"]
-    samples = batch * state["iters"]
+    samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
     figures = {
         "parameters": sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values()),
         "updates": state["iters"],
@@ -52,25 +61,36 @@ def training_figures(folder: Path) -> dict[str, float]:
 
 
 def read_run(folder: Path) -> tuple[dict, dict]:
-    """Configuration and results (empty without results.json) of a run's folder, as plain containers.
+    """Reads the configuration and the results of a run's folder as plain containers.
+
+    Returns:
+        The configuration, and the results, which are empty without results.json.
 
     Raises:
-        UserError: it is not the folder of a run, or its files are damaged.
+        UserError: the folder is not a run's output folder, or results.json is damaged.
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} is not the output folder of a run: it holds no config.yaml.")
     try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
         path = folder / "results.json"
         return config, json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
-        raise UserError(f"{folder}: results.json is damaged ({error}); evaluate again.") from error
+        raise UserError(f"{folder}: results.json is damaged ({error}): evaluate the run again.") from error
 
 
-def trained_by(folder: Path, config: dict) -> Path | str:
-    """Whose merit the results of a run are: itself, or what it evaluates or recognises with, a folder or a file.
+def evaluated_weights(folder: Path, config: dict) -> Path | str:
+    """Finds the weights that the results of a run measure.
 
-    An evaluation, and fine-tuning for recognition, speak of the checkpoint that they started from.
+    An evaluation, and fine-tuning for recognition, measure the checkpoint that they start from. Any other training run
+    measures the weights that it trained.
+
+    Args:
+        folder: the run's folder.
+        config: the run's configuration.
+
+    Returns:
+        The folder of the run that trained the weights, or the weight file if it is not in such a folder.
     """
     run, model = config["run"], config["model"]
     if not run.get("evaluate") and kind_of(config) != RECOGNITION or run.get("from_scratch"):
@@ -82,30 +102,33 @@ def trained_by(folder: Path, config: dict) -> Path | str:
     return other if (other / "config.yaml").is_file() else str(start)
 
 
-def rows_of(folders: list[str]) -> list[Row]:
-    """One row for each training among these runs, or behind them.
+def read_rows(folders: list[str]) -> list[Row]:
+    """Reads finished runs and groups them into one row for each training run that they evaluate.
 
     Raises:
-        UserError: a folder is no run's, two runs tell different figures of one training, or protocols differ.
+        UserError: a folder is not a run's output folder, two runs give different figures for one training run, or
+            protocols differ.
     """
     rows: dict[Path | str, Row] = {}
     for folder in dict.fromkeys(Path(folder).resolve() for folder in folders):
         config, results = read_run(folder)
-        origin = trained_by(folder, config)
-        if origin not in rows:
-            rows[origin] = Row(_shown(origin), None, training_figures(origin) if isinstance(origin, Path) else {})
-        row, found = rows[origin], outcome(config, results)
+        weights = evaluated_weights(folder, config)
+        if weights not in rows:
+            figures = training_figures(weights) if isinstance(weights, Path) else {}
+            rows[weights] = Row(_relative(weights), None, figures)
+        row, found = rows[weights], outcome(config, results)
         if found is None:
             continue
         if any(row.figures.get(name, value) != value for name, value in found.figures.items()):
-            raise UserError(f"Two of the runs tell different figures of {found.kind} of {row.system}: name one only.")
+            raise UserError(f"Two of the runs give different results for {found.kind} of {row.system}: name only one.")
         row.add(found)
     check_agreement((row.system, found) for row in rows.values() for found in row.outcomes)
     return list(rows.values())
 
 
-def _shown(origin: Path | str) -> str:
+def _relative(path: Path | str) -> str:
+    """Returns a path below the working directory relative to it."""
     try:
-        return str(Path(origin).relative_to(Path.cwd()))
+        return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
-        return str(origin)
+        return str(path)

@@ -1,4 +1,4 @@
-"""What a run was computed on, in one line for people."""
+"""The hardware and software of a run, in one line."""
 
 import os
 import platform
@@ -6,19 +6,23 @@ from pathlib import Path
 
 import torch
 
+from fashionfae_lavis.workers import all_cores
+
 
 def hardware() -> str:
-    """Such as "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads"."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Describes this machine and its software.
+
+    For example: "2 cores of AMD EPYC 7B13, 15 GB, Linux; Python 3.11.7, torch 2.4.1, 2 threads".
+    """
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    processor = f"{_counted(cores, 'core')} of {_processor()}"
+    processor = f"{_count(all_cores(), 'core')} of {_processor()}"
     machine = [processor, *([_memory()] if _memory() else []), *gpus, platform.system()]
-    threads = _counted(torch.get_num_threads(), "thread")
+    threads = _count(torch.get_num_threads(), "thread")
     software = f"Python {platform.python_version()}, torch {torch.__version__}, {threads}"
     return f"{', '.join(machine)}; {software}"
 
 
-def _counted(number: int, thing: str) -> str:
+def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 

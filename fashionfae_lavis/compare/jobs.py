@@ -1,125 +1,135 @@
-"""Running a plan's jobs, one after another, each in a process of its own; what is done already is not done again.
+"""Execution of the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
 
-    <output>/<system>/seed<k>/<job>.json          what it gave, written when it has ended well
-                              <job>.log           what its program printed
-                              <job>-<digest>/     its run, in a folder of this configuration alone
+    <output>/<system>/seed<k>/<job>.json          result, written when the program has succeeded
+                              <job>.log           output of the program
+                              <job>-<digest>/     runs of the job, with a digest of its configuration
 
-So a run that was stopped goes on from its checkpoint, and one of another configuration never does.
+The digest ensures that an interrupted job never resumes from a checkpoint of another configuration.
 """
 
-import contextlib
-import fcntl
 import json
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from fashionfae_lavis.checkpoints import replacing
 from fashionfae_lavis.compare.finished import Row, read_run, training_figures
 from fashionfae_lavis.compare.hardware import hardware
+from fashionfae_lavis.compare.locks import COMPARISON, PROGRAM, hold
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, outcome
 from fashionfae_lavis.compare.plan import Job, Plan
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import replacing
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
 
 
 def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
-    """Run what is missing of a plan; returns a row for each system and seed, and the hardware it all ran on.
+    """Runs the unfinished jobs of a plan.
+
+    Returns:
+        A row for each system and seed, and the distinct machines that the jobs ran on.
 
     Raises:
-        UserError: a program failed, another process works in this folder, or the results' protocols differ.
+        UserError: a program failed, another comparison runs in the output folder, or the results' protocols differ.
     """
-    rows, machines = {}, []
-    with _alone(plan.output) as lock:
+    rows: dict[tuple[str, int], Row] = {}
+    machines = []
+    checkpoint = None  # of the latest training job; a plan lists each training job right before its evaluations
+    with hold(plan.output, COMPARISON):
+        with hold(plan.output, PROGRAM):
+            pass  # ensure that no program of an earlier comparison is still running
         for number, job in enumerate(plan.jobs, 1):
-            head = f"[{number}/{len(plan.jobs)}] {job.title}"
-            result = _run(job, plan.output, head, lock)
+            result = _run(job, plan.output, f"[{number}/{len(plan.jobs)}] {job.title}", checkpoint)
             row = rows.setdefault((job.system, job.seed), Row(job.system, job.seed))
             if job.after:
                 row.add(Outcome(**result["outcome"]))
             else:
+                checkpoint = plan.output.absolute() / result["checkpoint"]
                 row.figures |= result["figures"]
             machines.append(result["hardware"])
     check_agreement((row.system, found) for row in rows.values() for found in row.outcomes)
     return list(rows.values()), list(dict.fromkeys(machines))
 
 
-def _run(job: Job, output: Path, head: str, lock: int) -> dict:
-    """The job's result, from its file or from running it."""
-    path = output / job.place.with_suffix(".json")
+def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
+    """Returns the job's result, from its file if the configuration is the same, else by running the job.
+
+    Args:
+        job: the job.
+        output: the plan's output folder.
+        heading: name of the job in printed lines.
+        checkpoint: checkpoint that an evaluation starts from.
+    """
+    path = output / job.path.with_suffix(".json")
     before = _read_result(path)
     if before and before["digest"] == job.digest:
-        print(f"{head}: done before", flush=True)
+        print(f"{heading}: finished earlier", flush=True)
         return before
-    changed = f" again, as {_difference(before['key'], json.loads(json.dumps(job.key)))}" if before else ""
-    print(f"{head}: runs{changed}", flush=True)
-    runs = output.absolute() / f"{job.place}-{job.digest}"
+    reason = f" again, because {_difference(before['key'], json.loads(json.dumps(job.key)))}" if before else ""
+    print(f"{heading}: running{reason}", flush=True)
+    runs = output.absolute() / f"{job.path}-{job.digest}"
     runs.mkdir(parents=True, exist_ok=True)
-    program, own = "train", {"run.output_dir": str(runs)}
-    if job.resolved["run"].get("evaluate"):
-        program = "evaluate"
-    else:
-        own["run.resume_ckpt_path"] = "auto"
+    program = "evaluate" if job.resolved["run"].get("evaluate") else "train"
+    location: dict[str, object] = {"run.output_dir": str(runs)}
+    if program == "train":
+        location["run.resume_ckpt_path"] = "auto"
     if job.after:
-        start = _result_of(job.after, output)["checkpoint"]
-        own |= {"model.pretrained": str(output.absolute() / start), "model.load_pretrained": True}
-    options = [*job.option_list, *(f"{key}={json.dumps(value)}" for key, value in own.items())]
-    command = [sys.executable, "-m", f"lavis.{program}", "--cfg-path", job.config, "--options", *options]
+        location |= {"model.pretrained": str(checkpoint), "model.load_pretrained": True}
+    options = [*job.option_list, *(f"{key}={json.dumps(value)}" for key, value in location.items())]
+    arguments = ["--cfg-path", job.config, "--options", *options]
+    locked = [sys.executable, "-m", "fashionfae_lavis.compare.program", str(output), program, *arguments]
     start = time.perf_counter()
-    _call(command, output / job.place.with_suffix(".log"), job, lock)
+    _call(locked, output / job.path.with_suffix(".log"), job)
     seconds = time.perf_counter() - start
     result = {
         "digest": job.digest,
         "seconds": round(seconds, 1),
         "hardware": hardware(),
         **_gather(job, runs, output.absolute()),
-        "command": command,
+        "command": [sys.executable, "-m", f"lavis.{program}", *arguments],
         "key": job.key,
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{head}: {seconds:.0f} s", flush=True)
+    print(f"{heading}: {seconds:.0f} s", flush=True)
     return result
 
 
-def _call(command: list[str], log: Path, job: Job, lock: int) -> None:
-    """Run a program to its end; UserError with its reason if that is no success."""
+def _call(command: list[str], log: Path, job: Job) -> None:
+    """Runs a program to its end, and ends it if this process is interrupted.
+
+    Raises:
+        UserError: the program failed; the message gives the reason.
+    """
     with open(log, "w") as file:
-        # The program holds the lock too: should it outlive this process, no other starts beside it.
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, pass_fds=(lock,))
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
-            os.pwrite(lock, f"{process.pid:<12}".encode(), 0)
             status = process.wait()
         except BaseException:
             process.terminate()
             process.wait()
             raise
     if status:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["nothing"]
-        # A sentence of ours or the last line of a stack trace, which more lines may follow.
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["no output"]
+        # Find a user error or the last line of a stack trace; other output may follow it.
         reasons = [line for line in lines if re.match(r"error: |[\w.]+(Error|Exception)\b", line)] or lines
         raise UserError(f"{job.title} ended with status {status}, see {log}: {reasons[-1].removeprefix('error: ')}")
 
 
 def _gather(job: Job, runs: Path, output: Path) -> dict:
-    """What a job that has ended well left in the folder of its runs."""
+    """Reads the result of a finished job from the folder of its runs."""
     if not job.after:
         folder = find_newest_run(runs)
+        if not folder:
+            raise UserError(f"{job.title} wrote no checkpoint: {job.config} must train at least one update.")
         checkpoint = str((folder / LAST_CHECKPOINT).relative_to(output))
         return {"checkpoint": checkpoint, "figures": training_figures(folder)}
-    folder = max(runs.glob("*/results.json"), key=lambda path: path.stat().st_mtime, default=None)
-    found = folder and outcome(*read_run(folder.parent))
+    results = max(runs.glob("*/results.json"), key=lambda path: path.stat().st_mtime, default=None)
+    found = results and outcome(*read_run(results.parent))
     if not found:
         raise UserError(f"{job.title} gave no results: {job.config} must name a split in run.test_splits.")
     return {"outcome": found.as_dict()}
-
-
-def _result_of(job: Job, output: Path) -> dict:
-    return _read_result(output / job.place.with_suffix(".json"))
 
 
 def _read_result(path: Path) -> dict | None:
@@ -128,36 +138,13 @@ def _read_result(path: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path} is damaged: delete it, and its job will be done again.") from error
+        raise UserError(f"{path} is damaged: delete it to run its job again.") from error
 
 
 def _difference(before, now, name: str = "") -> str:
-    """The first thing that differs between two keys, in words."""
+    """Describes the first difference between two values of a job's `key`."""
     if not isinstance(before, dict) or not isinstance(now, dict):
         return f"{name} has changed from {json.dumps(before)} to {json.dumps(now)}"
     missing = object()
     key = next(key for key in {**before, **now} if before.get(key, missing) != now.get(key, missing))
     return _difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
-
-
-@contextlib.contextmanager
-def _alone(output: Path) -> Iterator[int]:
-    """Makes the folder and holds its lock; yields the lock's file descriptor."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = os.open(output / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise UserError(f"Cannot write to {output} ({error.strerror}): name another folder with --output.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        process = os.pread(lock, 12, 0).decode().strip() or "unknown"
-        os.close(lock)
-        raise UserError(
-            f"Another comparison works in {output} (process {process}): wait for it, end it, or name another folder "
-            "with --output."
-        ) from error
-    try:
-        yield lock
-    finally:
-        os.close(lock)

@@ -1,17 +1,18 @@
-"""What an evaluation measured, and by which protocol: only figures of one protocol may stand in one table."""
+"""The figures and the protocol of an evaluation. Figures may share a table only if their protocols agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lavis.common.registry import registry
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
-from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
-from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
+from fashionfae_lavis.tasks.base import FashionTask
 
-RETRIEVAL, RECOGNITION, PROBE = "retrieval", "recognition", "attribute probe"
-KINDS = {RetrievalEvaluation: RETRIEVAL, FashionRecognitionTask: RECOGNITION, AttributeProbeTask: PROBE}
+RETRIEVAL, RECOGNITION, PROBE = KINDS = ("retrieval", "recognition", "attribute probe")
+
+# The fields protocol, figures and chance of an `Outcome`.
+Measured = tuple[dict[str, str], dict[str, float], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class Outcome:
     """One evaluation of one system.
 
     Attributes:
-        kind: retrieval, recognition or attribute probe.
-        protocol: what must be equal in all systems, in words -> its value.
-        figures: dotted name -> percent, such as "retrieval.description.full.i2t_r1".
-        chance: the same names -> what guessing gives.
+        kind: one of `KINDS`.
+        protocol: setting that must agree between systems -> its value.
+        figures: dotted name, such as "retrieval.description.full.i2t_r1" -> percent.
+        chance: the same names -> percent by random guessing.
     """
 
     kind: str
@@ -33,19 +34,19 @@ class Outcome:
     as_dict = asdict
 
 
-def kind_of(config: dict) -> str | None:
-    """The kind of evaluation that a configuration's task makes; None for a task that makes none of them."""
+def kind_of(config: Mapping[str, Any]) -> str | None:
+    """Returns the kind of evaluation of a configuration's task; None if it is not in `KINDS`."""
     task = registry.get_task_class(config["run"]["task"])
-    return next((kind for known, kind in KINDS.items() if task and issubclass(task, known)), None)
+    return task.evaluation_kind if task and issubclass(task, FashionTask) else None
 
 
-def _folder(data: dict):
-    """Where a data set lies, by its configuration: a catalogue has a root, LAVIS's own kind a storage."""
+def _folder(data: Mapping[str, Any]) -> Any:
+    """Returns the folder in a dataset's configuration: `root` of a catalogue, `storage` of LAVIS's datasets."""
     return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
 
 
-def planned_outcome(config: dict) -> Outcome | None:
-    """The protocol as far as a configuration (plain containers) tells it, before anything is run."""
+def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
+    """Returns the protocol that a configuration (plain containers) determines; None if its kind is not in `KINDS`."""
     kind = kind_of(config)
     if kind is None:
         return None
@@ -65,18 +66,18 @@ def planned_outcome(config: dict) -> Outcome | None:
     return Outcome(kind, protocol)
 
 
-def outcome(config: dict, results: dict) -> Outcome | None:
-    """What a run measured, from its configuration and its results.json; None if nothing.
+def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | None:
+    """Returns the outcome of a run, from its configuration and its results.json; None if it has no results.
 
     Raises:
-        UserError: it tested several splits, or its task is none of those that are compared.
+        UserError: the run tested several splits, or its evaluation is not in `KINDS`.
     """
     if not results:
         return None
     planned = planned_outcome(config)
     if planned is None:
-        known = ", ".join(KINDS.values())
-        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; those of {known} can.")
+        known = ", ".join(KINDS)
+        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; comparable are {known}.")
     if len(results) > 1:
         raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
     ((split, measured),) = results.items()
@@ -86,26 +87,34 @@ def outcome(config: dict, results: dict) -> Outcome | None:
 
 
 def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:
-    """Takes system's name and outcome; UserError that says what differs if two of a kind have not one protocol."""
+    """Checks that all outcomes of a kind have the same protocol.
+
+    Args:
+        outcomes: pairs of a system's name and its outcome.
+
+    Raises:
+        UserError: two outcomes of a kind differ; the message names the setting.
+    """
     first: dict[str, tuple[str, Outcome]] = {}
     for name, found in outcomes:
         other, before = first.setdefault(found.kind, (name, found))
-        for what in {**before.protocol, **found.protocol}:
-            values = [one.protocol.get(what, "not recorded") for one in (before, found)]
+        for setting in {**before.protocol, **found.protocol}:
+            values = [one.protocol.get(setting, "not recorded") for one in (before, found)]
             if values[0] != values[1]:
                 raise UserError(
-                    f"The {found.kind} of {other} and of {name} cannot be compared: their {what} differs "
+                    f"The {found.kind} of {other} and of {name} cannot be compared: their {setting} differs "
                     f"({values[0]}, and {values[1]})."
                 )
 
 
-def _retrieval(measured: dict) -> tuple[dict, dict, dict]:
+def _retrieval(measured: Mapping[str, Any]) -> Measured:
     modes = [mode for mode, value in measured.items() if isinstance(value, dict) and "full" in value]
     sub, by_chance = measured[modes[0]]["sub"], measured["chance"]
-    figures, chance = {}, {}
+    figures: dict[str, float] = {}
+    chance: dict[str, float] = {}
     for mode in modes:
         tests = {"full": measured[mode]["full"]}
-        if "reranked" in measured[mode]:  # a figure of its own for each number of candidates
+        if "reranked" in measured[mode]:  # a separate name for each number of candidates
             tests[f"reranked_{measured[mode]['reranked']['k_test']}"] = measured[mode]["reranked"]
         for test, recalls in tests.items():
             figures |= {f"retrieval.{mode}.{test}.{name}": recalls[name] for name in _recall_names()}
@@ -126,15 +135,15 @@ def _recall_names() -> list[str]:
     return [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)] + ["mean"]
 
 
-def _recognition(measured: dict) -> tuple[dict, dict, dict]:
+def _recognition(measured: Mapping[str, Any]) -> Measured:
     names = ("accuracy", "macro_f1")
     protocol = {"number of images": str(measured["images"]), "number of classes": str(measured["classes"])}
     figures, chance = ({f"recognition.{name}": side[name] for name in names} for side in (measured, measured["chance"]))
     return protocol, figures, chance
 
 
-def _probe(measured: dict) -> tuple[dict, dict, dict]:
-    """Means over the attributes that a picture shows."""
+def _probe(measured: Mapping[str, Any]) -> Measured:
+    """Averages over the attributes that photographs show."""
     seen = {name: row for name, row in measured["attributes"].items() if row["seen"]}
     pairs = [row["pairs"]["accuracy"] for row in seen.values() if "pairs" in row]
     figures = {"probe.values": _mean(row["itc"]["accuracy"] for row in seen.values())}

@@ -1,20 +1,20 @@
-"""A plan: a yaml that names systems, seeds and evaluations, and the jobs that it comes to.
+"""Plans of comparisons: a yaml file names systems, seeds and evaluations, and expands into jobs.
 
-    title: what is compared, the head of its section in the report
+    title: heading of the plan's section in the report
     output: folder of runs, results and tables
-    report: Markdown file in which the plan has a section of its own; left out, there is none
+    report: Markdown file that gets the section (optional)
     seeds: [0, 1, 2]
-    training: {run.max_iters: 400}      # options of all trainings
-    evaluations:                        # of each checkpoint: fine-tuning, or what run.evaluate makes a mere test
+    training: {run.max_iters: 400}      # options of every training
+    evaluations:                        # of every checkpoint; they fine-tune unless the configuration sets run.evaluate
       retrieval: {config: projects/fashionfae/retrieval_eval.yaml, options: {...}}
     systems:
       FashionFAE:
         config: projects/fashionfae/pretrain.yaml
-        options: {...}                  # of its training, over the shared ones
-        evaluations: {retrieval: {...}} # where it needs a configuration or options of its own; null leaves it out
+        options: {...}                  # of its training; they override the shared options
+        evaluations: {retrieval: {...}} # configuration or options that differ for it; null skips an evaluation
 
-`base: other.yaml` takes another plan's keys, those of this file over them. A seed is `run.seed` of the training and of
-fine-tuning; a mere test keeps its own, which is part of its protocol.
+`base: other.yaml` reads another plan first, whose keys this file overrides. A seed becomes `run.seed` of training and
+fine-tuning. An evaluation without training keeps the seed of its configuration, which is part of its protocol.
 """
 
 import argparse
@@ -25,25 +25,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
+from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
-from fashionfae_lavis.train import load_config
 
 TRAINING = "training"
 KEYS = {"base", "title", "output", "report", "seeds", "training", "evaluations", "systems"}
-# Where a run writes, and that it goes on where it stopped, is not part of what it computes.
+# Keys of `run` that do not change what a job computes, only where it writes and whether it resumes.
 INCIDENTAL = ("output_dir", "resume_ckpt_path")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a program: a training, or an evaluation of the checkpoint of the training it is `after`."""
+    """One run of a program.
+
+    Attributes:
+        system: name of the system.
+        seed: seed of the training.
+        name: `training`, or the name of an evaluation.
+        config: path of the configuration.
+        options: pairs of a key and a value that override the configuration.
+        after: the training job whose checkpoint an evaluation reads; None for a training job.
+    """
 
     system: str
     seed: int
@@ -54,31 +64,33 @@ class Job:
 
     @property
     def title(self) -> str:
+        """Name of the job in messages."""
         return f"{self.system}, seed {self.seed}, {self.name}"
 
     @property
-    def place(self) -> Path:
-        """Where its files are, below the plan's output folder, without suffix."""
+    def path(self) -> Path:
+        """Path of the job's files below the plan's output folder, without suffix."""
         return Path(_slug(self.system), f"seed{self.seed}", _slug(self.name))
 
     @property
     def option_list(self) -> list[str]:
-        """KEY=VALUE, as the command line takes them; a value is JSON, which yaml reads."""
+        """The options as KEY=VALUE for the command line; values are JSON, which is also yaml."""
         return [f"{key}={json.dumps(value)}" for key, value in self.options]
 
     @cached_property
     def resolved(self) -> dict:
-        """The whole configuration, defaults included, as plain containers; UserError as of `load_config`."""
+        """The whole configuration with defaults, as plain containers; raises UserError like `load_config`."""
         args = argparse.Namespace(cfg_path=self.config, options=self.option_list or None)
-        return OmegaConf.to_container(load_config(args).config, resolve=True)
+        config: Any = OmegaConf.to_container(load_config(args).config, resolve=True)
+        return config
 
     @cached_property
     def key(self) -> dict:
-        """All that decides its result: its configuration, the weights it reads, and the training before it."""
+        """Everything that determines the result: the configuration, the weights it reads, and the training job."""
         run = {name: value for name, value in self.resolved["run"].items() if name not in INCIDENTAL}
         model = dict(self.resolved["model"])
         if self.after:
-            model.pop("pretrained", None)  # the training's checkpoint takes its place
+            model.pop("pretrained", None)  # replaced by the checkpoint of the training
         return {
             "configuration": {**self.resolved, "model": model, "run": run},
             "weights": {name: _digest(path.read_bytes()) for name, path in _weight_files(model)},
@@ -87,12 +99,22 @@ class Job:
 
     @property
     def digest(self) -> str:
+        """Digest of `key`."""
         return _digest(json.dumps(self.key, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan that has been read; `name` is its file's."""
+    """A plan and its jobs.
+
+    Attributes:
+        name: name of the plan's file, without suffix.
+        title: heading of the plan's section in the report.
+        output: folder of runs, results and tables.
+        report: Markdown file that gets the section, if any.
+        seeds: seeds of the training jobs.
+        jobs: the jobs in the order of execution, each training job followed by its evaluations.
+    """
 
     name: str
     title: str
@@ -101,25 +123,27 @@ class Plan:
     seeds: list[int]
     jobs: list[Job]
 
-    @property
-    def systems(self) -> list[str]:
-        return list(dict.fromkeys(job.system for job in self.jobs))
-
 
 def read_plan(path: str, seeds: list[int] | None = None, output: str | None = None) -> Plan:
-    """Read a plan and check all its configurations and protocols; arguments replace what it says.
+    """Reads a plan and checks its configurations and protocols.
+
+    Args:
+        path: the yaml file.
+        seeds: seeds to use instead of the plan's.
+        output: folder to use instead of the plan's.
 
     Raises:
-        UserError: it is missing or makes no sense, a configuration is wrong, or the evaluations disagree.
+        UserError: the plan is missing or invalid, a configuration is wrong, or the evaluations' protocols differ.
     """
     content = _read(path)
     seeds = content["seeds"] if seeds is None else seeds
-    whole = isinstance(seeds, list) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"{path}: `seeds` must be a list of different whole numbers, such as [0, 1, 2], not {seeds}.")
-    places = {_slug(name) for name in content["systems"]}
-    if len(places) < len(content["systems"]):
-        raise UserError(f"{path}: `systems`: two names differ in signs only; folders are named by them.")
+    valid = isinstance(seeds, list) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    if not valid or not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"{path}: `seeds` must be a list of distinct whole numbers, such as [0, 1, 2], not {seeds}.")
+    if len({_slug(name) for name in content["systems"]}) < len(content["systems"]):
+        raise UserError(
+            f"{path}: `systems`: two names differ only in case or punctuation: rename one, as names become folders."
+        )
     jobs = [job for seed in seeds for name in content["systems"] for job in _jobs(path, content, name, seed)]
     check_agreement(_planned(path, jobs))
     report = content.get("report")
@@ -128,60 +152,61 @@ def read_plan(path: str, seeds: list[int] | None = None, output: str | None = No
 
 
 def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
-    """System and what is planned to be measured, of each evaluation."""
+    """Yields the system and the planned protocol of each evaluation."""
     kinds = set()
     for job in jobs:
-        found = planned_outcome(job.resolved)  # of a training too: a mistake in it comes to light now
+        found = planned_outcome(job.resolved)  # also for training jobs, to find errors in their configurations
         if not job.after:
             continue
         if found is None:
             task = job.resolved["run"]["task"]
             raise UserError(f"{path}: `evaluations.{job.name}`: results of the task {task} cannot be compared.")
         if (job.system, job.seed, found.kind) in kinds:
-            raise UserError(f"{path}: `evaluations.{job.name}` is a second {found.kind}: give it a plan of its own.")
+            raise UserError(f"{path}: `evaluations.{job.name}` is a second {found.kind}: move it to another plan.")
         kinds.add((job.system, job.seed, found.kind))
         yield job.system, found
 
 
 def _read(path: str) -> dict:
+    """Reads the keys of a plan, including its base's keys."""
     if not Path(path).is_file():
         raise UserError(f"There is no plan {path} (working directory: {Path.cwd()}).")
     try:
-        content = OmegaConf.load(path)
+        loaded = OmegaConf.load(path)
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a yaml file: {' '.join(str(error).split())}") from error
-    content = OmegaConf.to_container(content) if OmegaConf.is_dict(content) else {}
+    content: Any = OmegaConf.to_container(loaded) if OmegaConf.is_dict(loaded) else {}
     if content.get("base"):
         base = _read(str(Path(path).parent / content["base"]))
         content = OmegaConf.to_container(OmegaConf.merge(base, content))
     missing, unknown = KEYS - {"base", "report"} - content.keys(), content.keys() - KEYS
     if missing or unknown:
-        what = f"lacks the key `{min(missing)}`" if missing else f"has an unknown key `{min(unknown)}`"
-        raise UserError(f"{path} {what}; a plan has {', '.join(sorted(KEYS))}.")
+        problem = f"lacks the key `{min(missing)}`" if missing else f"has an unknown key `{min(unknown)}`"
+        raise UserError(f"{path} {problem}; the keys of a plan are {', '.join(sorted(KEYS))}.")
     for key in ("evaluations", "systems"):
         if not isinstance(content[key], dict) or not content[key]:
-            raise UserError(f"{path}: `{key}` must name at least one.")
+            raise UserError(f"{path}: `{key}` must have at least one entry.")
     return content
 
 
 def _jobs(path: str, content: dict, system: str, seed: int) -> Iterator[Job]:
-    """The training of a system with a seed, and its evaluations."""
-    own = content["systems"][system] or {}
-    if not own.get("config"):
+    """Yields the training job of a system with one seed, then its evaluations."""
+    section = content["systems"][system] or {}
+    if not section.get("config"):
         raise UserError(f"{path}: `systems.{system}.config` is not set: name a configuration of lavis.train.")
-    options = {**(content["training"] or {}), **(own.get("options") or {}), "run.seed": seed}
-    training = Job(system, seed, TRAINING, own["config"], tuple(options.items()))
+    options = {**(content["training"] or {}), **(section.get("options") or {}), "run.seed": seed}
+    training = Job(system, seed, TRAINING, section["config"], tuple(options.items()))
     yield training
-    changes = own.get("evaluations") or {}
+    changes = section.get("evaluations") or {}
     unknown = changes.keys() - content["evaluations"].keys()
     if unknown:
         known = ", ".join(content["evaluations"])
-        raise UserError(f"{path}: `systems.{system}.evaluations`: there is no {min(unknown)}; there are {known}.")
+        raise UserError(f"{path}: `systems.{system}.evaluations` has {min(unknown)}, but the plan's are {known}.")
     for name, shared in content["evaluations"].items():
         if name in changes and changes[name] is None:
             continue
-        change = changes.get(name, {})
-        config = change.get("config") or (shared or {}).get("config")
+        shared, change = shared or {}, changes.get(name, {})
+        config = change.get("config") or shared.get("config")
         if not config:
             raise UserError(f"{path}: `evaluations.{name}.config` is not set: name a configuration.")
         options = {**(shared.get("options") or {}), **(change.get("options") or {})}
@@ -192,7 +217,7 @@ def _jobs(path: str, content: dict, system: str, seed: int) -> Iterator[Job]:
 
 
 def _weight_files(value) -> Iterator[tuple[str, Path]]:
-    """Names in a model's configuration that are files of weights on this machine."""
+    """Yields each name in a model's configuration that is a weight file on this machine, with its path."""
     if isinstance(value, dict):
         for item in value.values():
             yield from _weight_files(item)

@@ -1,4 +1,4 @@
-"""Figures that papers report on FashionGen, to stand beside ours; none of them was measured here (METHOD 5)."""
+"""Figures that papers report on FashionGen. They are quoted in the report, not measured here."""
 
 from fashionfae_lavis.compare.table import markdown_table
 
@@ -20,18 +20,18 @@ RECOGNITION = {
 }
 
 
-def published_block() -> str:
-    """The section of the report, in Markdown."""
+def published_section() -> str:
+    """Returns the section of the report in Markdown."""
     header = ["FashionGen, sub-test", *(f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)), "mean", "source"]
     retrieval = [[system, *numbers.split(), source] for system, (numbers, source) in RETRIEVAL.items()]
     recognition = [[system, *numbers.split()] for system, numbers in RECOGNITION.items()]
     return "\n\n".join(
         [
-            "## Published figures: not measured here",
-            "As the papers report them, on FashionGen itself and with models and pre-training of another size: nothing "
-            "above can be compared with them, as it was measured on other data. Of FashionFAE only the gains over the "
-            "best earlier work are known to us: 2.9 % on average in retrieval on the sub-test, 5.2 % on the full test, "
-            "1.6 % in recognition.",
+            "## Published figures (not measured here)",
+            "The papers report these figures on FashionGen itself, for models and pre-training of a different size. "
+            "They cannot be compared with the results above, which were measured on other data. For FashionFAE we know "
+            "only the gains over the best earlier work: on average 2.9 % in retrieval on the sub-test, 5.2 % on the "
+            "full test, and 1.6 % in recognition.",
             markdown_table(header, retrieval),
             markdown_table(["FashionGen, subcategory", "accuracy", "macro-F1"], recognition),
         ]

@@ -1,57 +1,62 @@
-"""Writing a comparison: table.md, table.csv and figure.png, and a plan's own section of a report."""
+"""Output of a comparison: table.md, table.csv, figure.png, and the section of a plan in a report."""
 
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from fashionfae_lavis.checkpoints import replacing
-from fashionfae_lavis.compare.figure import draw_comparison
-from fashionfae_lavis.compare.finished import Row, rows_of
+from fashionfae_lavis.compare.chart import draw_comparison
+from fashionfae_lavis.compare.finished import Row, read_rows
 from fashionfae_lavis.compare.jobs import run_plan
 from fashionfae_lavis.compare.outcomes import Outcome
 from fashionfae_lavis.compare.plan import Plan, read_plan
-from fashionfae_lavis.compare.published import published_block
+from fashionfae_lavis.compare.published import published_section
 from fashionfae_lavis.compare.table import csv_table, markdown_tables
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import replacing
 
-HEAD = "# Results\n\nEach section is written by the command that it names; what is written by hand stays.\n"
+HEAD = "# Results\n\n`fashionfae compare` generates the marked sections. All other text is written by hand.\n"
 READING = (
-    "Percent, except for cost; retrieval is the mean of six recalls, the sub-test ranks 1 of 101, the probe's figures "
-    "are means over the attributes that a picture shows. Parameters trained are those that an update has changed; "
-    "milliseconds are wall time of training, whatever else the machine did."
+    "All figures except cost are in percent. Retrieval is the mean of six recalls; the sub-test ranks one product "
+    "among 101. Probe figures are means over the attributes that are visible in pictures. Trained parameters are "
+    "those that updates have changed. Milliseconds are wall time of training and include the load of other programs."
 )
 
 
 def compare_plan(path: str, seeds: list[int] | None = None, output: str | None = None) -> list[Path]:
-    """`fashionfae compare --cfg-path`: run a plan, write its tables and its section of the report.
+    """Runs a plan, then writes its tables, its chart and its section of the report.
+
+    Args:
+        path: the plan.
+        seeds: seeds to use instead of the plan's.
+        output: folder to use instead of the plan's.
 
     Returns:
-        the files written.
+        The files written, table.md first.
     """
     plan = read_plan(path, seeds, output)
     rows, machines = run_plan(plan)
     command = f"fashionfae compare --cfg-path {path}"
     command += f" --seeds {' '.join(map(str, seeds))}" if seeds is not None else ""
-    many = f"; ± is their standard deviation over {len(plan.seeds)} seeds" if len(plan.seeds) > 1 else ""
-    seeds = f"Seeds: {', '.join(map(str, plan.seeds))}{many}. {READING}"
-    where = "\n".join(f"Measured on {machine}." for machine in machines)
-    text = "\n\n".join([f"## {plan.title}", f"`{command}`", seeds, where, markdown_tables(rows), _protocols(rows)])
+    spread = f"; ± gives the standard deviation over these {len(plan.seeds)}" if len(plan.seeds) > 1 else ""
+    reading = f"Seeds: {', '.join(map(str, plan.seeds))}{spread}. {READING}"
+    measured = "\n".join(f"Measured on {machine}." for machine in machines)
+    text = "\n\n".join([f"## {plan.title}", f"`{command}`", reading, measured, markdown_tables(rows), _protocols(rows)])
     written = write_tables(rows, plan.title, text, plan.output)
     if plan.report:
-        written += write_report(plan, text, plan.output / "figure.png")
+        written += write_report(plan.report, plan, text, plan.output / "figure.png")
     return written
 
 
 def compare_runs(folders: list[str], output: str | None = None) -> list[Path]:
-    """`fashionfae compare RUN ...`: tables of finished runs; returns the files written."""
-    rows = rows_of(folders)
+    """Writes the tables and the chart of finished runs; returns the files written, table.md first."""
+    rows = read_rows(folders)
     text = "\n\n".join(["## Comparison of runs", READING, markdown_tables(rows), _protocols(rows)])
     return write_tables(rows, "Comparison of runs", text, Path(output or "output/compare/runs"))
 
 
 def write_tables(rows: Sequence[Row], title: str, text: str, folder: Path) -> list[Path]:
-    """table.md with this text, table.csv with all figures, figure.png; returns their paths."""
+    """Writes table.md with the text, table.csv with all figures, and figure.png; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in (("table.md", text + "\n"), ("table.csv", csv_table(rows))):
@@ -63,47 +68,61 @@ def write_tables(rows: Sequence[Row], title: str, text: str, folder: Path) -> li
     return written
 
 
-def write_report(plan: Plan, text: str, figure: Path) -> list[Path]:
-    """Write a plan's section into its report, with its picture beside, and the section of published figures."""
-    plan.report.parent.mkdir(parents=True, exist_ok=True)
-    written = [plan.report]
-    if figure.exists():
-        picture = plan.report.with_name(f"compare_{plan.name}.png")
-        shutil.copyfile(figure, picture)
-        head, rest = text.split("\n\n", 1)
-        text = f"{head}\n\n![{plan.title}]({picture.name})\n\n{rest}"
+def write_report(report: Path, plan: Plan, text: str, chart: Path) -> list[Path]:
+    """Writes a plan's section and the published figures into a report, and copies the chart to its folder.
+
+    Args:
+        report: the Markdown file, which may not exist yet.
+        plan: the plan, whose name is in the section's markers.
+        text: the section, which starts with its heading.
+        chart: the picture to show below the heading, if it exists.
+
+    Returns:
+        The files written.
+    """
+    report.parent.mkdir(parents=True, exist_ok=True)
+    written = [report]
+    if chart.exists():
+        picture = report.with_name(f"compare_{plan.name}.png")
+        shutil.copyfile(chart, picture)
+        heading, rest = text.split("\n\n", 1)
+        text = f"{heading}\n\n![{plan.title}]({picture.name})\n\n{rest}"
         written.append(picture)
-    before = plan.report.read_text(encoding="utf-8") if plan.report.exists() else HEAD
-    content = with_block(before, plan.name, text, plan.report)
-    with replacing(plan.report) as temporary:
-        temporary.write_text(with_block(content, "published", published_block(), plan.report), encoding="utf-8")
+    before = report.read_text(encoding="utf-8") if report.exists() else HEAD
+    content = replace_section(before, plan.name, text, report)
+    with replacing(report) as temporary:
+        temporary.write_text(replace_section(content, "published", published_section(), report), encoding="utf-8")
     return written
 
 
-def with_block(content: str, name: str, text: str, path: Path) -> str:
-    """The report with the text between the marks of this name; new marks go to its end, before what is published.
+def replace_section(content: str, name: str, text: str, path: Path) -> str:
+    """Replaces the text between a section's markers; a new section goes to the end, before the published figures.
+
+    Args:
+        content: the report.
+        name: name in the markers.
+        text: the new section.
+        path: file of the report, for the error.
 
     Raises:
-        UserError: only one of the two marks is there.
+        UserError: one of the two markers is missing.
     """
     begin, end = f"<!-- begin {name}: written by fashionfae compare -->", f"<!-- end {name} -->"
-    block = f"{begin}\n{text}\n{end}"
+    section = f"{begin}\n{text}\n{end}"
     if content.count(begin) != content.count(end) or content.count(begin) > 1:
-        raise UserError(f"{path}: the marks `{begin}` and `{end}` do not belong together: delete them both.")
+        raise UserError(f"{path}: the markers `{begin}` and `{end}` do not match: delete both.")
     if begin in content:
-        return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: block, content, flags=re.DOTALL)
+        return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: section, content, flags=re.DOTALL)
     published = content.find("<!-- begin published:")
-    place = len(content) if published < 0 else published
-    return f"{content[:place].rstrip()}\n\n{block}\n\n{content[place:]}".rstrip() + "\n"
+    position = len(content) if published < 0 else published
+    return f"{content[:position].rstrip()}\n\n{section}\n\n{content[position:]}".rstrip() + "\n"
 
 
 def _protocols(rows: Sequence[Row]) -> str:
-    """By which protocol each kind was measured, the same for all rows."""
-    found: dict[str, Outcome] = {one.kind: one for row in rows for one in row.outcomes}
+    """Lists the protocol of each kind of evaluation."""
+    found: dict[str, Outcome] = {outcome.kind: outcome for row in rows for outcome in row.outcomes}
     lines = [
-        f"- {kind}: {'; '.join(f'{what} {value}' for what, value in one.protocol.items())}"
-        for kind, one in found.items()
+        f"- {kind}: {'; '.join(f'{name} {value}' for name, value in outcome.protocol.items())}"
+        for kind, outcome in found.items()
     ]
-    if not lines:
-        return ""
-    return "\n".join(["Protocol, equal in all systems:", "", *lines])
+    return "\n".join(["Protocol, the same for all systems:", "", *lines]) if lines else ""

@@ -1,4 +1,4 @@
-"""Rows of a comparison as Markdown and CSV: mean and spread over the seeds, who is ahead and by how much."""
+"""Tables of a comparison in Markdown and CSV: mean and standard deviation over the seeds, leaders and differences."""
 
 import csv
 import io
@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from fashionfae_lavis.compare.finished import Row
 from fashionfae_lavis.text.product_text import TEXT_MODES
 
+# Figure -> column heading.
 COST = {
-    "parameters": "parameters trained",
+    "parameters": "trained parameters",
     "updates": "updates",
     "samples": "samples seen",
-    "milliseconds": "ms a sample",
+    "milliseconds": "ms per sample",
 }
-# What systems are judged by, in percent.
+# In percent; higher is better.
 MAIN = {
     **{f"retrieval.{mode}.full.mean": f"retrieval, {mode}" for mode in TEXT_MODES},
     **{f"retrieval.{mode}.sub.mean": f"sub-test, {mode}" for mode in TEXT_MODES},
@@ -27,8 +28,8 @@ MAIN = {
 RECALLS = {f"{way.lower()}_r{k}": f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)} | {"mean": "mean"}
 
 
-def of_systems(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """System -> its rows, one for each seed, in their order."""
+def by_system(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Groups rows by system, in their order."""
     systems: dict[str, list[Row]] = {}
     for row in rows:
         systems.setdefault(row.system, []).append(row)
@@ -36,41 +37,45 @@ def of_systems(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def values(rows: Sequence[Row], name: str) -> list[float]:
-    """The figure of this name in each of the rows that has it."""
+    """Returns the figure of this name from each row that has it."""
     return [row.figures[name] for row in rows if name in row.figures]
 
 
-def spread(numbers: Sequence[float]) -> float | None:
-    """Standard deviation of the population that the numbers are a sample of (n - 1); None for fewer than two."""
+def deviation(numbers: Sequence[float]) -> float | None:
+    """Returns the sample standard deviation (n - 1), or None for fewer than two numbers.
+
+    >>> deviation([1.0, 2.0, 3.0])
+    1.0
+    """
     return statistics.stdev(numbers) if len(numbers) > 1 else None
 
 
-def paired(first: Sequence[Row], second: Sequence[Row], name: str) -> list[float]:
-    """The first system's figure minus the second's, for each seed that both have."""
+def paired_differences(first: Sequence[Row], second: Sequence[Row], name: str) -> list[float]:
+    """Subtracts the second system's figure from the first system's, for each seed that both have."""
     other = {row.seed: row.figures[name] for row in second if name in row.figures}
     return [row.figures[name] - other[row.seed] for row in first if name in row.figures and row.seed in other]
 
 
 def csv_table(rows: Sequence[Row]) -> str:
-    """All figures: a line for each system and seed, then each system's mean and standard deviation."""
+    """Formats all figures as CSV: one line for each seed of a system, then its mean and standard deviation."""
     names = _names(rows)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["system", "seed", *names])
-    for system, own in of_systems(rows).items():
-        for row in own:
+    for system, seeds in by_system(rows).items():
+        for row in seeds:
             writer.writerow([system, "" if row.seed is None else row.seed, *(row.figures.get(name) for name in names)])
-        if len(own) > 1:
-            found = [values(own, name) for name in names]
-            writer.writerow([system, "mean", *(statistics.fmean(one) if one else None for one in found)])
-            writer.writerow([system, "standard deviation", *map(spread, found)])
+        if len(seeds) > 1:
+            found = [values(seeds, name) for name in names]
+            writer.writerow([system, "mean", *(statistics.fmean(numbers) if numbers else None for numbers in found)])
+            writer.writerow([system, "standard deviation", *map(deviation, found)])
     return file.getvalue()
 
 
 def markdown_tables(rows: Sequence[Row]) -> str:
-    """Main figures and cost, all recalls, who is ahead, and the differences to the first system."""
+    """Formats up to four tables: main figures and cost, recalls, leaders, and differences from the first system."""
     parts = [_main_table(rows), _recall_table(rows)]
-    systems = of_systems(rows)
+    systems = by_system(rows)
     if len(systems) > 1:
         parts.append(_leaders(systems))
     if len(systems) > 2:
@@ -78,72 +83,73 @@ def markdown_tables(rows: Sequence[Row]) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def chance_of(rows: Sequence[Row]) -> dict[str, float]:
-    """What guessing gives, of every figure that has it."""
+def chance_levels(rows: Sequence[Row]) -> dict[str, float]:
+    """Returns {name of a figure: percent by random guessing}."""
     return {name: value for row in rows for found in row.outcomes for name, value in found.chance.items()}
 
 
-def shown_number(name: str, value: float) -> str:
-    """A count with separators, times and percent with two digits."""
+def format_number(name: str, value: float) -> str:
+    """Formats a figure: counts with thousands separators, anything else with two decimals."""
     return f"{value:,.0f}" if name in ("parameters", "updates", "samples") else f"{value:.2f}"
 
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Columns of numbers to the right, those with a word in every line to the left."""
+    """Formats a Markdown table; columns that have letters in every cell are aligned left, the others right."""
     words = [all(re.search("[A-Za-z]", cell) for cell in column) for column in zip(*body, strict=True)]
     lines = [header, ["---" if word else "---:" for word in words], *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
-    """All figures that a row has, cost first."""
+    """Returns the names of all figures that any row has, cost first."""
     found = dict.fromkeys(name for row in rows for name in row.figures)
     return [name for name in COST if name in found] + [name for name in found if name not in COST]
+
+
+def _means(systems: dict[str, list[Row]], name: str) -> dict[str, float]:
+    """Returns the mean over the seeds of each system that has the figure."""
+    found = {system: values(seeds, name) for system, seeds in systems.items()}
+    return {system: statistics.fmean(numbers) for system, numbers in found.items() if numbers}
 
 
 def _cell(name: str, numbers: Sequence[float], best: bool = False) -> str:
     if not numbers:
         return "-"
-    cell = shown_number(name, statistics.fmean(numbers))
+    cell = format_number(name, statistics.fmean(numbers))
     cell = f"**{cell}**" if best else cell
-    deviation = spread(numbers)
-    # Equal in all seeds, as a number of updates is: nothing to say.
-    return cell if not deviation else f"{cell} ± {shown_number(name, deviation)}"
-
-
-def _best(systems: dict[str, list[Row]], name: str) -> float | None:
-    """The highest mean of a figure; None if only one system has it."""
-    means = [statistics.fmean(values(own, name)) for own in systems.values() if values(own, name)]
-    return max(means) if len(means) > 1 else None
+    spread = deviation(numbers)
+    # Omit a spread of zero, for example of the number of updates, which is the same for all seeds.
+    return f"{cell} ± {format_number(name, spread)}" if spread else cell
 
 
 def _main_table(rows: Sequence[Row]) -> str:
-    systems, names, chance = of_systems(rows), _names(rows), chance_of(rows)
+    """Formats cost and main figures, one line per system; the highest of several means is bold."""
+    systems, names, chance = by_system(rows), _names(rows), chance_levels(rows)
     columns = {name: title for name, title in {**COST, **MAIN}.items() if name in names}
-    best = {name: _best(systems, name) for name in columns if name in MAIN}
+    means = {name: _means(systems, name) for name in columns if name in MAIN}
+    best = {name: max(found.values()) for name, found in means.items() if len(found) > 1}
     body = []
-    for system, own in systems.items():
-        found = {name: values(own, name) for name in columns}
-        leads = {name: bool(numbers) and statistics.fmean(numbers) == best.get(name) for name, numbers in found.items()}
-        body.append([system, *(_cell(name, found[name], leads[name]) for name in columns)])
+    for system, seeds in systems.items():
+        leads = {name for name, highest in best.items() if means[name].get(system) == highest}
+        body.append([system, *(_cell(name, values(seeds, name), name in leads) for name in columns)])
     if chance:
-        body.append(["chance", *(shown_number(name, chance[name]) if name in chance else "-" for name in columns)])
+        body.append(["chance", *(format_number(name, chance[name]) if name in chance else "-" for name in columns)])
     return markdown_table(["system", *columns.values()], body)
 
 
 def _recall_table(rows: Sequence[Row]) -> str:
-    """Recalls of the full test, a line for each text mode, test (re-ranked or not) and system."""
-    systems, chance = of_systems(rows), chance_of(rows)
-    found = re.findall(r"(?:^| )retrieval\.\S+\.(full|reranked_\d+)\.mean", " ".join(_names(rows)))
+    """Formats recalls of the full test, one line per text mode, test (with and without re-ranking) and system."""
+    systems, chance = by_system(rows), chance_levels(rows)
+    tests = re.findall(r"(?:^| )retrieval\.\S+\.(full|reranked_\d+)\.mean", " ".join(_names(rows)))
     body = []
     for mode in TEXT_MODES:
-        for test in sorted(set(found)):  # the full test as it is comes first
-            title = test.replace("full", "full test").replace("reranked_", "top re-ranked by ITM: ")
+        for test in sorted(set(tests)):  # `full` first
+            title = "full test" if test == "full" else f"top {test.removeprefix('reranked_')} re-ranked by ITM"
             names = [f"retrieval.{mode}.{test}.{recall}" for recall in RECALLS]
             lines = [
-                [f"{mode}, {title}", system, *(_cell(name, values(own, name)) for name in names)]
-                for system, own in systems.items()
-                if values(own, names[0])
+                [f"{mode}, {title}", system, *(_cell(name, values(seeds, name)) for name in names)]
+                for system, seeds in systems.items()
+                if values(seeds, names[0])
             ]
             if lines and names[0] in chance:
                 lines.append([f"{mode}, {title}", "chance", *(f"{chance[name]:.2f}" for name in names)])
@@ -152,28 +158,31 @@ def _recall_table(rows: Sequence[Row]) -> str:
 
 
 def _leaders(systems: dict[str, list[Row]]) -> str:
-    """By each main figure the two best systems, and how far apart they are, seed by seed."""
+    """Formats the two best systems by each main figure, and their mean difference over the seeds."""
     body = []
     for name, title in MAIN.items():
-        means = {system: statistics.fmean(values(own, name)) for system, own in systems.items() if values(own, name)}
+        means = _means(systems, name)
         if len(means) < 2:
             continue
-        first, second = sorted(means, key=means.get, reverse=True)[:2]
-        gain = _signed(paired(systems[first], systems[second], name))
-        body.append([title, first, gain, second])
-    return markdown_table(["who is ahead, by", "first", "ahead by, points", "second"], body) if body else ""
+        first, second = sorted(means, key=means.__getitem__, reverse=True)[:2]
+        lead = _signed(paired_differences(systems[first], systems[second], name))
+        body.append([title, first, lead, second])
+    return markdown_table(["figure", "best system", "lead, points", "second best"], body) if body else ""
 
 
 def _differences(systems: dict[str, list[Row]]) -> str:
-    """Of every other system to the first, seed by seed."""
+    """Formats the mean difference of every other system from the first over the seeds."""
     base, *others = systems
     columns = {name: title for name, title in MAIN.items() if values(systems[base], name)}
-    body = [[system, *(_signed(paired(systems[system], systems[base], name)) for name in columns)] for system in others]
-    return markdown_table([f"points more than {base}", *columns.values()], body) if columns else ""
+    body = [
+        [system, *(_signed(paired_differences(systems[system], systems[base], name)) for name in columns)]
+        for system in others
+    ]
+    return markdown_table([f"difference to {base}, points", *columns.values()], body) if columns else ""
 
 
 def _signed(differences: Sequence[float]) -> str:
     if not differences:
         return "-"
-    deviation = spread(differences)
-    return f"{statistics.fmean(differences):+.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+    spread = deviation(differences)
+    return f"{statistics.fmean(differences):+.2f}" + ("" if spread is None else f" ± {spread:.2f}")

@@ -1,1 +1,1 @@
-"""Data sets, laid out as in LAVIS: builders, data sets, and the embedded FashionGen-Mini."""
+"""Dataset builders and datasets, organised as in LAVIS, and the protocols that tasks rely on."""

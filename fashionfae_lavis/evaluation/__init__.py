@@ -1,1 +1,1 @@
-"""Evaluation: embedding, re-ranking, candidate lists, grounding, and the questions of the attribute probe."""
+"""Evaluations: each `evaluate_...` function measures a model on one split and returns a typed result."""

@@ -1,86 +1,106 @@
-"""What the attribute probe asks: the values of each attribute, prompts, and texts that differ in one attribute.
+"""The questions of the attribute probe: values, prompts, and pairs of texts that differ in one attribute.
 
-The data set says what its products are like. From `product_fields` come the attributes of its texts, and from these,
-where it has them:
-    extra_attributes: mapping from the name of a further attribute to its value for each product, in words, "" where
-        it has none. If it also has a method `changed_fields(product, name, fields, rng)`, this rewrites the
-        product's fields for another value, or gives None where they do not mention the attribute.
-    attribute_words: attribute -> all the single words that name its values in titles and descriptions.
-    unseen_attributes: the names of those that a picture does not show.
+The attributes are the ones in the products' texts plus the split's `extra_attributes`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fashionfae_lavis.evaluation.grounding import telling_words
+from fashionfae_lavis.datasets.protocols import ProductSplit
 from fashionfae_lavis.metrics.attribute_probe import swap_partners
 from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names, field_words, normalise, prompt_template
 
-# A sub category is of one category: the one tells the other, in other words.
+# A sub category belongs to one category, so each gives the other away.
 TELLS = {"category": "sub category", "sub category": "category"}
 
-Pairs = tuple[np.ndarray, list[str], list[str]]
 
-
-def attribute_values(dataset) -> dict[str, list[str]]:
-    """Attribute -> its normalised value for each product of the data set, "" where it has none."""
-    fields = [dataset.product_fields(product) for product in range(len(dataset.product_ids))]
+def attribute_values(split: ProductSplit) -> dict[str, list[str]]:
+    """Returns {attribute: its normalised value for each product of the split, "" where it has none}."""
+    fields = [split.product_fields(product) for product in range(len(split.product_ids))]
     values = {name: [" ".join(field_words(field, name)) for field in fields] for name in attribute_names(fields[0])}
-    extra = getattr(dataset, "extra_attributes", {})
+    extra = split.extra_attributes
     return values | {name: [normalise(value) for value in extra[name]] for name in extra}
 
 
 def prompt(name: str, value: str) -> str:
-    """`the image <name> is <value>`."""
+    """Returns the prompt for an attribute's value.
+
+    >>> prompt("sub category", "t shirts")
+    'the image sub category is t shirts'
+    """
     return " ".join([*prompt_template(name), value])
 
 
-def hidden_words(dataset, fields: Mapping[str, str], name: str, values: list[str]) -> set[str]:
-    """The words that would tell, elsewhere in a product's text, that the attribute has one of these values.
+def telling_words(name: str, value: set[str], listed: Mapping[str, Sequence[str]]) -> set[str]:
+    """Finds the words that give an attribute away, from a split's `attribute_words` (`listed`).
 
-    Beside those that `attribute_words` lists for it, the words of the values, in singular and plural. Words that tell
-    it in another way, and how many words are hidden where, stay: what is read off the image alone is asked without
-    the description.
+    These are the words listed for the attribute. If there are none, they are the words listed for any attribute that
+    shares a word with the value. If there are none either, they are the words of the value.
+    """
+    if name in listed:
+        return set(listed[name])
+    return set[str]().union(*(words for words in listed.values() if value & set(words))) or value
+
+
+def hidden_words(split: ProductSplit, fields: Mapping[str, str], name: str, values: list[str]) -> set[str]:
+    """Finds the words to hide in a product's text so that it does not give away these values of an attribute.
+
+    They are the words of the values, in singular and plural, and `telling_words`. A text can still give the value away
+    in other words, or by the number and position of the hidden words. The prompt-only questions therefore show no text.
     """
     words = set(" ".join(values).split()) | set(field_words(fields, TELLS.get(name, "")))
-    words |= telling_words(name, words, getattr(dataset, "attribute_words", {}))
+    words |= telling_words(name, words, split.attribute_words)
     stems = {word[: -len(end)] for word in words for end in ("s", "es") if word.endswith(end)}
     return words | stems | {word + end for word in words | stems for end in ("s", "es")}
 
 
-def pair_texts(dataset, name: str, values: list[str], products: np.ndarray, rng: np.random.Generator) -> Pairs:
-    """The products asked (their places in `products`), their texts, and these with the attribute changed.
+def pair_texts(
+    split: ProductSplit, name: str, values: list[str], products: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], list[str], list[str]]:
+    """Makes pairs of a right and a wrong text about a product that differ in one attribute.
 
-    If the data set can rewrite its texts, it does. Else two products are drawn whose values differ, and each is
-    asked with its own and with the other's: see `swap_partners`. The value stands in the attribute's prompt; what else
-    in the text would tell it (hidden_words, the category beside the sub category) is left out of both texts, or the
-    wrong one would contradict itself.
+    For an extra attribute, the split's `text_rewriter`, if any, writes the wrong text. Otherwise `swap_partners` pairs
+    products with different values at random. The right text holds the product's value in the attribute's prompt, and
+    the wrong text its partner's value. Both texts omit all other words that give the value away, because they would
+    contradict the wrong value.
+
+    Args:
+        split: the split.
+        name: the attribute.
+        values: value of the attribute for each product of the split.
+        products: (N,) indices of the products to ask about.
+        rng: generator of the partners or the new values.
+
+    Returns:
+        Indices (Q,) into `products`, Q right texts and Q wrong texts.
     """
-    extra = getattr(dataset, "extra_attributes", {})
     questions = []
-    if name in extra and hasattr(extra, "changed_fields"):
-        for place, product in enumerate(products):
-            fields = dataset.product_fields(product)
-            changed = extra.changed_fields(product, name, fields, rng)
+    if name in split.extra_attributes and split.text_rewriter is not None:
+        for position, product in enumerate(products):
+            fields = split.product_fields(product)
+            changed = split.text_rewriter.changed_fields(product, name, fields, rng)
             if changed is not None:
-                questions.append((place, dataset.text_processor(fields), dataset.text_processor(changed)))
-        questions = [(place, true, false) for place, true, false in questions if true != false]
+                questions.append((position, split.text_processor(fields), split.text_processor(changed)))
+        questions = [(position, right, wrong) for position, right, wrong in questions if right != wrong]
     else:
-        having = [place for place, product in enumerate(products) if values[product]]
-        partners = swap_partners([values[products[place]] for place in having], rng)
+        having = [position for position, product in enumerate(products) if values[product]]
+        partners = swap_partners([values[products[position]] for position in having], rng)
         for one, other in [*partners, *((other, one) for one, other in partners)]:
-            place, both = having[one], [values[products[having[i]]] for i in (one, other)]
-            questions.append((place, *_prompted(dataset, products[place], name, both)))
-    places, true, false = zip(*sorted(questions), strict=True) if questions else ((), (), ())
-    return np.array(places, dtype=int), list(true), list(false)
+            position, both = having[one], [values[products[having[i]]] for i in (one, other)]
+            right, wrong = _prompted(split, products[position], name, both)
+            questions.append((position, right, wrong))
+    questions.sort()
+    positions = np.array([position for position, _, _ in questions], dtype=int)
+    return positions, [right for _, right, _ in questions], [wrong for _, _, wrong in questions]
 
 
-def _prompted(dataset, product: int, name: str, values: list[str]) -> list[str]:
-    """The product's text for each value, in its prompt. Where the data set's text has no prompts, this one is added."""
-    fields = dataset.product_fields(product)
-    hidden = hidden_words(dataset, fields, name, values)
+def _prompted(split: ProductSplit, product: int, name: str, values: list[str]) -> list[str]:
+    """Returns the product's text for each value in the attribute's prompt, appended if the text has no prompts."""
+    fields = split.product_fields(product)
+    hidden = hidden_words(split, fields, name, values)
     kept = {part: " ".join(w for w in field_words(fields, part) if w not in hidden) for part in FREE_TEXT}
     kept = {**fields, **kept, TELLS.get(name, name): ""}
-    texts = [dataset.text_processor({**kept, name: value}) for value in values]
+    texts = [split.text_processor({**kept, name: value}) for value in values]
     return texts if texts[0] != texts[1] else [f"{texts[0]} {prompt(name, value)}" for value in values]

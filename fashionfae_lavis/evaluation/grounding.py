@@ -1,118 +1,123 @@
-"""Does the model look? Masked words predicted with the right and with another image, masked codes with the right and
-with another text. Both controls change nothing but the other modality: each product gets that of one half a batch
-away, as neighbours in a file are often of a kind."""
+"""Grounding: does AETP read the image, and does APIR read the text?
+
+AETP predicts masked words with the right image and with another product's image. APIR predicts masked codes with the
+right text and with another product's text. The other product is half a batch away, because neighbours in a file are
+often similar.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from fashionfae_lavis.datasets.protocols import ProductSplit
+from fashionfae_lavis.evaluation.attribute_questions import telling_words
+from fashionfae_lavis.evaluation.embedding import first_rows, spread_products
 from fashionfae_lavis.masking.patch_masks import batch_block_masks
-from fashionfae_lavis.masking.word_masks import mask_words, pad_masked
-from fashionfae_lavis.objectives.apir import reconstruct
-from fashionfae_lavis.objectives.text_prediction import predict_words
+from fashionfae_lavis.masking.word_masks import MaskedText, mask_words, pad_masked
+from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.text.product_text import attribute_names, attribute_words, fashion_text
 from fashionfae_lavis.text.word_pieces import Text, word_pieces
 
 BATCH = 64
 
 
-def spread_products(dataset, limit: int) -> np.ndarray:
-    """Indices of up to `limit` products, evenly spread over the split."""
-    return np.linspace(0, len(dataset.product_ids) - 1, min(limit, len(dataset.product_ids))).astype(int)
+def product_batches(split: ProductSplit, limit: int = 2048) -> Iterator[tuple[Tensor, list[Mapping[str, str]]]]:
+    """Yields the first image and the fields of up to `limit` products spread over a split, two or more at a time.
 
-
-def product_batches(dataset, limit: int = 2048):
-    """First image and fields of up to `limit` products spread over the split, in batches of at least two.
+    Args:
+        split: the split.
+        limit: maximum number of products.
 
     Yields:
-        images (B, 3, S, S) and a list of B fields dicts.
+        Images (B, 3, S, S) and a list of B fields.
     """
-    products = spread_products(dataset, limit)
-    first_row = {product: row for row, product in reversed(list(enumerate(dataset.row_product)))}
+    products = spread_products(split, limit)
+    rows = first_rows(split)
     for chunk in np.array_split(products, max(1, round(len(products) / BATCH))):
-        images = torch.stack([dataset[int(first_row[product])]["image"] for product in chunk])
-        yield images, [dataset.product_fields(int(product)) for product in chunk]
+        images = torch.stack([split[int(rows[product])]["image"] for product in chunk])
+        yield images, [split.product_fields(int(product)) for product in chunk]
 
 
 @torch.no_grad()
-def aetp_grounding(model, dataset) -> dict[str, dict[str, float]]:
-    """Accuracy on the masked words of each attribute, in percent, with the right image and with another product's.
+def aetp_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, dict[str, float]]:
+    """Measures AETP's accuracy on the masked words of each attribute, with the right and with another image.
 
-    Asked are the prompts of the attributes, and in the title the words that the data set lists in `attribute_words`
-    (colour, neckline, ...). Every other word that would give the answer away is hidden too: see `_question`. A gap in
-    a title does not say which attribute it is of, so there the model chooses among the attribute's words only.
+    AETP is asked for the values in the attributes' prompts, and for the words in titles that the split's
+    `attribute_words` list (colour, neckline, ...). Other words that give the answer away are hidden too, see
+    `_question`. A masked word in a title does not reveal its attribute, so AETP chooses among the attribute's words.
 
     Returns:
-        {attribute: {"right", "shuffled", "places"}}.
+        {attribute: {"right", "shuffled" (percent), "places" (number of masked word pieces)}}.
     """
-    named = getattr(dataset, "attribute_words", {})
-    counts = {name: np.zeros(3) for name in (*attribute_names(dataset.product_fields(0)), *named)}
-    for images, products in product_batches(dataset):
-        tokens = model.image_encoder.pool_tokens(model.image_encoder(images.to(model.device)))
+    listed = split.attribute_words
+    counts = {name: np.zeros(3) for name in (*attribute_names(split.product_fields(0)), *listed)}
+    for images, products in product_batches(split):
+        tokens = model.fusion_tokens(images.to(model.device))
         for name, count in counts.items():
-            masked = [_question(fields, name, named, model) for fields in products]
+            masked = [_question(fields, name, listed, model) for fields in products]
             input_ids, mask, labels, _ = (t.to(model.device) for t in pad_masked(masked, model.tokenizer))
-            places = labels >= 0
-            targets = labels[places]
+            positions = labels >= 0
+            targets = labels[positions]
             if not len(targets):
                 continue
-            answers = _pieces(named[name], model.tokenizer) if name in named else slice(None)
+            answers = _pieces(listed[name], model.tokenizer) if name in listed else None
             right, shuffled = (
-                _best(predict_words(model, seen, Text(input_ids, mask), places)[0], answers) == targets
+                _best(model.predict_words(seen, Text(input_ids, mask), positions)[0], answers) == targets
                 for seen in (tokens, tokens.roll(len(tokens) // 2, 0))
             )
             count += (right.sum().item(), shuffled.sum().item(), len(targets))
     return {
-        name: {"right": 100 * right / places, "shuffled": 100 * shuffled / places, "places": int(places)}
-        for name, (right, shuffled, places) in counts.items()
-        if places
+        name: {"right": 100 * right / asked, "shuffled": 100 * shuffled / asked, "places": int(asked)}
+        for name, (right, shuffled, asked) in counts.items()
+        if asked
     }
 
 
-def _pieces(words, tokenizer) -> torch.Tensor:
+def _pieces(words: Sequence[str], tokenizer: Any) -> Tensor:
     return torch.tensor(sorted({piece for word in words for piece in word_pieces(tokenizer, word)}))
 
 
-def _best(logits: torch.Tensor, answers: torch.Tensor | slice) -> torch.Tensor:
-    """The piece of these that has the highest of the logits (P, V) -> (P,)."""
+def _best(logits: Tensor, answers: Tensor | None) -> Tensor:
+    """Returns the most likely word piece (P,) by logits (P, V), among `answers` if given."""
+    if answers is None:
+        return logits.argmax(1)
     best = torch.full_like(logits, -torch.inf)
     best[:, answers] = logits[:, answers]
     return best.argmax(1)
 
 
-def _question(fields: dict, name: str, named: dict, model):
-    """This product's text with the attribute masked, and nothing left that names it.
+def _question(
+    fields: Mapping[str, str], name: str, listed: Mapping[str, Sequence[str]], model: FashionFAE
+) -> MaskedText:
+    """Masks one attribute in a product's text, and `telling_words` everywhere.
 
-    Where the data set lists the attribute's words (fabrics, kinds of garment), all of these are hidden, so that what
-    the text says beside cannot be matched; else the words of the product's own value.
+    For an attribute with listed words (fabrics, kinds of garment) all listed words are hidden, so that the rest of the
+    text does not reveal the answer.
     """
     value = set(attribute_words(fields).get(name, ()))
-    words = telling_words(name, value, named)
-    return mask_words(fields, model.tokenizer, words, "title" if name in named else name, model.max_length)
-
-
-def telling_words(name: str, value: set[str], named: dict) -> set[str]:
-    """The words that tell this attribute: those `named` lists for it or for the words of its value, else the latter."""
-    if name in named:
-        return set(named[name])
-    return set().union(*(words for words in named.values() if value & set(words))) or value
+    words = telling_words(name, value, listed)
+    return mask_words(fields, model.tokenizer, words, "title" if name in listed else name, model.max_length)
 
 
 @torch.no_grad()
-def apir_grounding(model, dataset) -> dict[str, float]:
-    """Accuracy on masked codes, in percent: right text, another product's text, always the most frequent code.
+def apir_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, float]:
+    """Measures APIR's accuracy on masked codes with the right text and with another product's text.
 
-    The most frequent code is counted at the same masked places, which favours it.
+    As a baseline, it also measures the most frequent code, which is chosen on the same masked patches and so favoured.
 
     Returns:
-        {"right", "shuffled_text", "most_frequent_code", "places"}.
+        {"right", "shuffled_text", "most_frequent_code" (percent), "places" (number of masked patches)}.
     """
     rng = np.random.default_rng(0)
-    grid = model.image_encoder.grid // model.image_encoder.pool
-    right = shuffled = 0
+    grid = model.image_encoder.pooled_grid
+    right = shuffled = 0.0
     seen = []
-    for images, products in product_batches(dataset):
+    for images, products in product_batches(split):
         images = images.to(model.device)
-        tokens = model.image_encoder.pool_tokens(model.image_encoder(images))
+        tokens = model.fusion_tokens(images)
         codes = model.image_tokenizer.encode(images)
         masks = batch_block_masks(rng, len(images), grid, model.masked_patches)
         patch_mask = torch.from_numpy(masks).to(images.device)
@@ -123,15 +128,16 @@ def apir_grounding(model, dataset) -> dict[str, float]:
         shuffled += (_codes(model, tokens, others, patch_mask) == targets).sum().item()
         seen.append(targets.cpu())
     counts = torch.bincount(torch.cat(seen))
-    places = counts.sum().item()
+    masked = counts.sum().item()
     return {
-        "right": 100 * right / places,
-        "shuffled_text": 100 * shuffled / places,
-        "most_frequent_code": 100 * counts.max().item() / places,
-        "places": places,
+        "right": 100 * right / masked,
+        "shuffled_text": 100 * shuffled / masked,
+        "most_frequent_code": 100 * counts.max().item() / masked,
+        "places": masked,
     }
 
 
-def _codes(model, tokens, text: Text, patch_mask: torch.Tensor) -> torch.Tensor:
-    states, _ = reconstruct(model, tokens, text, patch_mask)
-    return model.apir_head(states[patch_mask]).argmax(1)
+def _codes(model: FashionFAE, tokens: Tensor, text: Text, patch_mask: Tensor) -> Tensor:
+    states, _ = model.reconstruct(tokens, text, patch_mask)
+    logits: Tensor = model.apir_head(states[patch_mask])
+    return logits.argmax(1)

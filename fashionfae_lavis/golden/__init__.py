@@ -1,1 +1,1 @@
-"""Programs for developers and for those who check our numbers."""
+"""Comparison of the models with numbers computed by the authors' implementation."""

@@ -1,47 +1,29 @@
-"""Compare our models with numbers of the authors' implementation.
+"""Comparison of the models with numbers of the authors' implementation.
 
-    python -m fashionfae_lavis.golden.compare_golden golden_seed0.npz
+    fashionfae compare-golden golden_seed0.npz
 
-The file holds inputs (`in.*`) and outputs; weights and images are made from its seed, so it is all that is needed.
-One line an entry: name, largest difference, tolerance, ok or FAIL. Takes about two minutes and 5 GB on two cores.
+The file holds inputs (`in.*`) and outputs. Weights and images are generated from its seed, so nothing else is needed.
+The command prints one line per entry: name, largest difference, tolerance, ok or FAIL. It takes about two minutes and
+5 GB on two cores.
 """
 
-import argparse
 import re
-import sys
-import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fashionfae_lavis.errors import UserError
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Exit status 0 if every entry agrees, 1 if one does not, 2 for a user's error."""
-    parser = argparse.ArgumentParser(prog="python -m fashionfae_lavis.golden.compare_golden", description=__doc__)
-    parser.add_argument("file", help="npz of golden numbers")
-    parser.add_argument("--manifest", help="json with keys, shapes and rules (default: the one that ships)")
-    parser.add_argument("--seed", type=int, help="of weights and images (default: the file's own, else its name's)")
-    args = parser.parse_args(argv)
-    # What the old versions that LAVIS pins say about themselves.
-    warnings.simplefilter("ignore", FutureWarning)
-    try:
-        golden = read_golden(args.file)
-        seed = args.seed if args.seed is not None else seed_of(golden, args.file)
-        failures = report(golden, seed, args.manifest)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(1 if failures else 0)
+Arrays = dict[str, NDArray]
 
 
-def read_golden(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a golden file.
+def read_golden(path: str | Path) -> Arrays:
+    """Reads the arrays of a golden file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         with np.load(path) as file:
@@ -50,8 +32,8 @@ def read_golden(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is not an npz file of golden numbers.") from error
 
 
-def seed_of(golden: dict[str, np.ndarray], path: str | Path) -> int:
-    """The seed that a file states in `seed` or `in.seed`, or in its name (`golden_seed7.npz`), else 0."""
+def seed_of(golden: Arrays, path: str | Path) -> int:
+    """Returns the seed in the arrays `seed` or `in.seed`, else in the file's name (`golden_seed7.npz`), else 0."""
     for name in ("seed", "in.seed"):
         if name in golden:
             return int(golden[name].ravel()[0])
@@ -59,17 +41,31 @@ def seed_of(golden: dict[str, np.ndarray], path: str | Path) -> int:
     return int(found[1]) if found else 0
 
 
-def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None) -> int:
-    """Compute, compare and print; returns the number of entries that do not agree.
+def is_trajectory(golden: Arrays) -> bool:
+    """Returns whether a golden file holds a training trajectory (see trajectory.py) instead of a single step."""
+    return {"kinds", "losses", "names", "lr", "weight_decay", "change"} <= golden.keys()
+
+
+def report(golden: Arrays, seed: int, manifest_path: str | None = None) -> int:
+    """Computes, compares and prints every entry.
+
+    Args:
+        golden: arrays of a golden file.
+        seed: seed of weights and images.
+        manifest_path: see `read_manifest`; None for the manifest in the package.
+
+    Returns:
+        The number of entries that do not agree.
 
     Raises:
         UserError: an input is missing, or the manifest cannot be read.
     """
-    # Late, as LAVIS takes seconds to import.
+    # Imported late, because LAVIS takes seconds to import.
     from fashionfae_lavis.golden.golden_comparison import INPUTS, METRIC_INPUTS, compare, compare_metrics, metric_sets
 
-    ours, skipped = compute(golden, seed, manifest_path), {}
-    rows = compare(golden, ours)
+    computed = compute(golden, seed, manifest_path)
+    rows = compare(golden, computed)
+    skipped: dict[str, str] = {}
     inputs = {name for name in golden if name in INPUTS or name == "in.seed"}
     for prefix in metric_sets(golden):
         metric_rows, reasons = compare_metrics(golden, prefix)
@@ -77,16 +73,15 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
         skipped |= reasons
         inputs |= {f"{prefix}.{name}" for name in (*METRIC_INPUTS, "kaleido_std")}
     for row in rows:
-        verdict = "ok" if row.ok else "FAIL"
-        print(f"{row.name:<32} {row.difference:>10.3g}  tolerance {row.tolerance:<7.3g} {verdict}  {row.unit}".rstrip())
-    for name in sorted(set(ours) - set(golden)):
+        print(row.line())
+    for name in sorted(set(computed) - set(golden)):
         skipped[name] = "not in the file"
     for name, reason in skipped.items():
         print(f"{name:<32} skipped: {reason}")
     compared = {row.name for row in rows}
     unknown = [name for name in golden if name not in compared | inputs | set(skipped)]
     for name in unknown:
-        print(f"{name:<32} nobody compares this entry")
+        print(f"{name:<32} not compared: unknown entry")
     failures = sum(not row.ok for row in rows)
     print(
         f"\nseed {seed}: {len(rows)} entries compared, {failures} FAIL; {len(skipped)} skipped, {len(unknown)} unknown"
@@ -94,8 +89,8 @@ def report(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None =
     return failures
 
 
-def compute(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None = None) -> dict[str, np.ndarray]:
-    """Our entries; none for a file with retrieval metrics alone, which needs no model.
+def compute(golden: Arrays, seed: int, manifest_path: str | Path | None = None) -> Arrays:
+    """Computes the entries with this package's models; returns none for a file that holds only retrieval metrics.
 
     Raises:
         UserError: the texts are missing, or the manifest cannot be read.
@@ -104,13 +99,9 @@ def compute(golden: dict[str, np.ndarray], seed: int, manifest_path: str | None 
         return {}
     missing = [name for name in ("in.input_ids", "in.input_mask") if name not in golden]
     if missing:
-        raise UserError(f"The file lacks the inputs {', '.join(missing)}.")
+        raise UserError(f"The golden file lacks the inputs {', '.join(missing)}.")
     from fashionfae_lavis.golden.golden_entries import GoldenModels, GoldenRun
     from fashionfae_lavis.golden.golden_weights import MANIFEST, read_manifest
 
     manifest = read_manifest(manifest_path or MANIFEST)
     return GoldenRun(golden, GoldenModels(manifest, seed), manifest, seed).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""What is hidden from the model in pre-training: words of a text, patches of an image. Pure and seeded."""
+"""Masks of words and image patches for pre-training; all are pure functions of a random generator."""

@@ -1,7 +1,6 @@
-"""A small table of opposites in fashion copy.
+"""A small table of antonyms in fashion texts: common opposites of cut, colour, fabric and wear.
 
-The paper takes antonyms from WordNet, whose data does not install with pip, so this is a table of our own:
-common opposites of cut, colour, fabric and wear. It is used for 0.75 % of the word pieces only.
+The paper takes antonyms from WordNet, whose data cannot be installed by pip. Only 0.75 % of word pieces are affected.
 """
 
 _PAIRS = """
@@ -26,7 +25,7 @@ monochrome-multicolor monochrome-colorful visible-hidden exposed-concealed expos
 
 
 def _both_ways(pairs: str) -> dict[str, str]:
-    """A word's antonym is the first one listed for it."""
+    """Maps each word to the first antonym listed for it."""
     table: dict[str, str] = {}
     for pair in pairs.split():
         left, right = pair.split("-")

@@ -1,8 +1,9 @@
-"""Which patches of the image are hidden: rectangles, as in BEiT (arXiv 2106.08254, algorithm 1)."""
+"""Masks of image patches: rectangles, as in BEiT (arXiv 2106.08254, algorithm 1)."""
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def block_mask(
@@ -13,15 +14,23 @@ def block_mask(
     max_block: int = 8,
     min_aspect: float = 0.3,
     max_aspect: float = 3.3,
-) -> np.ndarray:
-    """Hide exactly `num_patches` patches of a `grid` x `grid` image with rectangles that may overlap.
+) -> NDArray[np.bool_]:
+    """Masks exactly `num_patches` patches of a `grid` x `grid` image with rectangles that may overlap.
 
-    A rectangle has `min_block` to `max_block` patches. Its height / width, before rounding to whole
-    patches, is drawn log-uniformly between the two aspects. Where no rectangle fits the rest, single
-    patches fill up.
+    If no rectangle fits the remaining number of patches, single patches complete the mask.
 
-    Returns a boolean array of shape (grid * grid,), row by row, True = hidden. Raises ValueError for more
-    patches than the grid has.
+    Args:
+        rng: generator of the rectangles.
+        grid: number of patches on a side of the image.
+        num_patches: number of patches to mask.
+        min_block, max_block: range of the number of patches in a rectangle.
+        min_aspect, max_aspect: range of height / width before rounding to whole patches, drawn log-uniformly.
+
+    Returns:
+        A boolean array (grid * grid,), row by row, True where a patch is masked.
+
+    Raises:
+        ValueError: `num_patches` is negative or exceeds the number of patches in the grid.
     """
     if not 0 <= num_patches <= grid * grid:
         raise ValueError(f"num_patches must be between 0 and {grid * grid}, not {num_patches}")
@@ -48,7 +57,7 @@ def block_mask(
     return mask.reshape(-1)
 
 
-def batch_block_masks(rng: np.random.Generator, batch: int, grid: int = 7, num_patches: int = 8) -> np.ndarray:
-    """One independent `block_mask` per image: boolean array of shape (batch, grid * grid)."""
+def batch_block_masks(rng: np.random.Generator, batch: int, grid: int = 7, num_patches: int = 8) -> NDArray[np.bool_]:
+    """Draws one `block_mask` per image; returns a boolean array (batch, grid * grid)."""
     masks = [block_mask(rng, grid, num_patches) for _ in range(batch)]
     return np.stack(masks) if masks else np.zeros((0, grid * grid), dtype=bool)

@@ -1,1 +1,1 @@
-"""Metrics: pure functions on arrays."""
+"""Metrics: pure functions of arrays."""

@@ -1,27 +1,35 @@
-"""Figures of the attribute probe: ranks among an attribute's values, choices between two texts, their uncertainty.
+"""Figures of the attribute probe: ranks among an attribute's values, choices between two texts, and uncertainty.
 
-Shares are in percent. Of equal scores the wrong one counts as better, so that a model which answers the same to
-everything is never taken for a good one.
+Shares are in percent. Ties count against the model, so a model that gives the same answer to everything scores badly.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
 
-Z = 1.96  # of a 95 % interval
-TOP, MANY = 5, 10  # with more than MANY values, how often the right one is among the TOP is told too
+Z = 1.96  # normal quantile of a 95 % interval
+TOP, MANY = 5, 10  # with more than MANY values, the share of ranks up to TOP is reported as well
 
 
-def value_ranks(scores: ArrayLike, right: ArrayLike) -> np.ndarray:
-    """Rank (1 = best) of the right value: scores (N, V) and the right columns (N,) -> (N,).
+def value_ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
+    """Ranks the right value of each question (1 = best).
 
-    Raises UserError for scores that are not numbers.
+    Args:
+        scores: (N, V).
+        right: (N,), the column of the right value.
+
+    Returns:
+        Ranks (N,).
+
+    Raises:
+        UserError: a score is NaN.
 
     >>> value_ranks([[0.1, 0.9, 0.9], [0.1, 0.9, 0.3]], [1, 1]).tolist()
     [2, 1]
@@ -29,14 +37,21 @@ def value_ranks(scores: ArrayLike, right: ArrayLike) -> np.ndarray:
     scores, right = np.asarray(scores), np.asarray(right)
     _require_numbers(scores)
     own = scores[np.arange(len(right)), right]
-    return (scores >= own[:, None]).sum(1)
+    ranks: NDArray[np.int64] = (scores >= own[:, None]).sum(1)
+    return ranks
 
 
 def share(hits: ArrayLike) -> dict[str, float]:
-    """`accuracy` of yes/no results (N,), `half_width` of its 95 % interval (both in percent), and `n`.
+    """Computes the share of hits, with its uncertainty.
 
-    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927): unlike the normal one it does not shrink to nothing at
-    0 and 100 %, and it lies around (k + z^2 / 2) / (n + z^2), a little nearer to 50 % than k / n.
+    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927). Unlike the normal interval, its width is not zero at 0 and
+    100 %. Its centre is (k + z^2 / 2) / (n + z^2), slightly closer to 50 % than k / n.
+
+    Args:
+        hits: (N,) booleans.
+
+    Returns:
+        "accuracy" and the "half_width" of its 95 % interval, both in percent, and "n".
 
     >>> share([True] * 8 + [False] * 2)["accuracy"]
     80.0
@@ -48,15 +63,23 @@ def share(hits: ArrayLike) -> dict[str, float]:
 
 
 def value_shares(ranks: ArrayLike, values: int) -> dict[str, float]:
-    """`share` of ranks that are 1 and, with more than ten values, `top5`: the share of those up to 5."""
+    """Computes the `share` of ranks that are 1 and, with more than ten values, "top5", the share of ranks up to 5.
+
+    >>> value_shares([1, 5, 6, 1], values=11)["top5"]
+    75.0
+    """
     ranks = np.asarray(ranks)
     return share(ranks == 1) | ({"top5": 100 * float(np.mean(ranks <= TOP))} if values > MANY else {})
 
 
-def pair_hits(true: ArrayLike, false: ArrayLike) -> np.ndarray:
-    """Which of N pairs score higher with the true text than with the false one: (N,) and (N,) -> bool (N,).
+def pair_hits(true: ArrayLike, false: ArrayLike) -> NDArray[np.bool_]:
+    """Returns booleans (N,), True where the true text's score (N,) exceeds the false text's score (N,).
 
-    Raises UserError for scores that are not numbers.
+    Raises:
+        UserError: a score is NaN.
+
+    >>> pair_hits([1.0, 1.0, 2.0], [1.0, 2.0, 1.0]).tolist()
+    [False, False, True]
     """
     true, false = np.asarray(true), np.asarray(false)
     _require_numbers(true)
@@ -65,36 +88,38 @@ def pair_hits(true: ArrayLike, false: ArrayLike) -> np.ndarray:
 
 
 def piece_scores(logits: Tensor, pieces: Tensor) -> Tensor:
-    """Mean log-probability per word piece of each value at k masked places.
+    """Computes the mean log-probability per word piece of each value at k masked positions.
 
     Args:
-        logits: (B, k, vocabulary) at the places; pieces: (V, k) piece ids of V values of k pieces each.
+        logits: (B, k, vocabulary) at the positions.
+        pieces: (V, k), the ids of V values of k pieces each.
 
     Returns:
-        (B, V), at most 0.
+        Scores (B, V), at most 0.
     """
-    places = torch.arange(pieces.shape[1], device=pieces.device)
-    return logits.float().log_softmax(-1)[:, places, pieces].mean(-1)
+    positions = torch.arange(pieces.shape[1], device=pieces.device)
+    return logits.float().log_softmax(-1)[:, positions, pieces].mean(-1)
 
 
 def swap_partners(values: Sequence[str], rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Disjoint pairs of places with different values, drawn by `rng`; few are left over, unless one value has most.
+    """Draws disjoint pairs of indices with different values; few are left over, unless one value dominates.
 
-    Asking both of a pair with the other's value puts each value forward as the wrong one as often, against the same
-    opponents, as it is the right one: a preference for some value, whatever the image, gains nothing.
+    Each index of a pair is then asked with the other's value. A value is therefore the wrong answer as often as the
+    right one, against the same alternatives, so a preference for a value regardless of the image gains nothing.
 
     >>> swap_partners(["a", "a", "a"], np.random.default_rng(0))
     []
     """
-    pairs, waiting = [], []  # those that wait all have the same value
-    for place in rng.permutation(len(values)).tolist():
-        if waiting and values[waiting[-1]] != values[place]:
-            pairs.append((waiting.pop(), place))
+    pairs: list[tuple[int, int]] = []
+    waiting: list[int] = []  # all with the same value
+    for index in rng.permutation(len(values)).tolist():
+        if waiting and values[waiting[-1]] != values[index]:
+            pairs.append((waiting.pop(), index))
         else:
-            waiting.append(place)
+            waiting.append(index)
     return pairs
 
 
-def _require_numbers(scores: np.ndarray) -> None:
+def _require_numbers(scores: NDArray[np.floating[Any]]) -> None:
     if np.isnan(scores).any():
-        raise UserError("the model's scores are not numbers: it has diverged, use an earlier checkpoint")
+        raise UserError("The model's scores are NaN: it has diverged, so use an earlier checkpoint.")

@@ -1,27 +1,29 @@
-"""Candidate lists of the sub-test: drawn from products and subcategories alone, without a look at embeddings."""
+"""Candidate lists of the sub-test, drawn from products and subcategories, independently of embeddings."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 NO_CANDIDATE = -1
 
 
 @dataclass
 class Candidates:
-    """Lists to rank: `query` (Q,) and `candidate` (Q, 1 + negatives), all row indices into the embeddings.
+    """Candidate lists to rank, as rows of the embeddings.
 
-    Column 0 is the positive; NO_CANDIDATE fills up where there were too few negatives.
+    Attributes:
+        query: (Q,), row of each query.
+        candidate: (Q, 1 + negatives), rows of its candidates. Column 0 is the positive; NO_CANDIDATE pads short lists.
     """
 
-    query: np.ndarray
-    candidate: np.ndarray
+    query: NDArray[np.int64]
+    candidate: NDArray[np.int64]
 
     @property
     def short(self) -> int:
-        """How many queries have too few negatives."""
+        """Number of queries with too few negatives."""
         return int((self.candidate == NO_CANDIDATE).any(axis=1).sum())
 
 
@@ -34,11 +36,18 @@ def draw_candidates(
     negatives: int,
     rng: np.random.Generator,
 ) -> Candidates:
-    """One draw of the sub-test, without looking at embeddings.
+    """Draws the candidate lists of one round of the sub-test.
 
-    min(queries, available) distinct queries; for each, one candidate of its product and `negatives` distinct
-    candidates of other products in the same subcategory, several of which may be images of one product. Where
-    there are too few, all of them: no top-up from other ones. A query without a positive is not drawn.
+    It draws min(queries, available) distinct queries. Each list has one candidate of the query's product, and
+    `negatives` distinct candidates of other products in the same subcategory, which may include several images of one
+    product. If there are too few, the list takes all of them, and none from other subcategories. Queries without a
+    positive are skipped.
+
+    Args:
+        query_product, query_subcategory: (Q,), product and subcategory of each possible query.
+        candidate_product, candidate_subcategory: (C,), product and subcategory of each candidate.
+        queries, negatives: numbers of queries, and of negatives per query.
+        rng: random generator.
     """
     query_product, candidate_product = np.asarray(query_product), np.asarray(candidate_product)
     query_group, candidate_group = np.asarray(query_subcategory), np.asarray(candidate_subcategory)
@@ -57,7 +66,7 @@ def draw_candidates(
 
 
 class Draw(NamedTuple):
-    """The lists of both directions: images that rank texts, and texts that rank images."""
+    """Candidate lists of both directions: images that rank texts, and texts that rank images."""
 
     i2t: Candidates
     t2i: Candidates
@@ -73,7 +82,7 @@ def draw_lists(
     draws: int = 5,
     seed: int = 0,
 ) -> list[Draw]:
-    """All lists of the sub-test, the same for a seed; `draw_candidates` says how one is made."""
+    """Draws all lists of the sub-test, which depend only on the seed; see `draw_candidates`."""
     images = np.asarray(image_product), np.asarray(image_subcategory)
     texts = np.asarray(text_product), np.asarray(text_subcategory)
     rng = np.random.default_rng(seed)

@@ -1,23 +1,26 @@
-"""Recall of text-guided retrieval by FashionIQ's protocol: R@10 and R@50 of each garment class, then averaged.
+"""Recall of text-guided retrieval by FashionIQ's protocol: R@10 and R@50 of each garment class, and their average.
 
-Two galleries are in use, and their figures are not comparable:
+Published work uses two galleries, whose figures are not comparable:
 
 - `split`: all images of the class in the split, as in FashionIQ's own evaluation;
-- `queried`: only those that are the reference or the target of a query (VAL, CVPR 2020): fewer, so figures are higher.
+- `queried`: only images that are the reference or the target of a query (VAL, CVPR 2020). This gallery is smaller, so
+  its figures are higher.
 
-The reference image of a query stays in the gallery, as in most work on FashionIQ; where it is taken out, as in
-code that goes back to TIRG, figures are a little higher. Of equal scores the wrong images count first.
+The reference image of a query stays in the gallery, as in most work on FashionIQ. Code derived from TIRG removes it,
+which gives slightly higher figures. Among equal scores, wrong images rank first.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fashionfae_lavis.metrics.retrieval import finite, full_ranks
 
 TOP = (10, 50)
 GALLERIES = ("split", "queried")
+
+Recalls = dict[str, dict[str, dict[str, float]]]  # gallery -> class -> "r10", "r50", "mean"
 
 
 def composed_recall(
@@ -26,24 +29,24 @@ def composed_recall(
     reference: ArrayLike,
     target: ArrayLike,
     gallery_class: ArrayLike,
-) -> dict[str, dict]:
-    """Every query against the images of its class, in both galleries.
+) -> Recalls:
+    """Computes the recall of the queries against the images of their class, in both galleries.
 
     Args:
         query_embeds, gallery_embeds: (Q, D) and (N, D), compared by dot product.
-        reference, target: (Q,) rows of the gallery; a query's class is its target's.
+        reference, target: (Q,) rows of the gallery; a query has the class of its target.
         gallery_class: (N,) names.
 
     Returns:
-        for each of GALLERIES: {class: {"r10", "r50", "mean"}, ..., "mean": the same, averaged over classes}, in
+        For each of `GALLERIES`: {class: {"r10", "r50", "mean"}, ..., "mean": the same, averaged over classes}, in
         percent. A class without queries is left out.
 
     Raises:
         UserError: embeddings are NaN or infinite.
-        ValueError: shapes that do not agree.
+        ValueError: shapes do not agree.
 
-    >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]["dress"]["r10"]
-    100.0
+    >>> composed_recall([[1.0]], [[1.0], [0.5]], [1], [0], ["dress", "dress"])["split"]
+    {'dress': {'r10': 100.0, 'r50': 100.0, 'mean': 100.0}, 'mean': {'r10': 100.0, 'r50': 100.0, 'mean': 100.0}}
     """
     queries, images = finite(query_embeds, "query").numpy(), finite(gallery_embeds, "gallery").numpy()
     reference, target, classes = (np.asarray(index) for index in (reference, target, gallery_class))
@@ -51,7 +54,7 @@ def composed_recall(
         if index.shape != embeds.shape[:1]:
             raise ValueError(f"{len(embeds)} embeddings with rows or classes of shape {index.shape}")
     rows = np.arange(len(images))
-    results: dict[str, dict] = {}
+    results: Recalls = {}
     for name, gallery, asked, members in _galleries(reference, target, classes):
         ranks, _ = full_ranks(queries[asked], images[members], target[asked], rows[members])
         recalls = {f"r{top}": 100 * float(np.mean(ranks <= top)) for top in TOP}
@@ -59,9 +62,13 @@ def composed_recall(
     return {gallery: _with_average(result) for gallery, result in results.items()}
 
 
-def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayLike) -> dict[str, dict]:
-    """What guessing is expected to give, k of a gallery's N images; arguments and results as in `composed_recall`."""
-    results: dict[str, dict] = {}
+def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayLike) -> Recalls:
+    """Computes the expected recall of guessing k of the N images of a gallery; otherwise like `composed_recall`.
+
+    >>> chance_recall([1], [0], ["dress"] * 40)["split"]
+    {'dress': {'r10': 25.0, 'r50': 100.0, 'mean': 62.5}, 'mean': {'r10': 25.0, 'r50': 100.0, 'mean': 62.5}}
+    """
+    results: Recalls = {}
     for name, gallery, _, members in _galleries(*map(np.asarray, (reference, target, gallery_class))):
         size = int(members.sum())
         results.setdefault(gallery, {})[name] = _with_mean({f"r{top}": min(100.0, 100 * top / size) for top in TOP})
@@ -69,9 +76,9 @@ def chance_recall(reference: ArrayLike, target: ArrayLike, gallery_class: ArrayL
 
 
 def _galleries(
-    reference: np.ndarray, target: np.ndarray, classes: np.ndarray
-) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Class, gallery's name, which queries (Q,) it is for, and which images (N,) are in it."""
+    reference: NDArray[np.int64], target: NDArray[np.int64], classes: NDArray[np.str_]
+) -> Iterator[tuple[str, str, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yields class, name of the gallery, and boolean masks of its queries (Q,) and its images (N,)."""
     query_class = classes[target]
     for name in np.unique(query_class).tolist():
         asked, split = query_class == name, classes == name
@@ -86,6 +93,6 @@ def _with_mean(recalls: dict[str, float]) -> dict[str, float]:
     return {**recalls, "mean": sum(recalls.values()) / len(recalls)}
 
 
-def _with_average(classes: dict[str, dict]) -> dict[str, dict]:
+def _with_average(classes: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     keys = next(iter(classes.values()))
     return {**classes, "mean": {key: float(np.mean([figures[key] for figures in classes.values()])) for key in keys}}

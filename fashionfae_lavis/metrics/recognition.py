@@ -1,47 +1,66 @@
-"""Classification: confusion matrix, accuracy, precision, recall, F1 of each class and their mean (METHOD 5).
+"""Classification metrics: confusion matrix, accuracy, precision, recall and F1 of each class, and macro-F1.
 
-All figures but the matrix are in percent.
+All figures except the matrix are in percent.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
 
 
-def predicted_classes(logits: Tensor) -> np.ndarray:
-    """Logits (B, K) -> class of the highest (B,); of equal ones the first, whatever the right one is.
+def predicted_classes(logits: Tensor) -> NDArray[np.int64]:
+    """Returns the class (B,) of the highest of the logits (B, K), the first class if several are equal.
 
     Raises:
         UserError: a logit is not finite.
     """
     if not torch.isfinite(logits).all():
-        raise UserError("the model's logits are not finite: it has diverged, use an earlier checkpoint")
-    return logits.float().cpu().numpy().argmax(1)  # numpy's is the first; torch leaves open which
+        raise UserError("The model's logits are not finite: it has diverged, so use an earlier checkpoint.")
+    classes: NDArray[np.int64] = logits.float().cpu().numpy().argmax(1)  # torch does not guarantee the first
+    return classes
 
 
-def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Class numbers (N,) and (N,) -> counts (K, K): row the true class, column the predicted one."""
+def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Counts pairs of true and predicted classes.
+
+    Args:
+        truth, predicted: (N,) class indices.
+        classes: K, the number of classes.
+
+    Returns:
+        Counts (K, K) by true class (row) and predicted class (column).
+
+    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
+    [[1, 1], [0, 1]]
+    """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.ndim != 1 or truth.shape != predicted.shape or len(truth) == 0:
         raise ValueError(f"{truth.shape} true and {predicted.shape} predicted classes: both must be (N,) with N > 0")
     if min(truth.min(), predicted.min()) < 0 or max(truth.max(), predicted.max()) >= classes:
-        raise ValueError(f"class numbers must be in 0..{classes - 1}")
+        raise ValueError(f"class indices must be in 0..{classes - 1}")
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def accuracy(confusion: np.ndarray) -> float:
-    """Share of the examples on the diagonal."""
+def accuracy(confusion: NDArray[np.int64]) -> float:
+    """Computes the percentage of examples on the diagonal.
+
+    >>> accuracy(confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], 2))
+    75.0
+    """
     return 100 * float(np.trace(confusion) / confusion.sum())
 
 
-def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores (K,) of each class.
+def class_scores(confusion: NDArray[np.int64]) -> dict[str, NDArray[np.floating[Any]] | NDArray[np.int64]]:
+    """Computes the scores of each of K classes.
 
     Returns:
-        "precision" TP / predicted, "recall" TP / true, "f1" 2 TP / (predicted + true), each 0 where the denominator
-        is, and "support", the number of true examples.
+        "precision" TP / predicted, "recall" TP / true, "f1" 2 TP / (predicted + true), each 0 if its denominator is 0,
+        and "support", the number of true examples; (K,) each.
     """
     hits, true, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return {
@@ -52,19 +71,26 @@ def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def macro_f1(confusion: np.ndarray) -> float:
-    """Mean F1 over the classes that occur in truth or prediction.
+def macro_f1(confusion: NDArray[np.int64]) -> float:
+    """Computes the mean F1 over the classes that occur in truth or prediction.
 
-    That is scikit-learn's `f1_score(average="macro")`, which published figures are made with. A class that occurs in
-    neither has no F1 (0 / 0), and would make the figure depend on how many classes a list happens to have. One that is
-    only predicted counts as 0: it was named wrongly. One that is never predicted counts as 0 too.
+    This is scikit-learn's `f1_score(average="macro")`, which published figures use. A class that occurs in neither has
+    no F1 (0 / 0) and would make the figure depend on the length of the class list. A class that is only predicted
+    counts as 0, and so does a class that is never predicted.
+
+    >>> round(macro_f1(confusion_matrix([0, 1, 2, 0, 1, 2], [0, 2, 1, 0, 0, 1], 3)), 3)
+    26.667
     """
     occurs = confusion.sum(0) + confusion.sum(1) > 0
     return float(class_scores(confusion)["f1"][occurs].mean())
 
 
-def majority_class(confusion: np.ndarray) -> np.ndarray:
-    """Chance: the confusion matrix of always answering the class that is most frequent in truth."""
+def majority_class(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the confusion matrix of a constant prediction, the class that is most frequent in truth.
+
+    >>> majority_class(confusion_matrix([0, 1, 1], [0, 0, 1], 2)).tolist()
+    [[0, 1], [0, 2]]
+    """
     constant = np.zeros_like(confusion)
     constant[:, confusion.sum(1).argmax()] = confusion.sum(1)
     return constant

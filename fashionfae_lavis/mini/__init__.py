@@ -1,1 +1,1 @@
-"""The drawn data sets, FashionGen-Mini and FashionIQ-Mini, and the program that trains the shipped encoders."""
+"""The drawn datasets FashionGen-Mini and FashionIQ-Mini, and the training of the packaged encoders."""

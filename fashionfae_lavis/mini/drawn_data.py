@@ -1,12 +1,12 @@
-"""What data sets that we draw on this machine have in common: one process draws, and only once."""
+"""Helpers for drawing FashionGen-Mini and FashionIQ-Mini: a lock, a check of free space, and a progress bar."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
 from fashionfae_lavis.errors import UserError
@@ -15,30 +15,36 @@ from fashionfae_lavis.workers import progress_bar
 
 @contextmanager
 def drawing_into(folder: Path, name: str) -> Iterator[None]:
-    """Makes the folder and holds its lock: of processes that come at the same time one works and the others wait.
+    """Creates the folder and holds its lock while the block runs; other processes wait.
 
-    Whoever has waited must look whether the data are there by now. Raises UserError, which names the data set, when
-    the folder cannot be written or has too little room.
+    A process that had to wait must check whether the data now exists. The lock of a killed process is released.
+
+    Args:
+        folder: the folder to draw into.
+        name: the dataset, for the message.
+
+    Raises:
+        UserError: the folder cannot be written to, or has too little free space.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "w") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)  # free again when its holder is killed
+        with FileLock(folder / ".lock"):
             yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise UserError(
-            f"cannot draw {name} into {folder} ({reason}): make room there or set FASHIONFAE_CACHE to another folder"
+            f"Cannot draw {name} into {folder} ({reason}): free some space there, or set FASHIONFAE_CACHE to another "
+            "folder."
         ) from error
 
 
 def require_room(folder: Path, wanted: int) -> None:
-    """Raises OSError where fewer than `wanted` bytes are free."""
+    """Raises OSError if fewer than `wanted` bytes are free."""
     free = shutil.disk_usage(folder).free
     if free < wanted:
-        raise OSError(f"it takes {wanted >> 20} MB and {free >> 20} MB are free")
+        raise OSError(f"it needs {wanted >> 20} MB, but {free >> 20} MB are free")
 
 
 def drawing_bar(total: int, name: str) -> tqdm:
-    """A progress bar over images."""
+    """Makes a progress bar over `total` images."""
     return progress_bar(total, f"drawing {name}", "image")

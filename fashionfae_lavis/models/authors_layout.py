@@ -1,8 +1,8 @@
-"""State dicts of the authors' code (an MMF plug-in, like FashionViL's) and ours, both ways.
+"""Conversion of state dicts between the authors' code (an MMF plug-in, like FashionViL's) and this package.
 
 The authors keep transformers' ViT under `image_encoder.module.`, the fusion BERT under `model.bert.` and the heads
-beside it. Which of four models a state dict is of shows in its keys. Their image tokenizer also comes alone, as
-FashionViL's VQ-VAE encoder file, with the same keys without `model.image_tokenizer.`.
+elsewhere under `model.`. The keys identify which of the four kinds of model a file holds. FashionViL also publishes the
+image tokenizer as a separate VQ-VAE encoder file, whose keys lack the prefix `model.image_tokenizer.`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ VIT = "image_encoder.module."
 SCALE, COMPOSITION_SCALE = "model.bert.contrastive_norm.norm_s", "model.norm_layer.norm_s"
 HEADS = ("model.heads.", "model.fusion.", "model.image_tokenizer.", "model.classifier.", "model.catemap_layer.")
 
-# Beginnings of the authors' names and of ours; the first that fits counts.
+# (prefix in the authors' code, prefix in this package); the first match counts.
 NAMES = (
     ("model.bert.embeddings.projection.", "fusion_encoder.visual_embeddings.projection."),
     ("model.bert.embeddings.token_type_embeddings_visual.", "fusion_encoder.visual_embeddings.token_type_embeddings."),
@@ -33,7 +33,7 @@ NAMES = (
     ("model.image_tokenizer.", "image_tokenizer."),
 )
 
-# Keys that hold the values of another one.
+# Key -> the key whose values it repeats.
 ALIASES = {
     **{
         f"image_encoder.embeddings.{name}": f"{VIT}embeddings.{name}"
@@ -48,20 +48,19 @@ ALIASES = {
     "model.heads.mlm.decoder.bias": "model.heads.mlm.bias",
 }
 
-
-# Our image tokenizer may have a decoder; theirs is the encoder, which is all that APIR reads.
+# The decoder of this package's image tokenizer. The authors' tokenizer has none, since APIR reads codes only.
 DECODER = ("decoder.", "post_quant_conv.", "image_tokenizer.decoder.", "image_tokenizer.post_quant_conv.")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the authors' models.
+    """One kind of the authors' models.
 
     Attributes:
-        arch: our model for it.
-        marks: beginnings of keys that only this kind has.
-        scale: its key of our `scale`, if we have one.
-        unread: keys of the authors' that no output of ours reads, and why.
+        arch: registered name of this package's model.
+        marks: prefixes of keys that only this kind has.
+        scale: the authors' key for `scale`, if this package's model has one.
+        unread: the authors' key -> the reason why this package's model has no such weight.
     """
 
     arch: str
@@ -71,22 +70,22 @@ class Kind:
 
 
 _POOLER = {
-    f"{VIT}pooler.dense.{kind}": "the ViT's pooler: embeddings and fusion read its tokens"
-    for kind in ("weight", "bias")
+    f"{VIT}pooler.dense.{part}": "the ViT's pooler: embeddings and fusion read its tokens"
+    for part in ("weight", "bias")
 }
 _CATEMAP = {
     f"model.catemap_layer.{name}": "the category logits are the classifier's"
     for name in ("0.weight", "0.bias", "1.weight", "1.bias")
 }
 
-# In the order in which they are told apart: a contrastive model is the encoders alone.
+# The first kind whose prefixes match counts. A contrastive model has only the encoders, so it comes after the others.
 KINDS = {
     "pretraining": Kind("fashionfae", ("model.heads.", "model.fusion.", "model.image_tokenizer."), SCALE, _POOLER),
     "composition": Kind(
         "fashionfae_composition",
         ("model.norm_layer.",),
         COMPOSITION_SCALE,
-        {**_POOLER, SCALE: f"text-guided retrieval has a scale of its own, {COMPOSITION_SCALE}"},
+        {**_POOLER, SCALE: f"text-guided retrieval uses the scale {COMPOSITION_SCALE}"},
     ),
     "classification": Kind(
         "fashionfae_recognition",
@@ -100,14 +99,18 @@ KINDS = {
 
 
 def kind_of(names: Iterable[str], path: str) -> str:
-    """Which of KINDS the state dict with these names is of; `path` is only named in the error.
+    """Finds the kind of a state dict, a key of `KINDS`.
+
+    Args:
+        names: keys of the state dict.
+        path: file of the state dict, for the error.
 
     Raises:
-        UserError: of none.
+        UserError: the keys match no kind.
     """
     names = list(names)
     if any(name.startswith("fusion_encoder.") for name in names):
-        raise UserError(f"{path} is a checkpoint of ours already: load_model opens it as it is.")
+        raise UserError(f"{path} is already a checkpoint of this package: open it with load_model.")
     for kind, facts in KINDS.items():
         if any(name.startswith(facts.marks) for name in names):
             return kind
@@ -116,10 +119,10 @@ def kind_of(names: Iterable[str], path: str) -> str:
 
 
 def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """Our state dict in the authors' layout, with every key that their model of this kind has.
+    """Converts a state dict of this package to the authors' layout, with every key of their model of this kind.
 
-    What we do not keep (`unread` of the kind) is zero, but a scale, which is 4.0, its initial value. What they do not
-    have, the decoder of an image tokenizer, is left out.
+    Keys without a counterpart (the kind's `unread`) are filled: a scale with its initial value 4.0, others with zeros.
+    The decoder of an image tokenizer, which the authors' model lacks, is left out.
     """
     state = {name: tensor for name, tensor in state.items() if not name.startswith(DECODER)}
     if kind == "image_tokenizer":
@@ -129,9 +132,9 @@ def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     result = {VIT + name: tensor for name, tensor in transformers_vit_state(vit).items()}
     for name, tensor in state.items():
         if name == "scale":
-            result[facts.scale] = tensor
+            result[str(facts.scale)] = tensor
         elif not name.startswith("image_encoder."):
-            result[_renamed(name, ours=1, theirs=0)] = tensor
+            result[_renamed(name, source=1, target=0)] = tensor
     heads = kind == "pretraining"
     result |= {a: result[name] for a, name in ALIASES.items() if heads or not a.startswith("model.heads.")}
     width = result[f"{VIT}layernorm.weight"].shape[0]
@@ -141,7 +144,10 @@ def authors_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def our_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """The authors' state dict in our layout, without aliases and unread keys; it must have passed `check`."""
+    """Converts a state dict of the authors to this package's layout, without aliases and unread keys.
+
+    Call `check` first, because unknown keys have no counterpart.
+    """
     dropped = left_out(state, kind)
     if kind == "image_tokenizer":
         return {name: tensor for name, tensor in state.items() if name not in dropped}
@@ -152,28 +158,34 @@ def our_state(state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
         if name == facts.scale:
             result["scale"] = tensor
         elif not name.startswith(VIT) and name not in dropped:
-            result[_renamed(name, ours=0, theirs=1)] = tensor
+            result[_renamed(name, source=0, target=1)] = tensor
     return result
 
 
 def left_out(names: Iterable[str], kind: str) -> dict[str, str]:
-    """Those of the names that are left out on purpose, each with its reason."""
+    """Returns {name: reason} for the names that a conversion drops on purpose."""
     names = list(names)
     reasons = KINDS[kind].unread | {alias: f"the same values as {name}" for alias, name in ALIASES.items()}
     result = {name: reasons[name] for name in names if name in reasons}
     if kind == "contrastive":
         heads = (*HEADS, COMPOSITION_SCALE)
-        result |= {name: "a head: asked for the encoders only" for name in names if name.startswith(heads)}
+        result |= {name: "a head: only the encoders are wanted" for name in names if name.startswith(heads)}
     if kind == "image_tokenizer":
         result |= {name: "the decoder: APIR reads codes only" for name in names if name.startswith(DECODER)}
     return result
 
 
 def check(state: dict[str, Tensor], expected: dict[str, Tensor], kind: str, path: str) -> None:
-    """Compare names and shapes with those of `expected`, a state dict in the authors' layout.
+    """Checks that a state dict in the authors' layout has the expected names and shapes.
+
+    Args:
+        state: the state dict to check.
+        expected: a state dict with the right names and shapes.
+        kind: a key of `KINDS`.
+        path: the file of `state`, for the error.
 
     Raises:
-        UserError: a key is missing, unknown or of another shape, or an alias differs from what it should repeat.
+        UserError: a key is missing, unknown or of another shape, or an alias differs from the key it repeats.
     """
     dropped = left_out({**expected, **state}, kind)
     problems = [f"{name} is missing" for name in expected if name not in state and name not in dropped]
@@ -193,10 +205,12 @@ def check(state: dict[str, Tensor], expected: dict[str, Tensor], kind: str, path
         raise UserError(f"{path} does not fit the authors' {kind} model: {len(problems)} tensors differ ({shown}).")
 
 
-def _renamed(name: str, ours: int, theirs: int) -> str:
-    """`name` with the first fitting beginning of NAMES exchanged: column `ours` becomes column `theirs`."""
-    pair = next(pair for pair in NAMES if name.startswith(pair[ours]))
-    return pair[theirs] + name.removeprefix(pair[ours])
+def _renamed(name: str, source: int, target: int) -> str:
+    """Replaces the first matching prefix of NAMES, from column `source` to column `target`."""
+    pair = next((pair for pair in NAMES if name.startswith(pair[source])), None)
+    if pair is None:
+        raise UserError(f"{name} has no counterpart in the authors' layout: add its prefix to NAMES, or leave it out.")
+    return pair[target] + name.removeprefix(pair[source])
 
 
 def _zeros(name: str, width: int, state: dict[str, Tensor]) -> Tensor:

@@ -1,11 +1,14 @@
-"""Text-guided retrieval: an image and a text that changes it ask for another image (METHOD 4).
+"""Text-guided retrieval (FashionFAE, arXiv 2412.19997): an image and a modifying text retrieve another image.
 
     query  = s * normalise( mean of reference tokens + mean of text states )
     target = s * normalise( mean of target tokens )
     L      = CE( <query_i, target_j>, i )                            batch-based classification
 
-The means go over the 50 pooled tokens that enter fusion, not over the 197 of ITC, and s is a scale of its own.
+The means are over the 50 pooled tokens that enter fusion, whereas ITC averages all 197. The scale s is separate from
+ITC's scale.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,43 +22,43 @@ from fashionfae_lavis.text.word_pieces import Text
 
 @registry.register_model("fashionfae_composition")
 class FashionComposition(FashionEncoders):
-    """Encoders with the embeddings of text-guided retrieval; arguments as in FashionEncoders.
+    """Encoders with the embeddings of text-guided retrieval. Takes the arguments of `FashionEncoders`.
 
     Attributes:
-        scale: learned length of the embeddings. It starts at 4.0 also where the encoders are pre-trained.
+        scale: learned length of the embeddings. It starts at 4.0 even if the encoders are pre-trained.
     """
 
     ARCH = "fashionfae_composition"
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.scale = nn.Parameter(torch.tensor([4.0]))
 
     def target_embedding(self, image_tokens: Tensor) -> Tensor:
-        """Pooled tokens (B, N, D) -> embedding (B, D) of length `scale`."""
+        """Embeds target images from pooled tokens (B, N, D): (B, D) of length `scale`."""
         return F.normalize(self.image_mean(image_tokens), dim=-1) * self.scale
 
     def query_embedding(self, image_tokens: Tensor, text: Text) -> Tensor:
-        """Pooled tokens (B, N, D) of reference images and B texts -> embedding (B, D) of length `scale`."""
+        """Embeds pairs of a reference image, as pooled tokens (B, N, D), and a text: (B, D) of length `scale`."""
         return F.normalize(self.image_mean(image_tokens) + self.text_mean(text), dim=-1) * self.scale
 
     def image_mean(self, image_tokens: Tensor) -> Tensor:
-        """Pooled tokens (B, N, D) -> the image's part of a query (B, D), of any length."""
-        # The mean of projected tokens is the projected mean.
+        """Averages projected pooled tokens (B, N, D) to the image part of a query (B, D), not normalised."""
+        # The mean of the projected tokens is the projection of their mean.
         return self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
 
     def text_mean(self, text: Text) -> Tensor:
-        """B texts -> the text's part of a query (B, D), of any length."""
+        """Averages the states of B texts to the text part of a query (B, D), not normalised."""
         return self.fusion_encoder.masked_mean(self.fusion_encoder.encode_text(text), text.mask)
 
-    def forward(self, samples: dict) -> dict[str, Tensor]:
-        """Loss of one batch.
+    def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
+        """Computes the loss of one batch.
 
         Args:
-            samples: "image" (B, 3, S, S) reference images, "text_input" (B strings), "target_image" (B, 3, S, S).
+            samples: reference images "image" (B, 3, S, S), "text_input" (B strings), and "target_image" (B, 3, S, S).
 
         Returns:
-            "loss" over the targets of all ranks, and "acc", the share of queries whose own target scores highest on
+            "loss" against the targets of all ranks, and "acc", the share of queries whose own target scores highest on
             this rank.
         """
         query = self.query_embedding(self.fusion_tokens(samples["image"]), self.tokenize(samples["text_input"]))
@@ -65,15 +68,15 @@ class FashionComposition(FashionEncoders):
         return {"loss": one_way_loss(query, target), "acc": hits.float().mean()}
 
     @torch.no_grad()
-    def predict(self, samples: dict) -> dict[str, Tensor]:
-        """Unit-length embeddings: a dot product is the cosine similarity.
+    def predict(self, samples: dict[str, Any]) -> dict[str, Tensor]:
+        """Embeds queries, gallery images or both at unit length, so that a dot product is the cosine similarity.
 
         Args:
             samples: "image" (B, 3, S, S) and "text_input" (B strings) of queries, "target_image" (B, 3, S, S) of the
-                gallery; either may be left out.
+                gallery, or both.
 
         Returns:
-            "query" and/or "target", (B, D) each.
+            "query" (B, D), "target" (B, D), or both.
         """
         output = {}
         if "text_input" in samples:

@@ -1,7 +1,8 @@
-"""Where the model configurations lie, and how a model type or a checkpoint becomes one."""
+"""Model configurations: their files, and the configuration of a model type or of a checkpoint."""
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,18 +13,22 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def model_config_path(name: str) -> str:
-    """Absolute path, which LAVIS's join with its own library root leaves as it is."""
+    """Returns the absolute path of a configuration, which LAVIS can join with its library root without changing it."""
     return str(PACKAGE / "configs" / "models" / f"{name}.yaml")
 
 
 def shipped(folder: str, name: str) -> str:
-    """The file or folder of this name that ships with the package, else the name itself (a path or a hub id)."""
+    """Returns the path of a file or folder in the package, or `name` itself if there is none (a path or a hub id)."""
     path = PACKAGE / folder / name
     return str(path) if path.exists() else str(name)
 
 
-def known_config_path(model_cls, model_type: str) -> str:
-    """Path of the configuration of a model type; UserError for one that the class does not have."""
+def known_config_path(model_cls: type["Configured"], model_type: str) -> str:
+    """Returns the path of a model type's configuration.
+
+    Raises:
+        UserError: the class has no such type.
+    """
     types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
     if model_type in types:
         return types[model_type]
@@ -34,22 +39,26 @@ def known_config_path(model_cls, model_type: str) -> str:
     )
 
 
-def load_model_config(model_cls, model_type: str | None) -> DictConfig:
-    """Configuration with `model` and `preprocess` of a model type (None: the default), or of a checkpoint's path.
+def load_model_config(model_cls: type["Configured"], model_type: str | None) -> DictConfig:
+    """Loads the configuration (`model` and `preprocess`) of a model type or of a checkpoint.
+
+    Args:
+        model_cls: class of the model.
+        model_type: a type of the class, the path of a checkpoint, or None for the default type.
 
     Raises:
-        UserError: neither a known type nor a checkpoint that says what it is of.
+        UserError: the type is unknown, or the checkpoint holds no configuration.
     """
     model_type = model_type or model_cls.DEFAULT_MODEL_TYPE
     if Path(model_type).suffix not in (".pth", ".safetensors") and not Path(model_type).is_file():
-        return OmegaConf.load(known_config_path(model_cls, model_type))
+        return _load(known_config_path(model_cls, model_type))
     config = read_checkpoint(model_type).get("config") or {}
     if "model" not in config:
-        raise UserError(f"{model_type} holds no model configuration, so it is not one of our checkpoints.")
-    base = OmegaConf.load(known_config_path(model_cls, config["model"].get("model_type")))
-    # Key by key, but each part whole: what a part of the checkpoint does not name, it does not have.
+        raise UserError(f"{model_type} holds no model configuration: use a checkpoint of this package.")
+    base = _load(known_config_path(model_cls, config["model"].get("model_type")))
+    # Top-level keys are replaced whole, not merged: if a part in the checkpoint lacks a key, it was built without it.
     merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
-    # The checkpoint's own weights replace whatever its run started from.
+    # Load the weights of this checkpoint, not the ones that its run started from.
     merged.model.update(load_finetuned=True, finetuned=str(model_type))
     if "image_tokenizer" in merged.model:
         merged.model.image_tokenizer.weights = None
@@ -57,19 +66,27 @@ def load_model_config(model_cls, model_type: str | None) -> DictConfig:
 
 
 class Configured:
-    """To be put before a model class of LAVIS: its model types are ours, and a checkpoint is one too.
+    """Mixin that accepts configurations of this package and checkpoints as model types.
 
-    A subclass sets `PRETRAINED_MODEL_CONFIG_DICT`, model type -> path of its configuration.
+    List it before the LAVIS model class.
+
+    Attributes:
+        PRETRAINED_MODEL_CONFIG_DICT: model type -> path of its configuration; set by the subclass.
     """
 
     DEFAULT_MODEL_TYPE = "mini"
+    PRETRAINED_MODEL_CONFIG_DICT: dict[str, str]
 
     @classmethod
     def config_for(cls, model_type: str | None) -> DictConfig:
-        """Configuration (`model`, `preprocess`) of a model type, or of the run that a checkpoint at this path is of."""
+        """Loads the configuration of a model type or checkpoint; see `load_model_config`."""
         return load_model_config(cls, model_type)
 
     @classmethod
     def default_config_path(cls, model_type: str) -> str:
-        """Path of a model type's configuration, for LAVIS; an unknown type is a UserError."""
+        """Returns the path of a model type's configuration, for LAVIS; an unknown type raises UserError."""
         return known_config_path(cls, model_type)
+
+
+def _load(path: str) -> DictConfig:
+    return cast(DictConfig, OmegaConf.load(path))

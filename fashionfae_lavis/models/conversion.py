@@ -1,7 +1,8 @@
-"""Checkpoint files of the authors' code into ours, and back (the layouts themselves: authors_layout.py)."""
+"""Conversion of checkpoint files between the authors' code and this package; authors_layout.py maps the keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lavis.common.registry import registry
 from omegaconf import OmegaConf
@@ -31,20 +32,20 @@ from fashionfae_lavis.models.authors_layout import (
 )
 from fashionfae_lavis.models.initial_weights import load_tokenizer
 
-# Where an exported file keeps our configuration, so that it comes back as it was. The authors' code ignores it.
+# Key under which an exported file keeps the configuration for a later import. The authors' code ignores it.
 OUR_CONFIG = "fashionfae_config"
 WORDS = "model.bert.embeddings.word_embeddings.weight"
 
 
 @dataclass
 class Conversion:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
-        kind: which of the authors' models, a key of KINDS.
-        used: names of the source that were used.
-        left_out: names of the source that were not, each with its reason.
-        filled: names of the result that the source has no values for, each with what they are.
+        kind: kind of the authors' model, a key of `KINDS`.
+        used: names in the source whose weights were converted.
+        left_out: name in the source that was dropped -> the reason.
+        filled: name in the result that the source lacks -> the value it was given and why.
     """
 
     kind: str
@@ -54,7 +55,7 @@ class Conversion:
 
     @property
     def arch(self) -> str:
-        """The name of our model."""
+        """Registered name of this package's model."""
         return KINDS[self.kind].arch
 
 
@@ -66,20 +67,23 @@ def import_checkpoint(
     encoders_only: bool = False,
     trust_pickle: bool = False,
 ) -> Conversion:
-    """Write a checkpoint of the authors' code as one of ours, which `load_model("fashionfae", target)` opens.
+    """Converts a checkpoint of the authors' code to a file that `load_model("fashionfae", target)` opens.
 
     Args:
-        source: a file of MMF, with or without the prefix `module.` of DDP, or a bare state dict.
-        target: .safetensors or .pth.
-        config: `base`, `mini` or a yaml file whose `model` section gives the sizes; default: those that an exported
-            file holds, else `base`, the authors' own.
-        vocabulary: hub id or local folder to put into the configuration in place of `config`'s.
-        encoders_only: leave out heads, known or not, and write the retrieval model.
-        trust_pickle: see read_file.
+        source: a file of MMF, with or without DDP's prefix `module.`, or a bare state dict.
+        target: file to write, .safetensors or .pth.
+        config: `base`, `mini` or a yaml file whose `model` section gives the sizes. Default: the sizes in an exported
+            file, else `base`, the authors' sizes.
+        vocabulary: hub id or local folder that replaces the vocabulary of `config`.
+        encoders_only: drops all heads, even unknown ones, and writes a retrieval model.
+        trust_pickle: see `read_file`.
+
+    Returns:
+        What was converted and what was dropped.
 
     Raises:
-        UserError: the file cannot be read, is not of the authors' code, or a tensor is missing, unknown or of another
-            size.
+        UserError: the file cannot be read or does not come from the authors' code, or a tensor is missing, unknown or
+            of another shape.
     """
     _check_suffix(target, (".safetensors", ".pth"))
     content = read_file(source, trust_pickle)
@@ -102,10 +106,17 @@ def import_checkpoint(
 
 
 def export_checkpoint(source: str, target: str) -> Conversion:
-    """Write a checkpoint of ours in the authors' layout, as `{"model": state dict}`.
+    """Converts a checkpoint of this package to the authors' layout, `{"model": state dict}`.
+
+    Args:
+        source: checkpoint of this package, .safetensors or .pth.
+        target: file to write, .pth, .ckpt or .pt.
+
+    Returns:
+        What was converted, dropped and filled in.
 
     Raises:
-        UserError: the file cannot be read, says not what it is of, or cannot be written.
+        UserError: the file cannot be read, does not name its model, or cannot be written.
     """
     _check_suffix(target, (".pth", ".ckpt", ".pt"))
     content = read_checkpoint(source)
@@ -113,11 +124,14 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     arch = config.get("model", {}).get("arch")
     kind = next((kind for kind, facts in KINDS.items() if facts.arch == arch), None)
     if kind is None:
-        raise UserError(f"{source} does not say which of our models it is of, so it has no layout of the authors.")
+        raise UserError(
+            f"{source} does not name a model that exists in the authors' code: export a FashionFAE checkpoint of this "
+            "package."
+        )
     state = content["model"]
     dropped = {name: "the authors' image tokenizer has no decoder" for name in state if name.startswith(DECODER)}
     filled = {
-        name: f"{'4.0' if name == SCALE else 'zeros'}, as ours has none: {reason}"
+        name: f"{'4.0' if name == SCALE else 'zeros'}, as this package has no such weight: {reason}"
         for name, reason in KINDS[kind].unread.items()
     }
     kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
@@ -125,8 +139,8 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
 
 
-def _configuration(config):
-    """The `model` section: of a type of ours, of a yaml file, or given as a dict, over that of `base`."""
+def _configuration(config: str | dict[str, Any]) -> Any:
+    """Merges a `model` section (a model type, a yaml file or a dict) into the `model` section of `base`."""
     types = FashionFAE.PRETRAINED_MODEL_CONFIG_DICT
     base = OmegaConf.load(types["base"]).model
     if isinstance(config, dict):
@@ -135,21 +149,21 @@ def _configuration(config):
         return OmegaConf.merge(base, OmegaConf.load(types.get(config, config)).model)
     except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise UserError(
-            f"{config} is neither a model type ({', '.join(types)}) nor a yaml with a `model` section."
+            f"{config} is neither a model type ({', '.join(types)}) nor a yaml file with a `model` section."
         ) from error
 
 
-def _build(kind: str, cfg, state: dict[str, Tensor]):
-    """Our model for this kind with random weights, and the `model` section to write beside its weights."""
+def _build(kind: str, cfg: Any, state: dict[str, Tensor]) -> tuple[Any, Any]:
+    """Builds this package's model of a kind with random weights, and the `model` section to save with it."""
     cfg.arch = KINDS[kind].arch
     cfg.pretrained = None
     cfg.image_tokenizer.update(decoder=False, weights=None)
     if kind == "image_tokenizer":
-        sizes = OmegaConf.merge(cfg.image_tokenizer, {"arch": cfg.arch, "model_type": cfg.model_type})
+        sizes: Any = OmegaConf.merge(cfg.image_tokenizer, {"arch": cfg.arch, "model_type": cfg.model_type})
         return ImageTokenizer.from_config(sizes), sizes
     if kind == "classification" and "model.classifier.1.bias" in state:
         cfg.num_classes = len(state["model.classifier.1.bias"])
-    # Without word embeddings the check will say so.
+    # If the word embeddings are missing, `check` reports it.
     vocab_size = len(state[WORDS]) if WORDS in state else 1
     return registry.get_model_class(cfg.arch).build(cfg, None, vocab_size), cfg
 
@@ -157,9 +171,12 @@ def _build(kind: str, cfg, state: dict[str, Tensor]):
 def _check_vocabulary(vocabulary: str, state: dict[str, Tensor]) -> None:
     size = len(load_tokenizer(vocabulary))
     if WORDS in state and len(state[WORDS]) != size:
-        raise UserError(f"The vocabulary {vocabulary} has {size} word pieces, the checkpoint {len(state[WORDS])}.")
+        raise UserError(
+            f"The vocabulary {vocabulary} has {size} word pieces, but the checkpoint has {len(state[WORDS])}: use the "
+            "vocabulary that it was trained with."
+        )
 
 
 def _check_suffix(path: str, suffixes: tuple[str, ...]) -> None:
     if Path(path).suffix not in suffixes:
-        raise UserError(f"The name of the file to write, {path}, must end in {' or '.join(suffixes)}.")
+        raise UserError(f"The file to write, {path}, must end in {' or '.join(suffixes)}.")

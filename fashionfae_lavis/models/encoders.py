@@ -1,14 +1,15 @@
-"""What every model of the family has: the image encoder, the fusion encoder, and how they are configured and loaded."""
+"""The base class of the FashionFAE models: two encoders, built from a configuration and loaded from checkpoints."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from lavis.common.registry import registry
 from lavis.models.base_model import BaseModel
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedTokenizerBase
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
@@ -18,45 +19,52 @@ from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
 
-# What the file of mini/encoders calls itself, where a checkpoint names its model, and what it lacks: how image
-# tokens enter the text encoder is for pre-training to learn.
+# `fashionfae make-mini-encoders` writes an encoder file, whose configuration names ENCODERS as the model. It lacks the
+# projection of image tokens into the text encoder, which pre-training learns.
 ENCODERS = "encoders"
 PARTS = ("image_encoder", "fusion_encoder")
-BETWEEN = "fusion_encoder.visual_embeddings.projection"
+PROJECTION = "fusion_encoder.visual_embeddings.projection"
 
 
 class FashionEncoders(Configured, BaseModel):
-    """Base class: the two encoders (METHOD 2), without a head.
-
-    A subclass sets `ARCH`, the name it is registered under, and `SHARED`, the parts it takes from the checkpoint of
-    another model of the family to start from.
+    """Two encoders without a head.
 
     Args:
-        image_encoder, fusion_encoder: the parts, built by `build`.
-        tokenizer: word-piece tokenizer of transformers.
-        max_length: longest text in word pieces.
+        image_encoder, fusion_encoder: the encoders, built by `build`.
+        tokenizer: word-piece tokenizer of transformers. Without one the model cannot tokenize texts.
+        max_length: length of the longest text in word pieces.
+
+    Attributes:
+        ARCH: name registered with LAVIS; set by the subclass.
+        SHARED: parts that the model can load from a checkpoint of another FashionFAE model.
     """
 
     ARCH: str
     SHARED: tuple[str, ...] = PARTS
-    # Sizes, vocabulary and image processing are those of pre-training, so the models share its files.
+    # All models share the sizes, vocabulary and image processing of pre-training.
     PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
 
-    def __init__(self, image_encoder: ImageEncoder, fusion_encoder: FusionEncoder, tokenizer, max_length: int):
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        fusion_encoder: FusionEncoder,
+        tokenizer: PreTrainedTokenizerBase | None,
+        max_length: int,
+    ):
         super().__init__()
         self.image_encoder = image_encoder
         self.fusion_encoder = fusion_encoder
-        self.tokenizer = tokenizer
+        self.tokenizer: Any = tokenizer
         self.max_length = max_length
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":
-        """Model of a type ("mini", "base"), or of a checkpoint's path.
+        """Builds the model of a type ("mini", "base") or of a checkpoint, whose architecture then applies.
 
-        The architecture comes from the checkpoint: `fashionfae` stands for the whole family and opens any of them.
+        `fashionfae` opens the checkpoints of all FashionFAE models.
 
         Raises:
-            UserError: the checkpoint is of another architecture than the one asked for.
+            UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
         """
         cfg = cls.config_for(model_type).model
         if not cfg.get("load_finetuned", False):
@@ -65,16 +73,19 @@ class FashionEncoders(Configured, BaseModel):
         if found is cls or (cls.ARCH == "fashionfae" and found and issubclass(found, FashionEncoders)):
             return found.from_config(cfg)
         raise UserError(
-            f"{model_type} is of the model {cfg.arch}, not {cls.ARCH}; to start from its weights, set "
-            "`model.pretrained` (of an image tokenizer: `model.image_tokenizer.weights`) to this file."
+            f"{model_type} holds the model {cfg.arch}, not {cls.ARCH}: to start from its weights, set "
+            "`model.pretrained` to this file, or `model.image_tokenizer.weights` if it is an image tokenizer."
         )
 
     @classmethod
-    def from_config(cls, cfg) -> "FashionEncoders":
-        """Build from a configuration like configs/models/fashionfae_mini.yaml, then load the weights it names.
+    def from_config(cls, cfg: DictConfig | dict[str, Any]) -> "FashionEncoders":
+        """Builds the model from a `model` section and loads the weights that the section names.
+
+        Args:
+            cfg: `model` section with the keys of configs/models/fashionfae_mini.yaml.
 
         Raises:
-            UserError: the hub or a file it names cannot be read.
+            UserError: the hub or a file cannot be read, or its weights do not fit.
         """
         cfg = OmegaConf.create(cfg)
         tokenizer = load_tokenizer(cfg.vocabulary)
@@ -89,67 +100,76 @@ class FashionEncoders(Configured, BaseModel):
         return model
 
     @classmethod
-    def build(cls, cfg: DictConfig, tokenizer, vocab_size: int) -> "FashionEncoders":
-        """The model with its random initial weights; it reads texts only with a tokenizer (else None)."""
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase | None, vocab_size: int) -> "FashionEncoders":
+        """Builds the model with random initial weights.
+
+        Raises:
+            UserError: the widths of the two encoders differ.
+        """
         grad_ckpt = cfg.get("grad_ckpt", False)
         image = ImageEncoder(image_size=cfg.image_size, grad_ckpt=grad_ckpt, **cfg.image_encoder)
-        sizes = OmegaConf.to_container(cfg.fusion_encoder)
+        sizes: dict[str, Any] = dict(cfg.fusion_encoder)
         split = sizes.pop("split")
         bert_config = BertConfig(vocab_size=vocab_size, **sizes)
         fusion = FusionEncoder(bert_config, image.embed_dim, split, grad_ckpt)
         if bert_config.hidden_size != image.embed_dim:
             raise UserError(
                 f"model.image_encoder.width ({image.embed_dim}) and model.fusion_encoder.hidden_size "
-                f"({bert_config.hidden_size}) must be equal: the promoted token takes the place of image tokens."
+                f"({bert_config.hidden_size}) must be equal, because the promoted token replaces image tokens."
             )
         return cls(image, fusion, tokenizer=tokenizer, max_length=cfg.max_length, **cls.heads_from_config(cfg))
 
     @classmethod
-    def heads_from_config(cls, cfg: DictConfig) -> dict:
-        """Further arguments of the constructor, from the configuration."""
+    def heads_from_config(cls, cfg: DictConfig) -> dict[str, Any]:
+        """Returns the constructor's remaining arguments, read from the `model` section."""
         return {}
 
     def load_checkpoint(self, url_or_filename: str) -> None:
-        """Load one of our checkpoints (.pth or .safetensors); anything missing or of another shape is an error."""
+        """Loads a checkpoint of this model (.pth or .safetensors).
+
+        Raises:
+            UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
+        """
         load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
 
     def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
-        """Load a checkpoint of this model whole, or of another model of the family the parts named in `SHARED`.
+        """Loads initial weights: all weights of this model's checkpoint, or the `SHARED` parts of another model's.
 
-        Of a file of mini/encoders the encoders are taken, or those of them that `encoders` names; the projection
-        between them and all else is new.
+        Args:
+            path: the checkpoint, or an encoder file from `fashionfae make-mini-encoders`.
+            encoders: encoders to load from an encoder file (default both). Other parts keep their random weights.
 
         Raises:
-            UserError: the file cannot be read, its weights do not fit, or it is of another model and none is shared;
-                or `encoders` names none, or is given for another file.
+            UserError: the file cannot be read, its weights do not fit, it holds another model that shares no part, or
+                `encoders` is empty or the file is not an encoder file.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if encoders is not None and (arch != ENCODERS or not encoders or set(encoders) - set(PARTS)):
             raise UserError(
-                f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} from a "
-                f"file such as mini_encoders.safetensors; model.pretrained is {path}."
+                f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} if "
+                f"model.pretrained ({path}) is an encoder file such as mini_encoders.safetensors."
             )
         if arch != self.ARCH:
             shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
             if not shared:
-                raise UserError(f"{path} is of the model {arch}, not {self.ARCH}: set `model.arch` to it.")
-            left_out = BETWEEN if arch == ENCODERS else ()
+                raise UserError(f"{path} holds the model {arch}, not {self.ARCH}: set `model.arch` to {arch}.")
+            left_out = PROJECTION if arch == ENCODERS else ()
 
-            def taken(name: str) -> bool:
+            def is_loaded(name: str) -> bool:
                 return name.split(".")[0] in shared and not name.startswith(left_out)
 
-            state = {name: tensor for name, tensor in state.items() if taken(name)}
-            own = {name: tensor for name, tensor in self.state_dict().items() if not taken(name)}
-            parts = (BETWEEN if name.startswith(left_out) else name.split(".")[0] for name in own)
-            new = ", ".join(dict.fromkeys(parts)) or "nothing"
-            logging.info("%s is of the model %s: %s taken, %s new.", path, arch, ", ".join(shared), new)
-            state |= own
+            state = {name: tensor for name, tensor in state.items() if is_loaded(name)}
+            new = {name: tensor for name, tensor in self.state_dict().items() if not is_loaded(name)}
+            parts = (PROJECTION if name.startswith(left_out) else name.split(".")[0] for name in new)
+            new_parts = ", ".join(dict.fromkeys(parts)) or "nothing"
+            logging.info("Loaded %s from %s (model %s); new: %s.", ", ".join(shared), path, arch, new_parts)
+            state |= new
         load_weights(self, state, path)
 
     @contextmanager
-    def without_dropout(self):
-        """Evaluation mode for the length of a `with`."""
+    def without_dropout(self) -> Iterator[None]:
+        """Puts the model into evaluation mode within a `with` block."""
         training = self.training
         self.eval()
         try:
@@ -158,9 +178,9 @@ class FashionEncoders(Configured, BaseModel):
             self.train(training)
 
     def fusion_tokens(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> the pooled tokens that enter fusion (B, 1 + (grid/pool)^2, D)."""
+        """Maps images (B, 3, S, S) to the pooled tokens that enter fusion (B, 1 + pooled_grid^2, D)."""
         return self.image_encoder.pool_tokens(self.image_encoder(images))
 
     def tokenize(self, texts: list[str]) -> Text:
-        """Texts -> ids and mask (B, L) on the model's device, padded to the longest of them."""
+        """Tokenizes texts and pads them to the longest, on the model's device."""
         return Text(*(t.to(self.device) for t in tokenize_texts(texts, self.tokenizer, self.max_length)))

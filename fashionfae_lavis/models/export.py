@@ -1,33 +1,20 @@
-"""Write a checkpoint of a run as one safetensors file: weights and architecture, without the state of training.
-
-    python -m fashionfae_lavis.models.export output/fashionfae/pretrain/<run>/checkpoint_last.pth mini.safetensors
-
-`load_model("fashionfae", "mini.safetensors")` reads it.
-"""
-
-import sys
+"""Export of a checkpoint's weights and architecture, without the training state."""
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
-from fashionfae_lavis.errors import UserError
 
 
-def export(checkpoint: str, path: str) -> None:
-    """Write the weights of `checkpoint` to `path` (.safetensors).
+def export_weights(checkpoint: str, path: str) -> None:
+    """Writes the weights and model configuration of a checkpoint to a file that `load_model` opens.
+
+    Args:
+        checkpoint: checkpoint of a run.
+        path: file to write, .safetensors.
 
     Raises:
-        UserError: the checkpoint cannot be read or the file cannot be written.
+        UserError: the checkpoint cannot be read, or the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
     model = dict(content.get("config", {}).get("model", {}))
-    # Where the run found its parts means nothing elsewhere.
+    # The run's path of the image tokenizer is useless elsewhere, and the checkpoint holds its weights.
     model["image_tokenizer"] = {k: v for k, v in model.get("image_tokenizer", {}).items() if k != "weights"}
     save_safetensors(content["model"], {"model": model}, path)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m fashionfae_lavis.models.export CHECKPOINT.pth WEIGHTS.safetensors")
-    try:
-        export(*sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"error: {error}")

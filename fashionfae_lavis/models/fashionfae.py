@@ -1,6 +1,10 @@
-"""FashionFAE (arXiv 2412.19997): two encoders, global embeddings and the heads of the five objectives."""
+"""FashionFAE (arXiv 2412.19997): two encoders, global embeddings and the heads of the five objectives.
 
-from typing import NamedTuple
+The model runs the network; `objectives/` computes the losses from what it returns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,33 +12,26 @@ import torch.nn.functional as F
 from lavis.common.registry import registry
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedTokenizerBase
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
-from fashionfae_lavis import objectives
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.masking.patch_masks import batch_block_masks
+from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
+from fashionfae_lavis.models.attribute_promotion import AttributePromotion
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
 from fashionfae_lavis.models.retrieval import FashionRetrieval
-from fashionfae_lavis.objectives.apir import AttributePromotion
+from fashionfae_lavis.objectives import OBJECTIVES
+from fashionfae_lavis.objectives.apir import apir_loss
+from fashionfae_lavis.objectives.itm import draw_pairs, itm_loss
+from fashionfae_lavis.objectives.text_prediction import text_prediction_loss
 from fashionfae_lavis.text.word_pieces import Text
 
 
-class Batch(NamedTuple):
-    """What the objectives share of one batch of B products."""
-
-    images: Tensor  # (B, 3, S, S)
-    image_tokens: Tensor  # (B, 1 + grid^2, D)
-    second_view: Tensor | None  # (B, 3, S, S)
-    text: Text  # clean texts
-    fields: list[dict] | None
-    product_id: Tensor  # (B,)
-    rng: np.random.Generator  # draws masks and replacements
-
-
 class WordHead(nn.Module):
-    """BERT's masked-word head; its decoder is the word embedding table, handed in so that it is stored once."""
+    """BERT's masked-word head. Its decoder, the word embedding table, is an argument of `forward` and so saved once."""
 
     def __init__(self, config: BertConfig):
         super().__init__()
@@ -42,41 +39,41 @@ class WordHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, states: Tensor, word_embeddings: Tensor) -> Tensor:
-        """States (P, D) -> vocabulary logits (P, V)."""
+        """Maps states (P, D) to vocabulary logits (P, V)."""
         return F.linear(self.transform(states), word_embeddings, self.bias)
 
 
 @registry.register_model("fashionfae")
 class FashionFAE(FashionRetrieval):
-    """The pre-training model (METHOD 2).
+    """The pre-training model: both encoders, the image tokenizer, and a head for each objective.
 
     Args:
         image_encoder, fusion_encoder, image_tokenizer: the parts, built by `build`.
         tokenizer: word-piece tokenizer of transformers.
-        max_length: longest text in word pieces.
-        masked_patches: patches that APIR hides (the paper's 8 of 49 by default).
-        token_scale: size that APIR's promoted token starts with, the weight of its LayerNorm.
+        max_length: length of the longest text in word pieces.
+        masked_patches: number of patches that APIR masks (8 of 49 in the paper).
+        token_scale: initial weight of the promotion LayerNorm, which sets the initial size of the promoted token.
 
     Raises:
-        UserError: there are not so many patches.
+        UserError: `masked_patches` is not between 1 and the number of pooled patches.
     """
 
     ARCH = "fashionfae"
-    SHARED = ()  # all or nothing: its heads are what it is for
+    SHARED = ()  # loaded whole or not at all, because other models lack its heads
 
     def __init__(
         self,
         image_encoder: ImageEncoder,
         fusion_encoder: FusionEncoder,
         image_tokenizer: ImageTokenizer,
-        tokenizer,
+        tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         masked_patches: int = 8,
         token_scale: float = 1.0,
     ):
         super().__init__(image_encoder, fusion_encoder, tokenizer, max_length)
         config = fusion_encoder.config
-        patches = (image_encoder.grid // image_encoder.pool) ** 2
+        patches = image_encoder.pooled_grid**2
         if not 0 < masked_patches <= patches:
             raise UserError(f"`model.apir.masked_patches` is {masked_patches}, but must be from 1 to {patches}.")
         self.masked_patches = masked_patches
@@ -93,37 +90,139 @@ class FashionFAE(FashionRetrieval):
         self.image_tokenizer.eval()
 
     @classmethod
-    def heads_from_config(cls, cfg: DictConfig) -> dict:
+    def heads_from_config(cls, cfg: DictConfig) -> dict[str, Any]:
         return {"image_tokenizer": ImageTokenizer.from_config(cfg.image_tokenizer), **cfg.get("apir", {})}
 
     def train(self, mode: bool = True) -> "FashionFAE":
-        """The image tokenizer is a fixed target and stays in evaluation mode."""
+        """Sets the training mode, except that the image tokenizer, a fixed target, stays in evaluation mode."""
         super().train(mode)
         self.image_tokenizer.eval()
         return self
 
-    def forward(self, samples: dict) -> dict[str, Tensor]:
-        """Losses of one batch.
+    def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
+        """Computes the losses of one batch.
 
         Args:
             samples: "image" (B, 3, S, S), "text_input" (B strings), "fields" (B dicts, for MLM and AETP), and
-                optionally "image_2" (second views), "product_id" (B,), "objectives" (names, default all five),
-                "mask_seed" (integers that fix masks and replacements).
+                optionally "image_2" (B, 3, S, S) (second views), "product_id" (B,), "objectives" (names, default all
+                five), "mask_seed" (integers that fix masks and replacements).
 
         Returns:
-            "loss", one "loss_<objective>" and "acc_<objective>" each (a loss and a share in 0..1), and the
-            consistency terms of text prediction and APIR.
+            The total "loss"; "loss_<objective>" and "acc_<objective>" (a share in 0..1) of each objective; and the
+            consistency terms "loss_text_consistency" and "loss_image_consistency".
         """
-        names = samples.get("objectives", objectives.OBJECTIVES)
-        images = samples["image"]
-        product_id = samples.get("product_id")
-        batch = Batch(
-            images=images,
-            image_tokens=self.image_encoder(images),
-            second_view=samples.get("image_2"),
-            text=self.tokenize(samples["text_input"]),
-            fields=samples.get("fields"),
-            product_id=torch.arange(len(images), device=images.device) if product_id is None else product_id,
-            rng=np.random.default_rng(samples.get("mask_seed")),
-        )
-        return objectives.compute(self, batch, names)
+        names = samples.get("objectives", OBJECTIVES)
+        images, tokens = samples["image"], self.image_encoder(samples["image"])
+        text, rng = self.tokenize(samples["text_input"]), np.random.default_rng(samples.get("mask_seed"))
+        steps = []
+        if "itc" in names:
+            steps.append(self._itc(tokens, text, samples.get("image_2")))
+        if "itm" in names:
+            steps.append(self._itm(tokens, text, samples.get("product_id", torch.arange(len(images))), rng))
+        if "mlm" in names or "aetp" in names:
+            steps.append(self._text_prediction(tokens, samples["fields"], names, rng))
+        if "apir" in names:
+            steps.append(self._apir(images, tokens, text, rng))
+        merged = {name: value for step in steps for name, value in step.items()}
+        merged["loss"] = sum((step["loss"] for step in steps), start=tokens.new_zeros((), dtype=torch.float32))
+        return merged
+
+    def _itm(self, tokens: Tensor, text: Text, product_id: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        with torch.no_grad(), self.without_dropout():
+            similarity = self.image_embedding(tokens) @ self.text_embedding(text).T
+        pairs = draw_pairs(similarity.float(), product_id.to(tokens.device), rng)
+        logits = self.match_logits(self.image_encoder.pool_tokens(tokens), text.rows(pairs.text))
+        output = itm_loss(logits, pairs.match)
+        return {"loss": output.loss, "loss_itm": output.loss, "acc_itm": output.accuracy}
+
+    def _text_prediction(
+        self, tokens: Tensor, fields: list[dict[str, str]], names: Sequence[str], rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        mlm, aetp = "mlm" in names, "aetp" in names
+        masked = [mask_text(product, self.tokenizer, rng, self.max_length, mlm, aetp) for product in fields]
+        input_ids, mask, labels, is_prompt = (t.to(self.device) for t in pad_masked(masked, self.tokenizer))
+        labelled = labels >= 0
+        pooled = self.image_encoder.pool_tokens(tokens)
+        logits, joint, clean = self.read_masked_text(pooled, Text(input_ids, mask), labels)
+        output = text_prediction_loss(logits, labels[labelled], is_prompt[labelled], joint, clean)._asdict()
+        # An objective that is not trained has no labels, so its zeros are not reported.
+        unused = {"mlm", "aetp"} - set(names)
+        return {name: value for name, value in output.items() if name.split("_")[-1] not in unused}
+
+    def _apir(self, images: Tensor, tokens: Tensor, text: Text, rng: np.random.Generator) -> dict[str, Tensor]:
+        pooled = self.image_encoder.pool_tokens(tokens)
+        masks = batch_block_masks(rng, len(tokens), self.image_encoder.pooled_grid, self.masked_patches)
+        patch_mask = torch.from_numpy(masks).to(tokens.device)
+        codes = self.image_tokenizer.encode(images)[patch_mask]
+        logits, clean, reconstructed = self.read_masked_image(pooled, text, patch_mask)
+        return apir_loss(logits, codes, clean, reconstructed)._asdict()
+
+    def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
+        """Scores pairs of pooled image tokens (B, N, D) and texts; returns logits (B, 2) of no match and match."""
+        joint = self.fusion_encoder.encode_joint(text, image_tokens)
+        return self.itm_head(self.fusion_encoder.pooler(joint)).float()
+
+    def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads texts with their images and predicts the word pieces at the given positions.
+
+        Args:
+            image_tokens: pooled tokens (B, N, D).
+            text: B texts of length L.
+            positions: boolean (B, L), True where a word piece is predicted.
+
+        Returns:
+            Vocabulary logits (P, V) at the P positions in row-major order, and the text states (B, L, D).
+        """
+        states = self.fusion_encoder.encode_joint(text, image_tokens)[:, : positions.shape[1]]
+        return self.mlm_head(states[positions], self.fusion_encoder.embeddings.word_embeddings.weight), states
+
+    def read_masked_text(self, image_tokens: Tensor, text: Text, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Computes the inputs of the text-prediction loss.
+
+        Args:
+            image_tokens: pooled tokens (B, N, D).
+            text: B masked texts of length L.
+            labels: (B, L), the original word piece at positions to predict, -100 elsewhere.
+
+        Returns:
+            Vocabulary logits (P, V) at the P labelled positions; embeddings (B, D) of the masked texts read with their
+            images; and embeddings (B, D) of the clean texts alone.
+        """
+        labelled = labels >= 0
+        logits, states = self.predict_words(image_tokens, text, labelled)
+        joint = self.scaled(self.fusion_encoder.masked_mean(states, text.mask))
+        clean = text._replace(input_ids=torch.where(labelled, labels, text.input_ids))
+        return logits, joint, self.text_embedding(clean)
+
+    def reconstruct(self, image_tokens: Tensor, text: Text, patch_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Replaces the masked patches and [CLS] by the promoted token and runs the upper layers.
+
+        Args:
+            image_tokens: pooled tokens (B, 1 + P, D).
+            text: B clean texts.
+            patch_mask: boolean (B, P), True where a patch is masked.
+
+        Returns:
+            The patch states (B, P, D) and the promoted token (B, D).
+        """
+        bert = self.fusion_encoder
+        low = bert.encode_text(text, layers=bert.split)
+        visual_cls = bert.visual_embeddings.projection(image_tokens[:, 0])
+        promoted = self.promotion(low[:, 0], visual_cls)
+        filled_tokens = F.pad(patch_mask, (1, 0), value=True)
+        filled = torch.where(filled_tokens.unsqueeze(-1), promoted.unsqueeze(1).to(image_tokens.dtype), image_tokens)
+        joint = bert.encode_upper(low, text.mask, filled)
+        return joint[:, -patch_mask.shape[1] :], promoted
+
+    def read_masked_image(self, image_tokens: Tensor, text: Text, patch_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Computes the inputs of the APIR loss. Takes the arguments of `reconstruct`.
+
+        Returns:
+            Logits (M, codes) at the M masked patches, and embeddings (B, D) of the clean images and of their
+            reconstructions.
+        """
+        states, _ = self.reconstruct(image_tokens, text, patch_mask)
+        logits = self.apir_head(states[patch_mask])
+        # The mean of the projected tokens is the projection of their mean.
+        clean = self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
+        return logits, self.scaled(clean), self.scaled(states.mean(1))

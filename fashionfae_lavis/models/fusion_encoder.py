@@ -1,4 +1,4 @@
-"""One BERT in three uses: text alone, text followed by image tokens (fusion), upper layers only."""
+"""The fusion encoder: one BERT that reads text alone, or text followed by image tokens."""
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,24 @@ from fashionfae_lavis.models.attention_init import mimetic_attention_
 from fashionfae_lavis.text.word_pieces import Text
 
 
-class SdpaSelfAttention(BertSelfAttention):
-    """transformers' BERT self-attention with the same weights, without storing the attention map."""
+class SdpaSelfAttention(nn.Module):
+    """BERT's self-attention, computed without storing the attention map.
+
+    Args:
+        attention: transformers' self-attention, whose layers this module takes over.
+    """
+
+    def __init__(self, attention: BertSelfAttention):
+        super().__init__()
+        self.query, self.key, self.value = attention.query, attention.key, attention.value
+        self.dropout = attention.dropout
+        self.heads = attention.num_attention_heads
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, *_, **__) -> tuple[Tensor]:
+        """Maps states (B, L, D), with a boolean mask (B, 1, 1, L) of real positions, to a context (B, L, D)."""
         query, key, value = (
-            self.transpose_for_scores(layer(hidden_states)) for layer in (self.query, self.key, self.value)
+            layer(hidden_states).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
         )
         dropout = self.dropout.p if self.training else 0.0
         context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
@@ -24,25 +36,29 @@ class SdpaSelfAttention(BertSelfAttention):
 
 
 class VisualEmbeddings(nn.Module):
-    """Image tokens into BERT's input space: projection, visual token type 0 and visual position (METHOD 2)."""
+    """Embedding of image tokens in BERT's input space: projection plus visual token type 0 plus visual position."""
 
     def __init__(self, visual_width: int, config: BertConfig):
         super().__init__()
-        self.projection = nn.Linear(visual_width, config.hidden_size)
+        self.width = visual_width
+        self.projection: nn.Module = nn.Linear(visual_width, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
 
     def forward(self, image_tokens: Tensor) -> Tensor:
-        """(B, N, visual_width) -> (B, N, hidden), before the embedding LayerNorm."""
+        """Maps tokens (B, N, visual_width) to embeddings (B, N, hidden), before the embedding LayerNorm."""
         position = self.position_embeddings.weight[: image_tokens.shape[1]]
         return self.projection(image_tokens) + self.token_type_embeddings.weight[0] + position
 
 
 class FusionEncoder(BertModel):
-    """transformers' BertModel, with visual embeddings and a forward for each of its uses.
+    """transformers' BertModel with visual embeddings and one method for each way of reading.
 
-    Attributes:
-        split: number of lower layers whose text states APIR takes (4 of 12 in the paper).
+    Args:
+        config: sizes of the BERT.
+        visual_width: width of the image tokens.
+        split: number of lower layers whose text states APIR reads (4 of 12 in the paper).
+        grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory.
     """
 
     def __init__(self, config: BertConfig, visual_width: int, split: int, grad_ckpt: bool = False):
@@ -51,11 +67,9 @@ class FusionEncoder(BertModel):
         self.visual_embeddings = VisualEmbeddings(visual_width, config)
         self.visual_embeddings.apply(self._init_weights)
         for index, layer in enumerate(self.encoder.layer):
-            # Same parameters in the same order: only the computation changes.
-            attention = layer.attention.self
-            attention.__class__ = SdpaSelfAttention
+            layer.attention.self = attention = SdpaSelfAttention(layer.attention.self)
             output = layer.attention.output.dense
-            mimetic_attention_(*(part.weight for part in (attention.query, attention.key, attention.value, output)))
+            mimetic_attention_(attention.query.weight, attention.key.weight, attention.value.weight, output.weight)
             if grad_ckpt:
                 self.encoder.layer[index] = checkpoint_wrapper(layer)
 
@@ -63,34 +77,35 @@ class FusionEncoder(BertModel):
 
     @torch.no_grad()
     def _initialise_positions(self) -> None:
-        """Positions start as sines and cosines, for training from scratch.
+        """Initialises positions with sines and cosines, for training from scratch.
 
-        From noise it takes thousands of updates before attention finds a neighbouring place. Text positions are as
-        strong as words; visual ones as strong as projected image tokens, or filled patches would look all alike.
+        From random noise, attention takes thousands of updates to find the neighbours of a position. Text positions are
+        as large as word embeddings, and visual positions as large as projected image tokens. If they were smaller, all
+        filled patches would look alike.
         """
         words = self.config.initializer_range
         visual = self.visual_embeddings
         for table, size in (
             (self.embeddings.position_embeddings.weight, words),
-            (visual.position_embeddings.weight, words * visual.projection.in_features**0.5),
+            (visual.position_embeddings.weight, words * visual.width**0.5),
         ):
             frequencies = 10_000.0 ** -torch.linspace(0, 1, table.shape[1] // 2)
             angles = torch.arange(len(table))[:, None] * frequencies
             table.copy_(2**0.5 * size * torch.cat((angles.sin(), angles.cos()), 1))
 
     def run_layers(self, states: Tensor, mask: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """States (B, L, hidden) through layers first..last-1; mask (B, L) is 1 at real places."""
+        """Passes states (B, L, hidden) through layers first to last - 1; mask (B, L) is 1 at real positions."""
         mask = mask[:, None, None, :].bool()
         for layer in self.encoder.layer[first:last]:
             states = layer(states, mask)[0]
         return states
 
     def normalise(self, embeddings: Tensor) -> Tensor:
-        """The embedding LayerNorm and dropout, once over a joint sequence."""
+        """Applies the embedding LayerNorm and dropout to a whole sequence (B, L, hidden)."""
         return self.embeddings.dropout(self.embeddings.LayerNorm(embeddings))
 
     def embed_text(self, text: Text) -> Tensor:
-        """Word + token type + position embeddings (B, L, hidden), before the LayerNorm."""
+        """Sums word, token type and position embeddings (B, L, hidden), before the LayerNorm."""
         embeddings = self.embeddings
         types = embeddings.token_type_embeddings
         return (
@@ -100,25 +115,25 @@ class FusionEncoder(BertModel):
         )
 
     def encode_text(self, text: Text, layers: int | None = None) -> Tensor:
-        """Text alone -> states (B, L, hidden) after `layers` layers (None: all)."""
+        """Reads text alone and returns its states (B, L, hidden) after `layers` layers (None: all)."""
         return self.run_layers(self.normalise(self.embed_text(text)), text.mask, last=layers)
 
     def encode_joint(self, text: Text, image_tokens: Tensor) -> Tensor:
-        """Fusion: text (B, L) then image tokens (B, N, visual_width) -> joint states (B, L + N, hidden)."""
+        """Reads texts (B, L) followed by image tokens (B, N, visual_width); returns joint states (B, L + N, hidden)."""
         embeddings = torch.cat((self.embed_text(text), self.visual_embeddings(image_tokens)), dim=1)
         return self.run_layers(self.normalise(embeddings), _joint_mask(text.mask, image_tokens))
 
     def encode_upper(self, text_states: Tensor, mask: Tensor, image_tokens: Tensor) -> Tensor:
-        """APIR: lower-layer text states (B, L, hidden), then image tokens, through the upper layers.
+        """Passes lower-layer text states (B, L, hidden) followed by image tokens through the upper layers, for APIR.
 
-        The text states pass the embedding LayerNorm once more, as in the release.
+        The text states pass the embedding LayerNorm a second time, as in the authors' code.
         """
         embeddings = torch.cat((text_states, self.visual_embeddings(image_tokens)), dim=1)
         return self.run_layers(self.normalise(embeddings), _joint_mask(mask, image_tokens), first=self.split)
 
     @staticmethod
     def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
-        """Mean of states (B, L, D) over places where mask (B, L) is 1 -> (B, D)."""
+        """Averages states (B, L, D) over the positions where mask (B, L) is 1: (B, D)."""
         weights = mask.to(states.dtype).unsqueeze(-1)
         return (states * weights).sum(1) / weights.sum(1)
 

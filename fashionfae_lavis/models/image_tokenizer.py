@@ -1,8 +1,11 @@
-"""Image tokenizer: a VQ-VAE that turns an image into a small grid of codes, the frozen target of APIR.
+"""The image tokenizer: a VQ-VAE that turns an image into a small grid of codes, the frozen target of APIR.
 
-Architecture and weight names follow the VQGAN family (Esser et al., arXiv 2012.09841) in the sizes that
-FashionViL uses; the codebook is learned by exponential moving averages (van den Oord et al., arXiv 1711.00937).
+Architecture and weight names follow the VQGAN family (Esser et al., arXiv 2012.09841) in FashionViL's sizes. The
+codebook is learned by exponential moving averages (van den Oord et al., arXiv 1711.00937).
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -10,7 +13,6 @@ import torch.nn.functional as F
 from lavis.common.dist_utils import get_world_size
 from lavis.common.registry import registry
 from lavis.models.base_model import BaseModel
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
@@ -18,11 +20,13 @@ from fashionfae_lavis.models.configuration import model_config_path, shipped
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """32 groups, as in VQGAN, of four channels or more: alone, a channel would lose its mean, an image its colour."""
+    """Builds GroupNorm with VQGAN's 32 groups, or fewer: groups under four channels would erase the mean colour."""
     return nn.GroupNorm(max(1, min(32, channels // 4)), channels, eps=1e-6)
 
 
 class ResnetBlock(nn.Module):
+    """Two convolutions with a residual connection; a feature map (B, C, h, w) keeps its height and width."""
+
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
         self.norm1 = _norm(channels_in)
@@ -37,7 +41,7 @@ class ResnetBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Single-head self-attention over the places of a feature map."""
+    """Single-head self-attention over the positions of a feature map (B, C, h, w)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -55,6 +59,8 @@ class AttentionBlock(nn.Module):
 
 
 class Downsample(nn.Module):
+    """Convolution that halves the height and width of a feature map (B, C, h, w)."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
@@ -64,6 +70,8 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
+    """Interpolation and convolution that double the height and width of a feature map (B, C, h, w)."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
@@ -73,23 +81,29 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks of one resolution, each followed by attention where asked."""
+    """Residual blocks of one resolution, each optionally followed by attention, then a change of resolution.
+
+    `Encoder` sets `downsample` and `Decoder` sets `upsample`, except on their last levels.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, blocks: int, attention: bool):
         super().__init__()
         sizes = [channels_in] + [channels_out] * blocks
         self.block = nn.ModuleList(ResnetBlock(sizes[i], sizes[i + 1]) for i in range(blocks))
         self.attn = nn.ModuleList(AttentionBlock(channels_out) for _ in range(blocks if attention else 0))
+        self.downsample, self.upsample = nn.Identity(), nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         for index, block in enumerate(self.block):
             x = block(x)
             if self.attn:
                 x = self.attn[index](x)
-        return x
+        return self.upsample(self.downsample(x))
 
 
 class Middle(nn.Module):
+    """Blocks between encoder and quantiser, or between quantiser and decoder."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.block_1 = ResnetBlock(channels, channels)
@@ -101,7 +115,7 @@ class Middle(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image (B, 3, S, S) -> features (B, z, S / 2^(levels-1), ...); attention at the coarsest level only."""
+    """Encoder from images (B, 3, S, S) to features (B, z, s, s), s = S / 2^(levels-1); only the last level attends."""
 
     def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
         super().__init__()
@@ -117,14 +131,13 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.conv_in(images)
-        for level in self.down[:-1]:
-            x = level.downsample(level(x))
-        x = self.mid(self.down[-1](x))
-        return self.conv_out(F.silu(self.norm_out(x)))
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
 class Decoder(nn.Module):
-    """Features (B, z, h, w) -> image (B, 3, S, S); the encoder's mirror image, coarsest level first."""
+    """Decoder from features (B, z, h, w) to images (B, 3, S, S); mirrors the encoder, coarsest level first."""
 
     def __init__(self, channels: int, multipliers: list[int], blocks: int, z_channels: int):
         super().__init__()
@@ -142,41 +155,46 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.mid(self.conv_in(features))
-        for level in self.up[:-1]:
-            x = level.upsample(level(x))
-        return self.conv_out(F.silu(self.norm_out(self.up[-1](x))))
+        for level in self.up:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
 
 
 class EmaCodebook(nn.Module):
-    """Codebook whose entries follow the features assigned to them; entries nobody chooses are moved.
+    """Codebook whose entries follow the features assigned to them. Dead (rarely used) entries are moved.
 
-    They are moved to features drawn by their squared distance to the nearest entry, as k-means++ seeds its centres:
-    drawn evenly, most would go to the background, which covers half of a product picture and needs few codes.
+    A dead entry moves to a random feature, drawn by its squared distance to the nearest entry like a k-means++ seed.
+    Uniform draws would send most entries to the background, which covers half of a product photograph and needs few
+    codes.
 
     Args:
         codes: number of entries.
         dim: width of an entry.
-        decay: of the moving averages.
-        revive_below: an entry used less than this share of an even use is dead and is moved (0: never).
+        decay: decay of the moving averages.
+        revive_below: an entry is dead if it is used less than this share of uniform use (0: never).
     """
+
+    weight: Tensor
+    cluster_size: Tensor
+    embed_avg: Tensor
 
     def __init__(self, codes: int, dim: int, decay: float = 0.97, revive_below: float = 0.05):
         super().__init__()
         self.decay = decay
         self.revive_below = revive_below
         self.register_buffer("weight", torch.randn(codes, dim))
-        # Starting at zero use moves every entry at the first batch: the codebook begins on real features.
+        # With zero use, the first batch moves every entry to a real feature.
         self.register_buffer("cluster_size", torch.zeros(codes))
         self.register_buffer("embed_avg", torch.zeros(codes, dim))
 
     def nearest(self, features: Tensor) -> Tensor:
-        """Features (N, dim) -> index of the nearest entry by squared distance (N,)."""
+        """Returns the index (N,) of the entry nearest to each feature (N, dim) by squared distance."""
         distance = features.square().sum(1, keepdim=True) - 2 * features @ self.weight.T + self.weight.square().sum(1)
         return distance.argmin(1)
 
     @torch.no_grad()
     def update(self, features: Tensor, codes: Tensor) -> None:
-        """One step of the moving averages from features (N, dim) and their codes (N,), over all ranks."""
+        """Updates the moving averages from features (N, dim) and their codes (N,), over all ranks."""
         count = torch.bincount(codes, minlength=len(self.weight)).to(features.dtype)
         total = torch.zeros_like(self.weight).index_add_(0, codes, features)
         error = (features - self.weight[codes]).square().sum(1) + 1e-12
@@ -187,10 +205,10 @@ class EmaCodebook(nn.Module):
             dist.broadcast(candidates, 0)
         self.cluster_size.lerp_(count, 1 - self.decay)
         self.embed_avg.lerp_(total, 1 - self.decay)
-        # A revived entry gets the weight of an even use, else it would be dead again at the next batch.
+        # A revived entry counts as uniformly used; otherwise it would be dead again at the next batch.
         fresh = count.sum() / len(count)
         dead = self.cluster_size < self.revive_below * fresh
-        # A few at a time: once an entry stands in a place, its distance is small and the next ones go elsewhere.
+        # Move a few entries at a time: distances shrink where an entry has moved, so the next ones go elsewhere.
         dead[dead.nonzero()[max(1, len(dead) // 10) :]] = False
         self.cluster_size.masked_fill_(dead, fresh)
         self.embed_avg.copy_(torch.where(dead[:, None], candidates * fresh, self.embed_avg))
@@ -199,7 +217,7 @@ class EmaCodebook(nn.Module):
 
 
 class Quantizer(nn.Module):
-    """Only a level of naming: FashionViL's files keep the codebook under `quantize.embedding`."""
+    """Container that gives the codebook its name in FashionViL's files, `quantize.embedding`."""
 
     def __init__(self, codes: int, dim: int):
         super().__init__()
@@ -208,13 +226,15 @@ class Quantizer(nn.Module):
 
 @registry.register_model("fashionfae_image_tokenizer")
 class ImageTokenizer(BaseModel):
-    """VQ-VAE: image -> grid of codes (METHOD 2), and back to pixels where it has a decoder.
+    """VQ-VAE that maps an image to a grid of codes and, if it has a decoder, back to pixels.
 
     Args:
-        channels, multipliers, blocks: width of the first level, its multiple at each level, residual blocks a level.
-        codes, code_dim: codebook size and width.
-        decoder: whether to build the decoder (training and `decode` need it, APIR does not).
-        commitment: weight of the commitment loss (0.25 as in arXiv 1711.00937).
+        channels: width of the first level.
+        multipliers: multiple of `channels` at each level.
+        blocks: residual blocks per level.
+        codes, code_dim: number and width of the codebook's entries.
+        decoder: whether to build the decoder, which training and `decode` need and APIR does not.
+        commitment: weight of the commitment loss (0.25 in arXiv 1711.00937).
     """
 
     DEFAULT_MODEL_TYPE = "mini"
@@ -245,47 +265,58 @@ class ImageTokenizer(BaseModel):
             self.decoder = Decoder(channels, multipliers, blocks, code_dim)
 
     @classmethod
-    def from_config(cls, cfg) -> "ImageTokenizer":
-        """Build from the keys above; `weights` names a checkpoint of an image tokenizer, or of a model that has one."""
-        sizes = OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else dict(cfg)
+    def from_config(cls, cfg: Mapping[str, Any]) -> "ImageTokenizer":
+        """Builds the model from a configuration section.
+
+        Args:
+            cfg: arguments of the constructor, and optionally `weights`, a checkpoint of an image tokenizer or of a
+                model that contains one.
+
+        Raises:
+            UserError: the checkpoint cannot be read, or its weights do not fit.
+        """
+        sizes: dict[str, Any] = dict(cfg)
         names = ("channels", "multipliers", "blocks", "codes", "code_dim", "decoder", "commitment")
         model = cls(**{name: sizes[name] for name in names if name in sizes})
         if sizes.get("weights"):
             path = shipped("weights", sizes["weights"])
             state = read_checkpoint(path)["model"]
-            own = {k.removeprefix("image_tokenizer."): v for k, v in state.items() if k.startswith("image_tokenizer.")}
-            state = own or state
+            part = {k.removeprefix("image_tokenizer."): v for k, v in state.items() if k.startswith("image_tokenizer.")}
+            state = part or state
             if not sizes.get("decoder", True):
                 state = {k: v for k, v in state.items() if not k.startswith(("decoder.", "post_quant_conv."))}
             load_weights(model, state, path)
         return model
 
     def features(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> features before quantisation (B, h, w, code_dim)."""
+        """Maps images (B, 3, S, S) to features before quantisation (B, h, w, code_dim)."""
         return self.quant_conv(self.encoder(images)).permute(0, 2, 3, 1)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> codes (B, h*w), row by row."""
+        """Maps images (B, 3, S, S) to codes (B, h*w), row by row."""
         features = self.features(images)
         return self.quantize.embedding.nearest(features.flatten(0, 2)).view(len(images), -1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, h*w) of a square grid -> images (B, 3, S, S), normalised like the input."""
+        """Maps codes (B, h*w) of a square grid to images (B, 3, S, S), normalised like the input."""
         side = int(codes.shape[1] ** 0.5)
         entries = self.quantize.embedding.weight[codes].view(len(codes), side, side, -1)
         return self.decoder(self.post_quant_conv(entries.permute(0, 3, 1, 2)))
 
-    def forward(self, samples: dict) -> dict[str, Tensor]:
-        """Training step on samples["image"] (B, 3, S, S).
+    def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
+        """Computes the loss of one batch and, in training mode, updates the codebook.
 
-        Where samples["quantize"] is False the decoder sees the features as they are, while the codebook follows them.
-        Begun so, the codes tell colours apart: quantised from the first update on, features differ in brightness
-        only, as that is what the first entries let through, and what is not let through is never learned.
+        With "quantize" False, the decoder reads the features before quantisation while the codebook follows them. A run
+        that starts this way learns codes that distinguish colours. With quantisation from the first update, the early
+        entries carry only brightness, and the model never learns colour.
+
+        Args:
+            samples: "image" (B, 3, S, S), and optionally "quantize" (default True).
 
         Returns:
-            loss, loss_reconstruction (mean squared error of pixels), loss_commitment, and codes_used: the share of
-            the codebook chosen at least once in this batch.
+            "loss", "loss_reconstruction" (mean squared error of pixels), "loss_commitment", and "codes_used", the share
+            of the codebook that this batch uses.
         """
         images = samples["image"]
         features = self.features(images)
@@ -296,13 +327,12 @@ class ImageTokenizer(BaseModel):
             codebook.update(flat, codes)
         quantized = codebook.weight[codes].view(features.shape)
         commitment = F.mse_loss(features.float(), quantized)
-        seen, loss = features, 0.0
-        if samples.get("quantize", True):
-            # Straight-through: the decoder sees the entries, the encoder gets the decoder's gradient.
-            seen, loss = features + (quantized - features).detach(), self.commitment * commitment
-        reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(seen.permute(0, 3, 1, 2))), images)
+        quantize = samples.get("quantize", True)
+        # Straight-through estimator: the decoder reads the entries, and its gradient skips to the encoder.
+        decoded = features + (quantized - features).detach() if quantize else features
+        reconstruction = F.mse_loss(self.decoder(self.post_quant_conv(decoded.permute(0, 3, 1, 2))), images)
         return {
-            "loss": loss + reconstruction,
+            "loss": self.commitment * commitment + reconstruction if quantize else reconstruction,
             "loss_reconstruction": reconstruction,
             "loss_commitment": commitment,
             "codes_used": torch.tensor(codes.unique().numel() / self.num_codes),

@@ -1,55 +1,68 @@
-"""Initial weights and vocabulary in transformers' format: a hub id or a local folder."""
+"""Initial weights and vocabularies in transformers' format, from the hub or a local folder."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import HfApi
-from transformers import AutoTokenizer, BertModel, ViTModel
+from torch import Tensor
+from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase, ViTModel
 from transformers.utils import logging as transformers_logging
 
 from fashionfae_lavis.checkpoints import find_state, load_weights, read_file
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 
+if TYPE_CHECKING:
+    from fashionfae_lavis.models.encoders import FashionEncoders
 
-def _from_hub(load, name: str, what: str):
-    """Call a transformers loader; a hub or folder that cannot be read becomes one sentence with the ways on."""
+
+def _from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
+    """Calls a loader of transformers; raises UserError if the hub or folder cannot be read."""
     try:
         try:
-            return load(name, local_files_only=True)  # a folder, or in the hub's cache
+            return load(name, local_files_only=True)  # a folder, or the hub's cache
         except (OSError, ValueError):
             if Path(name).is_dir():
                 raise
-            # One short question first: without an answer transformers would go on asking for a minute and a half.
+            # Probe the hub with a short request first, because transformers retries for a minute and a half.
             HfApi().model_info(name, timeout=5)
             return load(name)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"Cannot read the {what} from {name!r} (no such folder, or the model hub cannot be reached): go online and "
-            "try again, or set the key to a local folder with those files, or start from a checkpoint of ours with "
-            '`model.pretrained`; load_model("fashionfae") itself needs no download.'
+            f"Cannot read the {what} from {name!r} (no such folder, or the model hub cannot be reached): go online, "
+            "set the key to a local folder with those files, or start from a checkpoint of this package with "
+            '`model.pretrained`; load_model("fashionfae") needs no download.'
         ) from error
 
 
-def load_tokenizer(name: str):
-    """Word-piece tokenizer of `model.vocabulary`: one that ships with the package, a local folder or a hub id."""
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Loads the word-piece tokenizer of `model.vocabulary`.
+
+    Args:
+        name: a vocabulary in the package (`mini`), a local folder or a hub id.
+
+    Raises:
+        UserError: the vocabulary cannot be read.
+    """
     return _from_hub(AutoTokenizer.from_pretrained, shipped("vocabularies", name), "vocabulary of `model.vocabulary`")
 
 
-def load_hub_weights(model, bert: str, vit: str) -> None:
-    """Start from a BERT and a ViT (METHOD 2); visual token types and positions start as copies of BERT's.
+def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
+    """Loads a BERT and a ViT into a model; visual token types and positions start as copies of BERT's.
 
     Args:
-        model: a FashionEncoders.
-        bert, vit: hub ids or local folders in transformers' format (safetensors or bin), as in `model.bert` and
-            `model.vit`; `vit` may also be a file of timm's VisionTransformer (.pth or .safetensors), whose
-            LayerNorms then get our epsilon of 1e-12.
+        model: the model to load the weights into.
+        bert: `model.bert`, a hub id or a local folder in transformers' format (safetensors or bin).
+        vit: `model.vit`, the same for a ViT, or a file of timm's VisionTransformer (.pth or .safetensors), whose
+            LayerNorms then get an epsilon of 1e-12.
 
     Raises:
-        UserError: one of them cannot be read or is of another size.
+        UserError: the BERT or the ViT cannot be read or has another size.
     """
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # it would list the heads we leave out on purpose
+    transformers_logging.set_verbosity_error()  # hides the list of heads that are left out on purpose
     try:
         bert_state = _from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
         if Path(vit).is_file():
@@ -67,12 +80,12 @@ def load_hub_weights(model, bert: str, vit: str) -> None:
     load_weights(model.image_encoder, vit_state, vit)
 
 
-def _without_head(state: dict) -> dict:
-    """State dict of timm's VisionTransformer without what follows its tokens."""
+def _without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Removes the classification head from a state dict of timm's VisionTransformer."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(("head.", "pre_logits.", "fc_norm."))}
 
 
-# Names in timm's VisionTransformer and in transformers' ViTModel.
+# Name in timm's VisionTransformer -> name in transformers' ViTModel.
 VIT_NAMES = {
     "cls_token": "embeddings.cls_token",
     "pos_embed": "embeddings.position_embeddings",
@@ -90,38 +103,38 @@ VIT_BLOCK_NAMES = {
 }
 
 
-def timm_vit_state(state: dict) -> dict:
-    """State dict of transformers' ViTModel -> timm's VisionTransformer (query, key and value become one matrix)."""
-    renamed = {ours: state[theirs] for ours, theirs in VIT_NAMES.items()}
+def timm_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Converts a state dict of transformers' ViTModel to timm's, which keeps query, key and value in one matrix."""
+    renamed = {timm: state[name] for timm, name in VIT_NAMES.items()}
     depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.layer."))
     for index in range(depth):
         source = f"encoder.layer.{index}"
         for kind in ("weight", "bias"):
-            for ours, theirs in VIT_BLOCK_NAMES.items():
-                renamed[f"blocks.{index}.{ours}.{kind}"] = state[f"{source}.{theirs}.{kind}"]
+            for timm, name in VIT_BLOCK_NAMES.items():
+                renamed[f"blocks.{index}.{timm}.{kind}"] = state[f"{source}.{name}.{kind}"]
             attention = [state[f"{source}.attention.attention.{name}.{kind}"] for name in ("query", "key", "value")]
             renamed[f"blocks.{index}.attn.qkv.{kind}"] = torch.cat(attention)
     return renamed
 
 
-def transformers_vit_state(state: dict) -> dict:
-    """The way back from timm_vit_state; the pooler, which timm's ViT lacks, is not in the result.
+def transformers_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Reverses `timm_vit_state`. The result lacks transformers' pooler, which timm's ViT does not have.
 
     Raises:
-        UserError: the image encoder begins with convolutions.
+        UserError: the image encoder has a convolutional stem.
     """
     if "patch_embed.proj.weight" not in state:
         raise UserError(
-            "The model's image encoder begins with convolutions (model.image_encoder.stem), which the layout of the "
-            "authors and of transformers does not have: only a plain ViT, `stem: null`, comes over."
+            "The image encoder begins with convolutions (model.image_encoder.stem), which the layouts of the authors "
+            "and of transformers do not support: use a plain ViT, `stem: null`."
         )
-    renamed = {theirs: state[ours] for ours, theirs in VIT_NAMES.items()}
+    renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
     depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
     for index in range(depth):
         target = f"encoder.layer.{index}"
         for kind in ("weight", "bias"):
-            for ours, theirs in VIT_BLOCK_NAMES.items():
-                renamed[f"{target}.{theirs}.{kind}"] = state[f"blocks.{index}.{ours}.{kind}"]
+            for timm, name in VIT_BLOCK_NAMES.items():
+                renamed[f"{target}.{name}.{kind}"] = state[f"blocks.{index}.{timm}.{kind}"]
             parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
             for name, part in zip(("query", "key", "value"), parts, strict=True):
                 renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()

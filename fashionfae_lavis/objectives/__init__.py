@@ -1,28 +1,7 @@
-"""The five objectives of FashionFAE: one loss of the paper, one file."""
+"""The losses of FashionFAE (arXiv 2412.19997), one file each.
 
-from torch import Tensor
-
-from fashionfae_lavis.objectives.apir import apir
-from fashionfae_lavis.objectives.itc import itc
-from fashionfae_lavis.objectives.itm import itm
-from fashionfae_lavis.objectives.text_prediction import text_prediction
+Every loss is a function of tensors: embeddings, logits, labels and masks. `models/fashionfae.py` runs the network and
+calls them.
+"""
 
 OBJECTIVES = ("itc", "itm", "mlm", "aetp", "apir")
-
-
-def compute(model, batch, objectives) -> dict[str, Tensor]:
-    """Losses and accuracies of the named objectives on one batch; "loss" is their sum (MLM and AETP share one)."""
-    steps = []
-    if "itc" in objectives:
-        output = itc(model, batch)
-        steps.append({"loss": output["loss_itc"], **output})
-    if "itm" in objectives:
-        output = itm(model, batch)
-        steps.append({"loss": output["loss_itm"], **output})
-    if "mlm" in objectives or "aetp" in objectives:
-        steps.append(text_prediction(model, batch, objectives))
-    if "apir" in objectives:
-        steps.append(apir(model, batch))
-    merged = {key: value for step in steps for key, value in step.items()}
-    merged["loss"] = sum(step["loss"] for step in steps)
-    return merged

@@ -1,8 +1,14 @@
-"""L_AETP, attribute-emphasised text prediction (METHOD 3): masked attribute words in prompts, given the image.
+"""L_AETP (attribute-emphasized text prediction), FashionFAE, arXiv 2412.19997: masked attribute words, given the image.
 
-    L_AETP = mean over labelled places of the attribute prompts of  CE( vocabulary logits, word piece )
+    L_AETP = mean over the labelled positions of the prompts of  CE( vocabulary logits, word piece )
 
-The prompts are `the image <name> is <value>`; which of their words are masked: masking/word_masks.py.
+The prompts read `the image <name> is <value>`. `masking/word_masks.py` chooses which of their words are masked.
+
+>>> import torch
+>>> logits, targets = 4 * torch.eye(3), torch.tensor([0, 1, 0])
+>>> is_prompt = torch.tensor([False, False, True])
+>>> round(aetp_loss(logits, targets, is_prompt).item(), 4)
+4.036
 """
 
 from torch import Tensor
@@ -11,5 +17,11 @@ from fashionfae_lavis.objectives.mlm import mean_cross_entropy
 
 
 def aetp_loss(logits: Tensor, targets: Tensor, is_prompt: Tensor) -> Tensor:
-    """Cross-entropy of the labelled places (P, V), (P,) that lie in the prompts; 0 where there is none."""
+    """Computes L_AETP; 0 where no position of a prompt is labelled.
+
+    Args:
+        logits: (P, V) of the P labelled positions.
+        targets: word pieces (P,).
+        is_prompt: boolean (P,), True in the prompts.
+    """
     return mean_cross_entropy(logits[is_prompt], targets[is_prompt])

@@ -1,51 +1,80 @@
-"""L_ITM, image-text matching (METHOD 3): does this text belong to this image?
+"""L_ITM (image-text matching), FashionFAE, arXiv 2412.19997: does this text belong to this image?
 
     L_ITM = CE( W pooled_CLS(text, image), match )
 
-With probability 1/2 a text is replaced by the most similar text of another product in the batch.
+With probability 1/2, a text is replaced by its image's hard negative: the most similar text of another product in the
+batch.
+
+>>> import torch
+>>> logits = torch.tensor([[0.0, 2.0], [2.0, 0.0], [1.0, 0.0]])  # no match, match
+>>> output = itm_loss(logits, match=torch.tensor([1, 0, 1]))
+>>> round(output.loss.item(), 4), round(output.accuracy.item(), 4)
+(0.5224, 0.6667)
 """
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
+class ITMOutput(NamedTuple):
+    """The loss, and the share of pairs that are classified correctly."""
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Pairs(NamedTuple):
+    """Pairing of each of B images with a text.
+
+    Attributes:
+        text: (B,), the index of the text.
+        match: (B,), 1 for the image's own text and 0 for a hard negative.
+    """
+
+    text: Tensor
+    match: Tensor
+
+
 def hardest_text(similarity: Tensor, product_id: Tensor) -> tuple[Tensor, Tensor]:
-    """Most similar text of another product, for each image.
+    """Finds the most similar text of another product for each image.
 
     Args:
         similarity: (B, B), image by text.
-        product_id: (B,); every row of the same product is excluded, not only the image's own (METHOD 7).
+        product_id: (B,). All texts of the image's product are excluded, not only its own row.
 
     Returns:
-        index (B,) of the text, and found (B,), False where the batch holds no other product.
+        The index (B,) of the text, and a boolean (B,) that is False where the batch holds no other product.
     """
     same = product_id[:, None] == product_id[None, :]
     return similarity.masked_fill(same, float("-inf")).argmax(1), ~same.all(1)
 
 
-def match_logits(model, image_tokens: Tensor, text) -> Tensor:
-    """Pairs of pooled image tokens (B, N, D) and texts -> logits (B, 2): no match, match."""
-    joint = model.fusion_encoder.encode_joint(text, image_tokens)
-    return model.itm_head(model.fusion_encoder.pooler(joint)).float()
+def draw_pairs(similarity: Tensor, product_id: Tensor, rng: np.random.Generator) -> Pairs:
+    """Pairs each image with its own text or, with probability 1/2, with its hard negative.
 
+    An image without a text of another product in its batch keeps its own.
 
-def itm_loss(model, image_tokens: Tensor, text, match: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of pooled image tokens (B, N, D) and texts, match (B,) in {0, 1} -> loss and logits (B, 2)."""
-    logits = match_logits(model, image_tokens, text)
-    return F.cross_entropy(logits, match), logits
-
-
-def itm(model, batch) -> dict[str, Tensor]:
-    """Returns loss_itm and acc_itm, the share of pairs judged rightly."""
-    with torch.no_grad(), model.without_dropout():
-        similarity = model.image_embedding(batch.image_tokens) @ model.text_embedding(batch.text).T
-    hardest, found = hardest_text(similarity.float(), batch.product_id)
-    coin = torch.from_numpy(batch.rng.random(len(hardest)) < 0.5).to(found.device)
+    Args:
+        similarity: (B, B), image by text.
+        product_id: (B,).
+        rng: generator of the B coin flips.
+    """
+    hardest, found = hardest_text(similarity, product_id)
+    coin = torch.from_numpy(rng.random(len(hardest)) < 0.5).to(found.device)
     replaced = coin & found
     own = torch.arange(len(hardest), device=hardest.device)
-    rows = torch.where(replaced, hardest, own)
-    match = (~replaced).long()
-    tokens = model.image_encoder.pool_tokens(batch.image_tokens)
-    loss, logits = itm_loss(model, tokens, batch.text.rows(rows), match)
-    return {"loss_itm": loss, "acc_itm": (logits.argmax(1) == match).float().mean()}
+    return Pairs(torch.where(replaced, hardest, own), (~replaced).long())
+
+
+def itm_loss(logits: Tensor, match: Tensor) -> ITMOutput:
+    """Computes L_ITM.
+
+    Args:
+        logits: (B, 2), no match and match of B pairs.
+        match: (B,), 1 where the text belongs to the image, else 0.
+    """
+    return ITMOutput(F.cross_entropy(logits, match), (logits.argmax(1) == match).float().mean())

@@ -1,1 +1,1 @@
-"""Real data in: what the commands `fashionfae prepare ...` do. Neither torch nor LAVIS is needed here."""
+"""Preparation of real data by the commands `fashionfae prepare ...`, which need neither torch nor LAVIS."""

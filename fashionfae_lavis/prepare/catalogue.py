@@ -1,9 +1,8 @@
-"""`fashionfae prepare catalogue`: a product table and a folder of images -> a catalogue that the builders read.
+"""`fashionfae prepare catalogue`: turns a product table and a folder of images into a catalogue.
 
-Every row is looked at and every image decoded, once. What can be used goes into the index `catalogue.jsonl` (see
-datasets/datasets/catalogue_file.py), what cannot into `rejected.csv`. Neither the table nor the images are touched.
-What is in memory does not grow with the table, but for each product's id and 8 bytes (which decide its split) and the
-distinct values of the attributes.
+Reads every row and decodes every image once. Usable products go into the index `catalogue.jsonl` (see
+datasets/datasets/catalogue_file.py), problems into `rejected.csv`. The table and the images are not changed. Memory:
+the id and 8 bytes per product (for the split), plus the distinct attribute values.
 """
 
 import csv
@@ -28,7 +27,7 @@ from fashionfae_lavis.text.product_text import FREE_TEXT, normalise
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 REJECTED = "rejected.csv"
-# What a row is read for, and the names of columns that say so where --map does not.
+# Role of a column -> column names that are found automatically, without --map.
 ROLES = {
     "id": ("id", "sku", "product_id"),
     "title": ("title", "name", "product_name"),
@@ -37,12 +36,12 @@ ROLES = {
     "split": ("split",),
 }
 SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val"} | {name: name for name in SPLITS}
-CHUNK = 32  # rows that a worker looks at before it answers
+CHUNK = 32  # rows that a worker checks at a time
 
 
 @dataclass
 class Product:
-    """A row of the table. `problem`: why it cannot be used, empty where it can."""
+    """A row of the table. `problem` says why it cannot be used, "" if it can."""
 
     row: int
     id: str = ""
@@ -56,18 +55,42 @@ class Product:
 
 @dataclass
 class Summary:
-    """What was found: counts of rows, and of products by split."""
+    """Statistics of a prepared catalogue.
+
+    Attributes:
+        path: the index.
+        rows, unusable: numbers of all rows and of unusable rows.
+        left_out: number of unusable images of products that have other images.
+        images: number of images in the catalogue.
+        products: split -> number of products.
+        problems: problem -> number of rows that it makes unusable.
+        values: attribute -> number of distinct values.
+        decode_fallbacks: number of byte sequences that were not UTF-8 and read as Windows-1252.
+        respelled: number of attribute values that were changed to the first spelling.
+    """
 
     path: Path
     rows: int
     unusable: int
-    left_out: int  # images of products that have others
+    left_out: int
     images: int
     products: dict[str, int]
     problems: dict[str, int]
-    values: dict[str, int]  # attribute -> how many it has
+    values: dict[str, int]
     decode_fallbacks: int
     respelled: int
+
+
+@dataclass
+class _Tally:
+    """Running counts over the rows. `keys` has one pseudo-random number per product, which decides its split."""
+
+    rows: int = 0
+    unusable: int = 0
+    left_out: int = 0
+    images: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))
 
 
 def prepare_catalogue(
@@ -81,55 +104,59 @@ def prepare_catalogue(
     seed: int = 0,
     max_bad: float = 0.05,
 ) -> Summary:
-    """Write `out`/catalogue.jsonl and `out`/rejected.csv; the same input gives the same files.
+    """Writes `out`/catalogue.jsonl and `out`/rejected.csv; the same input gives the same files.
 
     Args:
-        columns: a role of ROLES -> the column that has it.
-        attributes: the name of an attribute in prompts -> its column.
-        pattern: of image files, in place of a column that lists them (see images.Pattern).
-        validation: share of the products that becomes the split `val`, drawn by `seed` and id, so that a product stays
-            where it is when others are added, or nearly so; not used with a column of splits.
-        max_bad: share of the rows that may be unusable.
+        table: the product table; see tables.py for the formats.
+        images: the folder that image paths are relative to.
+        out: the folder to write into.
+        columns: a role of `ROLES` -> its column.
+        attributes: name of an attribute in prompts -> its column.
+        pattern: a pattern of image files, instead of a column that lists them; see `images.Pattern`.
+        validation: share of products in the split `val`; ignored if a column gives the splits. `seed` and a product's
+            id decide its split, so hardly any product changes its split when others are added.
+        seed: seed of the random choice of validation products.
+        max_bad: share of rows that may be unusable.
+
+    Returns:
+        The statistics of the catalogue.
 
     Raises:
-        UserError: a file or column is missing, more rows than that are unusable, none is usable, or `out` cannot be
-            written.
+        UserError: a file or column is missing, more than `max_bad` of the rows are unusable, none is usable, or `out`
+            cannot be written.
     """
     out, images = Path(out), Path(images)
     for key, share in {"--validation": validation, "--max-bad": max_bad}.items():
         if not 0 <= share <= 1:
-            raise UserError(f"{key} is {share}, but must be a share between 0 and 1.")
+            raise UserError(f"{key} is {share}, but must be between 0 and 1.")
     if not images.is_dir():
-        raise UserError(f"--images {images} is no folder.")
+        raise UserError(f"--images {images} is not a folder: name the folder of the images.")
     source = Table(table)
     rows = _Rows(source, images, columns or {}, attributes or {}, pattern)
     make_folder(out)
-    work = partial(_problems, folder=images)
-    counts, keys = Counter(), array("Q")
-    problems: Counter = Counter()
     with replacing(out / NAME) as index:
         part = index.with_name(index.name + ".part")
         try:
             with replacing(out / REJECTED) as rejected:
-                _sort_out(rows, work, part, rejected, (counts, problems, keys, seed))
-            _refuse(out / REJECTED, counts, problems, max_bad)
+                tally = _write_rows(rows, images, part, rejected, seed)
+            _check_share(out / REJECTED, tally, max_bad)
             head = {
                 "format": FORMAT,
                 "table": source.path.name,
                 "images": _folder_name(images, out),
                 "attributes": list(rows.attributes),
             }
-            products = _write_index(index, part, head, keys, None if "split" in rows.columns else validation)
+            products = _write_index(index, part, head, tally.keys, 0 if "split" in rows.columns else validation)
         finally:
             part.unlink(missing_ok=True)
     return Summary(
         path=out / NAME,
-        rows=counts["rows"],
-        unusable=counts["unusable"],
-        left_out=counts["left out"],
-        images=counts["images"],
+        rows=tally.rows,
+        unusable=tally.unusable,
+        left_out=tally.left_out,
+        images=tally.images,
         products=products,
-        problems=dict(problems),
+        problems=dict(tally.problems),
         values={name: len(known) for name, known in rows.spellings.known.items()},
         decode_fallbacks=source.decode_fallbacks,
         respelled=rows.spellings.changed,
@@ -137,7 +164,7 @@ def prepare_catalogue(
 
 
 class _Rows:
-    """The table's rows as products, each with what can be told without opening its images."""
+    """The table's rows as products, with all checks except of images."""
 
     def __init__(self, table: Table, folder: Path, columns: dict, attributes: dict, pattern: str | None):
         self.table = table
@@ -153,7 +180,7 @@ class _Rows:
         self.spellings = Spellings(self.attributes)
 
     def __iter__(self) -> Iterator[Product]:
-        seen = set()
+        seen: set[str] = set()
         for number, cells, problem in self.table:
             product = Product(number, problem=problem)
             if not problem:
@@ -184,9 +211,10 @@ class _Rows:
 
 
 def _find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
+    """Returns the column of each role, given in `columns` or found by its name; omits roles without a column."""
     unknown = columns.keys() - ROLES.keys()
     if unknown:
-        raise UserError(f"--map {min(unknown)}=...: there is no such part; known are {', '.join(ROLES)}.")
+        raise UserError(f"--map {min(unknown)}=...: use one of {', '.join(ROLES)} instead of {min(unknown)}.")
     found = {}
     lower = {column.lower(): column for column in reversed(table.columns)}
     for role, names in ROLES.items():
@@ -200,36 +228,36 @@ def _find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
 
 def _require(table: Table, column: str, where: str) -> None:
     if column not in table.columns:
-        raise UserError(f"{where}: {table.path} has no such column; its columns are {', '.join(table.columns)}.")
+        raise UserError(f"{where}: {table.path} lacks this column; use one of {', '.join(table.columns)}.")
 
 
 def _unmapped(table: Table, *roles: str) -> UserError:
     wanted = " or ".join(f"--map {role}=COLUMN" for role in roles)
     more = ", or --pattern" if roles == ("image",) else ""
     return UserError(
-        f"{table.path} has no column called {' or '.join(roles)}: name it by {wanted}{more}; its columns are "
-        f"{', '.join(table.columns)}."
+        f"{table.path} has no column called {' or '.join(roles)}: name one of its columns ({', '.join(table.columns)}) "
+        f"with {wanted}{more}."
     )
 
 
 def _attribute_name(name: str) -> str:
-    """The words of a prompt: `Primary_Colour` -> `primary colour`."""
+    """Returns an attribute's name in prompts: `Primary_Colour` -> `primary colour`."""
     words = normalise(name.replace("_", " "))
     if not words or words in FREE_TEXT:
-        raise UserError(f"--attributes {name}: an attribute needs a name in words, other than title and description.")
+        raise UserError(f"--attributes {name}: give the attribute a name in words other than title and description.")
     return words
 
 
 def _problems(chunk: list[list[str]], folder: Path) -> list[list[str]]:
-    """For each image of each row of a chunk, what is wrong with it."""
+    """Returns the problem of each image of each row of a chunk, "" for none."""
     return [
         ["is a web address" if "://" in name else image_problem(os.path.join(folder, name)) for name in row]
         for row in chunk
     ]
 
 
-def _looked_at(rows: _Rows, work) -> Iterator[tuple[Product, list[str]]]:
-    """Each product with the problems of its images, all of which the workers have decoded."""
+def _checked(rows: _Rows, folder: Path) -> Iterator[tuple[Product, list[str]]]:
+    """Yields each product with the problems of its images, which worker processes decode."""
     waiting: deque[list[Product]] = deque()
 
     def chunks() -> Iterator[list[list[str]]]:
@@ -239,50 +267,51 @@ def _looked_at(rows: _Rows, work) -> Iterator[tuple[Product, list[str]]]:
             yield [[] if product.problem else product.images for product in chunk]
 
     try:
-        for found in in_workers(work, chunks(), all_cores()):
+        for found in in_workers(partial(_problems, folder=folder), chunks(), all_cores()):
             yield from zip(waiting.popleft(), found, strict=True)
     except WorkerDied as error:
         raise UserError(
-            f"{rows.table.path}: a process that looks at images has died near row {waiting[0][0].row}, which a lack of "
-            "memory can do: free some and start again."
+            f"{rows.table.path}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
+            "memory: free some and run the command again."
         ) from error
 
 
-def _sort_out(rows: _Rows, work, part: Path, rejected: Path, tally) -> None:
-    """Usable products to `part`, a line each; to `rejected` what is wrong, a line for each row or image."""
-    counts, problems, keys, seed = tally
+def _write_rows(rows: _Rows, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
+    """Writes usable products to `part`, one per line, and each problem of a row or an image to `rejected`."""
+    tally = _Tally()
     with (
         open(part, "w", encoding="utf-8") as lines,
         open(rejected, "w", encoding="utf-8", newline="") as report,
-        progress_bar(None, "looking at images", "product") as bar,
+        progress_bar(None, "checking images", "product") as bar,
     ):
         writer = csv.writer(report)
         writer.writerow(["row", "id", "image", "problem", "row is used"])
-        for product, found in _looked_at(rows, work):
+        for product, found in _checked(rows, folder):
             bar.update()
-            counts["rows"] += 1
+            tally.rows += 1
             bad = [(name, problem) for name, problem in zip(product.images, found, strict=False) if problem]
             good = [name for name, problem in zip(product.images, found, strict=False) if not problem]
             used = bool(good) and not product.problem
             for name, problem in [("", product.problem)] if product.problem else bad:
                 writer.writerow([product.row, product.id, name, problem, "yes" if used else "no"])
             if not used:
-                counts["unusable"] += 1
-                problems[(product.problem or f"image {bad[0][1]}").partition(":")[0]] += 1
+                tally.unusable += 1
+                tally.problems[(product.problem or f"image {bad[0][1]}").partition(":")[0]] += 1
                 continue
-            counts["left out"] += len(bad)
-            counts["images"] += len(good)
-            keys.append(_key(seed, product.id))
-            lines.write(f"{keys[-1]}\t{product.split}\t{_line(product, good)}\n")
+            tally.left_out += len(bad)
+            tally.images += len(good)
+            tally.keys.append(_key(seed, product.id))
+            lines.write(f"{tally.keys[-1]}\t{product.split}\t{_line(product, good)}\n")
+    return tally
 
 
 def _key(seed: int, name: str) -> int:
-    """A number that looks random, and is the same for this product in every run."""
+    """Returns a pseudo-random number that is the same for this product in every run."""
     return int.from_bytes(blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big")
 
 
 def _line(product: Product, images: list[str]) -> str:
-    """A product in JSON, all but its split."""
+    """Returns a product without its split as JSON."""
     content = {
         "row": product.row,
         "id": product.id,
@@ -294,23 +323,24 @@ def _line(product: Product, images: list[str]) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def _refuse(report: Path, counts: Counter, problems: Counter, max_bad: float) -> None:
-    rows, unusable = counts["rows"], counts["unusable"]
+def _check_share(report: Path, tally: _Tally, max_bad: float) -> None:
+    """Raises UserError if too many rows are unusable."""
+    rows, unusable = tally.rows, tally.unusable
     if unusable <= max_bad * rows and unusable < rows:
         return
-    found = ", ".join(f"{number} {problem}" for problem, number in problems.most_common(4))
-    mend = "mend the table, or allow more by --max-bad" if unusable < rows else "mend the table"
-    raise UserError(f"{unusable} of {rows} rows cannot be used ({found}): {report} names them all; {mend}.")
+    found = ", ".join(f"{number} {problem}" for problem, number in tally.problems.most_common(4))
+    more = ", or allow more with --max-bad" if unusable < rows else ""
+    raise UserError(f"{unusable} of {rows} rows cannot be used ({found}): correct the rows listed in {report}{more}.")
 
 
 def _folder_name(images: Path, out: Path) -> str:
-    """Relative where the images lie below the catalogue, so that all of it can be moved."""
+    """Returns a relative path if the images are below the catalogue, so that both can be moved together."""
     images, out = images.resolve(), out.resolve()
     return os.path.relpath(images, out) if images.is_relative_to(out) else str(images)
 
 
-def _write_index(index: Path, part: Path, head: dict, keys: array, validation: float | None) -> dict[str, int]:
-    """The lines of `part` below a first line, those with the lowest keys as `val`; returns products by split."""
+def _write_index(index: Path, part: Path, head: dict, keys: "array[int]", validation: float) -> dict[str, int]:
+    """Writes the index from `part`, with the lowest keys as `val`; returns the number of products in each split."""
     limit = 0
     if validation and len(keys) > 1:
         number = min(max(1, round(validation * len(keys))), len(keys) - 1)
@@ -327,7 +357,7 @@ def _write_index(index: Path, part: Path, head: dict, keys: array, validation: f
 
 
 def _with_splits(part: Path, limit: int) -> Iterator[tuple[str, str]]:
-    """The split of each line of `part`, and the rest of the line, JSON."""
+    """Yields the split of each line of `part`, and its product as JSON."""
     with open(part, encoding="utf-8") as lines:
         for line in lines:
             key, split, product = line.split("\t", 2)

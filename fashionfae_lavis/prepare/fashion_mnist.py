@@ -1,8 +1,8 @@
-"""`fashionfae prepare fashion-mnist`: 70,000 product photographs of 28 x 28 grey pixels, as a catalogue.
+"""`fashionfae prepare fashion-mnist`: prepares 70,000 product photographs of 28 x 28 grey pixels as a catalogue.
 
-Fashion-MNIST (arXiv 1708.07747) has negatives of shop photographs and a class for each. They are turned back, dark on
-white, and the class gives category, sub category and title. Its 60,000 training and 10,000 test images become the
-splits `train` and `test`.
+Fashion-MNIST (arXiv 1708.07747) has negatives of shop photographs, each with a class. The images are inverted to show
+products dark on white, and the class gives category, sub category and title. The 60,000 training and 10,000 test images
+become the splits `train` and `test`.
 """
 
 import csv
@@ -17,9 +17,9 @@ from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.prepare.catalogue import Summary, prepare_catalogue
 from fashionfae_lavis.workers import progress_bar
 
-SOURCE = "/usr/share/datasets/fashion-mnist"  # Debian's
+SOURCE = "/usr/share/datasets/fashion-mnist"  # the folder of the Debian package
 FILES = {"train": "train", "test": "t10k"}
-# Class number -> sub category (Fashion-MNIST's own name), category, title.
+# By class index: sub category (Fashion-MNIST's name), category, title.
 CLASSES = (
     ("T-shirt/top", "Tops", "T-shirt or top"),
     ("Trouser", "Trousers", "Pair of trousers"),
@@ -36,7 +36,14 @@ COLUMNS = ("id", "split", "image", "title", "category", "sub category")
 
 
 def prepare_fashion_mnist(source: str | Path, out: str | Path) -> Summary:
-    """Write the images to `out`/images, their table to `out`/products.csv, and the catalogue beside it.
+    """Writes the images to `out`/images, their table to `out`/products.csv, and the catalogue next to it.
+
+    Args:
+        source: the folder of the four .gz files.
+        out: the folder to write into.
+
+    Returns:
+        The statistics of the catalogue.
 
     Raises:
         UserError: a file is missing or damaged, or `out` cannot be written.
@@ -53,7 +60,7 @@ def prepare_fashion_mnist(source: str | Path, out: str | Path) -> Summary:
                     name = f"{split}/{number // 1000:02}/{number:05}.png"
                     path = out / "images" / name
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    # Over what an interrupted run has left, which may be half an image.
+                    # Overwrite images, because an interrupted run may have left one half written.
                     Image.fromarray(255 - image).save(path)
                     sub_category, category, title = CLASSES[label]
                     writer.writerow([f"{split}-{number:05}", split, name, title, category, sub_category])
@@ -63,30 +70,30 @@ def prepare_fashion_mnist(source: str | Path, out: str | Path) -> Summary:
 
 
 def _read_split(source: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 28, 28) uint8 and class numbers (N,)."""
+    """Reads images (N, 28, 28) uint8 and class indices (N,)."""
     images = _read_idx(source / f"{name}-images-idx3-ubyte.gz")
     labels = _read_idx(source / f"{name}-labels-idx1-ubyte.gz")
     if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) >= len(CLASSES):
         raise UserError(
-            f"{source}: {name}-images of shape {images.shape} with {name}-labels of shape {labels.shape} are not "
-            "Fashion-MNIST's: get the four files again"
+            f"{source}: {name}-images of shape {images.shape} and {name}-labels of shape {labels.shape} are not "
+            "Fashion-MNIST's: download the four files again."
         )
     return images, labels
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """The bytes of an IDX file: two zeros, the type (8: uint8), the number of axes, their sizes, the data."""
+    """Reads the data of an IDX file: two zeros, the type (8 means uint8), the number of axes, their sizes, the data."""
     if not path.is_file():
         raise UserError(
-            f"{path} is missing: install Debian's package dataset-fashion-mnist, or name the folder of its four files "
-            "by --source"
+            f"{path} is missing: install the Debian package dataset-fashion-mnist, or name the folder of its four "
+            "files with --source."
         )
     try:
         with gzip.open(path) as file:
-            zeros, kind, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
-            if zeros or kind != 8:
-                raise ValueError("it holds no bytes")
+            zeros, data_type, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
+            if zeros or data_type != 8:
+                raise ValueError("its type is not uint8")
             shape = np.frombuffer(file.read(4 * int(axes)), dtype=">u4")
             return np.frombuffer(file.read(), dtype=np.uint8).reshape(shape)
     except (OSError, EOFError, ValueError, IndexError) as error:
-        raise UserError(f"{path} is damaged or no IDX file ({error}): get it again") from error
+        raise UserError(f"{path} is not a readable IDX file ({error}): download it again.") from error

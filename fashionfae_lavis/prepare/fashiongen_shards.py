@@ -1,7 +1,7 @@
-"""`fashionfae prepare fashiongen --to shards`: the images and texts of an HDF5 file as WebDataset tar files.
+"""`fashionfae prepare fashiongen --to shards`: writes the images and texts of an HDF5 file as WebDataset tar files.
 
-Shards are written by all cores, each under its name only when it is whole; those that are there already are kept, so an
-interrupted run goes on where it stopped. The bytes depend on the HDF5 file alone.
+All cores write shards. A shard gets its final name only when it is complete, and existing shards are kept, so an
+interrupted run can be resumed. The bytes depend only on the HDF5 file.
 """
 
 import io
@@ -14,29 +14,37 @@ import numpy as np
 from PIL import Image
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
-from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, pack, source_of, write_json
+from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, fingerprint, write_json
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, shard_name, shards_folder
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
-PRODUCTS = 500  # of a shard: about 2,000 images and 200 MB of FashionGen
-PLAN = "plan.json"  # which file the shards are of
+PRODUCTS = 500  # products per shard: about 2,000 images and 200 MB of FashionGen
+PLAN = "plan.json"  # identifies the HDF5 file that the shards come from
 
 
 def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) -> Path:
-    """Write the shards of the HDF5 file at `path` into a folder below `out`; returns the folder.
+    """Writes the shards of the HDF5 file at `path` into a folder below `out`.
+
+    Args:
+        path: the HDF5 file.
+        out: the folder to write into.
+        products: number of products per shard.
+
+    Returns:
+        The folder of the shards.
 
     Raises:
-        UserError: the file cannot be read, the shards cannot be written, or there are shards of another file.
+        UserError: the file cannot be read, the shards cannot be written, or the folder has shards of another file.
     """
     file = FashionGenFile(path)
     folder = Path(out) / shards_folder(file.path).name
     make_folder(folder)
-    plan = {"format": FORMAT, "source": source_of(file.path), "products of a shard": products}
+    plan = {"format": FORMAT, "source": fingerprint(file.path), "products of a shard": products}
     if (folder / PLAN).exists():
         if json.loads((folder / PLAN).read_text(encoding="utf-8")) != plan:
-            raise UserError(f"{folder} holds shards of another file: delete it, or use another --out")
+            raise UserError(f"{folder} contains shards of another file: delete it, or use another --out.")
     else:
         write_json(plan, folder / PLAN)
     numbers = range(-(-len(file.product_ids) // products))
@@ -51,13 +59,14 @@ def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) ->
                     raise UserError(failure)
                 bar.update()
         except WorkerDied as error:
-            raise UserError(f"{folder}: a process that writes shards has died: start again to go on") from error
-    write_json({**pack(file), "images": _places(folder, numbers, rows, products)}, folder / INDEX)
+            raise UserError(f"{folder}: a process that writes shards died: run the command again to resume.") from error
+    content = {**file.columns.to_json(file.path), "images": _locations(folder, numbers, rows, products)}
+    write_json(content, folder / INDEX)
     return folder
 
 
 def _write_shard(number: int, file: FashionGenFile, rows: list[np.ndarray], folder: Path, products: int) -> str:
-    """Runs in a worker; returns what went wrong, for the user."""
+    """Writes one shard, in a worker process; returns an error message, "" for none."""
     try:
         with (
             replacing(folder / shard_name(number)) as temporary,
@@ -69,8 +78,8 @@ def _write_shard(number: int, file: FashionGenFile, rows: list[np.ndarray], fold
                     Image.fromarray(file.image(int(row))).save(png, "PNG", compress_level=3)
                     _add(tar, _name(product, f"{view}.png"), png.getvalue())
                 texts = {name: column[product] for name, column in file.texts.items()}
-                about = {"product_id": int(file.product_ids[product]), "rows": rows[product].tolist(), **texts}
-                _add(tar, _name(product, "json"), json.dumps(about, ensure_ascii=False).encode())
+                content = {"product_id": int(file.product_ids[product]), "rows": rows[product].tolist(), **texts}
+                _add(tar, _name(product, "json"), json.dumps(content, ensure_ascii=False).encode())
     except UserError as error:
         return str(error)
     return ""
@@ -85,23 +94,23 @@ def _name(product: int, ending: str) -> str:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    about = tarfile.TarInfo(name)  # its time and owner are zero: the same bytes whoever writes it
-    about.size = len(content)
-    tar.addfile(about, io.BytesIO(content))
+    member = tarfile.TarInfo(name)  # time and owner stay zero, so the bytes are the same for everyone
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
-def _places(folder: Path, numbers: range, rows: list[np.ndarray], products: int) -> list[list[int]]:
-    """For each row its shard, where in it the image begins, and its bytes; UserError for a shard that lacks one."""
-    places: list = [None] * sum(map(len, rows))
+def _locations(folder: Path, numbers: range, rows: list[np.ndarray], products: int) -> list[list[int]]:
+    """Finds the shard, offset and size in bytes of each row's image; raises UserError if a shard lacks one."""
+    locations: list = [None] * sum(map(len, rows))
     for number in numbers:
         path = folder / shard_name(number)
         try:
             with tarfile.open(path, "r:") as tar:
-                at = {member.name: member for member in tar}
+                members = {member.name: member for member in tar}
             for product in _products_of(number, products, rows):
                 for view, row in enumerate(rows[product]):
-                    member = at[_name(product, f"{view}.png")]
-                    places[row] = [number, member.offset_data, member.size]
+                    member = members[_name(product, f"{view}.png")]
+                    locations[row] = [number, member.offset_data, member.size]
         except (tarfile.TarError, KeyError, OSError) as error:
-            raise UserError(f"{path} is damaged ({error}): delete it and start again") from error
-    return places
+            raise UserError(f"{path} is damaged ({error}): delete it and run the command again.") from error
+    return locations

@@ -1,4 +1,7 @@
-"""`fashionfae prepare fashioniq --check`: which images are missing. Many copies lack some, as shops delete theirs."""
+"""`fashionfae prepare fashioniq --check`: finds missing and damaged images.
+
+Many copies of FashionIQ are incomplete, because shops delete their images.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,34 +16,46 @@ SPLITS = ("train", "val")
 
 
 @dataclass
-class Found:
-    """One class of one split: its requests, how many of them have both images, and its images."""
+class SplitCheck:
+    """Result of the check of one class in one split.
+
+    Attributes:
+        garment, split: the class and the split.
+        requests, usable: numbers of all requests, and of requests whose two images are readable.
+        images: number of images that the requests and the image list name.
+        problems: image id -> its problem.
+    """
 
     garment: str
     split: str
     requests: int
     usable: int
     images: int
-    problems: dict[str, str]  # image id -> what is wrong with it
+    problems: dict[str, str]
 
     def describe(self) -> str:
+        """Formats the result for people, in one line."""
         bad = f", {len(self.problems)} missing or damaged" if self.problems else ""
         usable = f"{self.usable} of {self.requests} requests can be used"
         return f"{self.garment} {self.split}: {usable}; {self.images} images{bad}"
 
 
-def check_fashioniq(root: str | Path) -> list[Found]:
-    """What there is of each class and split. Raises UserError as fashioniq_files does."""
+def check_fashioniq(root: str | Path) -> list[SplitCheck]:
+    """Decodes all images that the requests and image lists below `root` name, for each class and split.
+
+    Raises:
+        UserError: a file of requests or images is missing, damaged or malformed.
+    """
     root = Path(root)
-    found = []
+    checks = []
     for garment in CLASSES:
-        at_hand = find_images(root, garment)
+        present = find_images(root, garment)
         for split in SPLITS:
             requests = read_requests(root, garment, split)
             wanted = [image for request in requests for image in (request.reference, request.target)]
             wanted = list(dict.fromkeys([*read_image_list(root, garment, split), *wanted]))
-            paths = [at_hand[image] for image in wanted if image in at_hand]
-            problems = {image: "is missing" for image in wanted if image not in at_hand}
+            paths = [present[image] for image in wanted if image in present]
+            problems = {image: "is missing" for image in wanted if image not in present}
             try:
                 with progress_bar(len(paths), f"{garment} {split}", "image") as bar:
                     for path, problem in zip(paths, in_workers(image_problem, paths, all_cores()), strict=True):
@@ -49,17 +64,22 @@ def check_fashioniq(root: str | Path) -> list[Found]:
                             problems[path.stem] = problem
             except WorkerDied as error:
                 raise UserError(
-                    f"{root}: a process that looks at images has died: free some memory, start again"
+                    f"{root}: a process that checks images died: free some memory and run the command again."
                 ) from error
             usable = sum(not {request.reference, request.target} & problems.keys() for request in requests)
-            found.append(Found(garment, split, len(requests), usable, len(wanted), problems))
-    return found
+            checks.append(SplitCheck(garment, split, len(requests), usable, len(wanted), problems))
+    return checks
 
 
-def write_missing(found: list[Found], path: str | Path) -> int:
-    """Write class, split, image and problem of each, a line with tabs between, if there are any; returns how many."""
+def write_missing(checks: list[SplitCheck], path: str | Path) -> int:
+    """Writes class, split, image and problem of each bad image, separated by tabs; returns the number of lines.
+
+    Writes no file if there are no bad images.
+    """
     lines = [
-        f"{part.garment}\t{part.split}\t{image}\t{why}\n" for part in found for image, why in part.problems.items()
+        f"{check.garment}\t{check.split}\t{image}\t{problem}\n"
+        for check in checks
+        for image, problem in check.problems.items()
     ]
     if lines:
         with replacing(Path(path)) as temporary:

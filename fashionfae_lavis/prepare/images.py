@@ -1,4 +1,4 @@
-"""Which images a row of a product table names, and what is wrong with an image file."""
+"""The images that a row of a product table names, and the problems of an image file."""
 
 import json
 import os
@@ -14,13 +14,16 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.tables import cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-SMALLEST = 8  # pixels of a side; what is smaller is a placeholder
-LONGEST = 10  # times the shorter side; what is longer is a banner
+SMALLEST = 8  # pixels per side; smaller images are placeholders
+LONGEST = 10  # times the shorter side; longer images are banners
 
 
 def listed_images(cell) -> list[str]:
-    """The paths in a cell: a list, a list in JSON, or text with `|`, `;` or line ends between (or commas, if each
-    part looks like an image file)."""
+    """Returns the image paths in a cell.
+
+    A cell is a list, a JSON list, or text separated by `|`, `;` or line breaks (or by commas, if each part looks like
+    an image file).
+    """
     parts = [cell_text(part) for part in cell] if isinstance(cell, list | tuple) else _split(cell_text(cell))
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
@@ -39,47 +42,53 @@ def _split(text: str) -> list[str]:
 
 
 class Pattern:
-    """Files by a pattern such as `{sku}_*.jpg` or `{brand}/{sku}/*`: columns in braces, then wildcards.
+    """Pattern of image files such as `{sku}_*.jpg` or `{brand}/{sku}/*`, with columns in braces.
 
-    Wildcards (`*`, `?`) stand in the last part only. Raises UserError for others, and for a column that is not there.
+    Args:
+        pattern: the pattern; wildcards (`*`, `?`) are allowed only after the last `/`.
+        folder: the folder that the pattern is relative to.
+        columns: the table's columns.
+
+    Raises:
+        UserError: the pattern is malformed, or names an unknown column.
     """
 
     def __init__(self, pattern: str, folder: Path, columns: list[str]):
         self.folder = folder
         self.pattern = pattern
-        place, _, name = pattern.rpartition("/")
+        directory, _, _ = pattern.rpartition("/")
         try:
             self.columns = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
         except ValueError as error:
-            raise UserError(f"--pattern {pattern}: {error}; write it like {{sku}}_*.jpg.") from error
+            raise UserError(f"--pattern {pattern} is malformed ({error}): write it like {{sku}}_*.jpg.") from error
         unknown = [column for column in self.columns if column not in columns]
         if unknown:
             raise UserError(
-                f"--pattern {pattern}: the table has no column {unknown[0]}; its columns are {', '.join(columns)}."
+                f"--pattern {pattern}: the table has no column {unknown[0]}; use one of {', '.join(columns)}."
             )
-        if set(place) & set("*?") or not self.columns:
+        if set(directory) & set("*?") or not self.columns:
             raise UserError(
-                f"--pattern {pattern} needs a column in braces, and wildcards after the last / only, as in "
+                f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."
             )
 
     def images(self, cells: dict) -> list[str]:
-        """The files of this row below the folder, sorted."""
+        """Returns the paths of this row's files below the folder, sorted."""
         values = {column: cell_text(cells.get(column)) for column in self.columns}
         if not all(values.values()):
             return []
-        place, _, name = self.pattern.rpartition("/")
-        place = place.format_map(values)
-        # A value is itself, whatever characters it has: only the pattern's own are wildcards.
+        directory, _, name = self.pattern.rpartition("/")
+        directory = directory.format_map(values)
+        # Only the pattern has wildcards; values are matched literally.
         name = name.format_map({column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
         start = re.split(r"[*?[]", name)[0]
-        files = _listing(self.folder / place)
+        files = _listing(self.folder / directory)
         found = []
         for file in files[bisect_left(files, start) :]:
             if not file.startswith(start):
                 break
             if fnmatchcase(file, name) and file.lower().endswith(ENDINGS):
-                found.append(f"{place}/{file}" if place else file)
+                found.append(f"{directory}/{file}" if directory else file)
         return found
 
 
@@ -89,10 +98,10 @@ def _listing(folder: Path) -> list[str]:
 
 
 def image_problem(path: str | Path) -> str:
-    """Why this file is of no use as a photograph; empty where it is."""
+    """Returns why this file cannot be used as a photograph, "" if it can."""
     try:
         width, height = read_photograph(path).size
-    except Exception as error:  # a broken file can make Pillow raise anything
+    except Exception as error:  # Pillow raises all kinds of exceptions for broken files
         if not os.path.isfile(path):
             return "is missing"
         if os.path.getsize(path) == 0:
@@ -103,5 +112,5 @@ def image_problem(path: str | Path) -> str:
     if min(width, height) < SMALLEST:
         return f"is too small: {width} x {height} pixels"
     if max(width, height) > LONGEST * min(width, height):
-        return f"is no photograph of a product: {width} x {height} pixels"
+        return f"is not a photograph of a product: {width} x {height} pixels"
     return ""

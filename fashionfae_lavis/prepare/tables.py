@@ -1,4 +1,4 @@
-"""A product table of any kind (CSV, TSV, JSON Lines, Parquet), read row by row."""
+"""Reading of product tables (CSV, TSV, JSON Lines, Parquet), row by row."""
 
 import codecs
 import csv
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from fashionfae_lavis.errors import UserError
 
 DELIMITERS = ",;\t|"
-LOOK_AHEAD = 1000  # lines of JSON whose keys are taken for all the columns
+LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
 EMPTY = {"", "nan", "null", "n/a", "#n/a"}
 
 
 class Row(NamedTuple):
-    """`number` as a spreadsheet counts: a header is row 1. A row that cannot be read has a `problem` and no cells."""
+    """A row, numbered as in a spreadsheet, where a header is row 1. An unreadable row has a `problem` and no cells."""
 
     number: int
     cells: dict
@@ -25,36 +25,38 @@ class Row(NamedTuple):
 
 
 class Table:
-    """A table file; iterating over it gives each `Row`, as often as one likes.
+    """A table file. Iterating over it yields each `Row`, any number of times.
 
-    Text is UTF-8, with or without a mark, or UTF-16 with one. Bytes that are not UTF-8 are taken to be Windows-1252,
-    the western European encoding that spreadsheets write (ISO-8859-1 with more quotation marks), wherever they stand:
-    a table may be half of each.
+    Text is UTF-8 with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are read as
+    Windows-1252, the western European encoding that spreadsheets write (ISO-8859-1 with more quotation marks), so a
+    table may mix both.
 
-    Attributes: `columns`; `decode_fallbacks`, how often bytes were not UTF-8, in the last reading.
+    Attributes:
+        columns: the names of the columns.
+        decode_fallbacks: number of byte sequences that were not UTF-8 in the last iteration.
 
     Raises:
-        UserError: the file is missing, of an unknown kind, empty, or damaged.
+        UserError: the file is missing, of an unknown format, empty, or damaged.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.decode_fallbacks = 0
         if not self.path.is_file():
-            raise UserError(f"There is no table {self.path}.")
-        kinds = {
+            raise UserError(f"The table {self.path} is missing: check the path after --table.")
+        formats = {
             ".csv": self._separated,
             ".tsv": self._separated,
             ".jsonl": self._json_lines,
             ".ndjson": self._json_lines,
             ".parquet": self._parquet,
         }
-        if self.path.suffix.lower() not in kinds:
-            raise UserError(f"{self.path}: a table's name ends in {', '.join(kinds)}.")
-        self._rows = kinds[self.path.suffix.lower()]
+        if self.path.suffix.lower() not in formats:
+            raise UserError(f"{self.path} has an unknown format: use a table whose name ends in {', '.join(formats)}.")
+        self._rows = formats[self.path.suffix.lower()]
         self.columns = self._find_columns()
         if not self.columns:
-            raise UserError(f"{self.path} is empty: it needs columns and rows.")
+            raise UserError(f"{self.path} is empty: use a table with columns and rows.")
 
     def __iter__(self) -> Iterator[Row]:
         self.decode_fallbacks = 0
@@ -79,18 +81,21 @@ class Table:
             with open(self.path, "rb") as file:
                 return file.read(4)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be read ({error.strerror}).") from error
+            raise UserError(
+                f"{self.path} cannot be read ({error.strerror}): change its permissions, or copy it."
+            ) from error
 
     def _western(self, error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)  # an error handler of `open` for reading
         self.decode_fallbacks += 1
         wrong = error.object[error.start : error.end]
         return "".join(_western_letter(byte) for byte in wrong), error.end
 
     def _header(self, file) -> tuple[Iterator[list[str]], list[str]]:
-        """A reader that stands after the header, and the header; the delimiter is the most frequent in its line."""
+        """Returns a reader positioned after the header, and the header; its most frequent delimiter is used."""
         first = file.readline()
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
-        csv.field_size_limit(1 << 30)  # the default stops at texts of 128 kB
+        csv.field_size_limit(1 << 30)  # the default rejects texts above 128 kB
         lines = (line.replace("\0", "") for line in chain([first], file))
         reader = csv.reader(lines, delimiter=delimiter)
         return reader, [name.strip() for name in next(reader, [])]
@@ -129,16 +134,18 @@ class Table:
                     yield Row(number, {}, "is not a JSON object")
 
     def _open_parquet(self):
-        import pyarrow.parquet  # imported here: other tables do without its half second
+        import pyarrow.parquet  # imported late, because it takes half a second
 
         try:
             return pyarrow.parquet.ParquetFile(self.path)
         except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{self.path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+            raise UserError(
+                f"{self.path} is not a readable Parquet file ({str(error).splitlines()[0]}): write it again."
+            ) from error
 
     def _parquet(self) -> Iterator[Row]:
         number = 0
-        # No threads: workers are forked while this is being read.
+        # Use no threads, because workers are forked during the iteration.
         for batch in self._open_parquet().iter_batches(batch_size=1000, use_threads=False):
             for cells in batch.to_pylist():
                 number += 1
@@ -149,17 +156,17 @@ def _western_letter(byte: int) -> str:
     letter = bytes([byte])
     try:
         return letter.decode("cp1252")
-    except UnicodeDecodeError:  # five bytes mean nothing there
+    except UnicodeDecodeError:  # Windows-1252 does not define five bytes
         return letter.decode("iso-8859-1")
 
 
 def cell_text(value) -> str:
-    """A cell as text: empty for null, NaN and what stands for them; the entries of a list with commas between."""
+    """Converts a cell to text: "" for null, NaN and their spellings; joins the entries of a list by commas."""
     if isinstance(value, list | tuple):
         return ", ".join(filter(None, map(cell_text, value)))
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # numbers with gaps in their column: 42 has become 42.0
+        value = int(value)  # a column with gaps turns 42 into 42.0
     text = str(value).strip()
     return "" if text.lower() in EMPTY else text

@@ -1,7 +1,8 @@
-"""Cells of a product table as clean text."""
+"""Cleaning of the texts in a product table."""
 
 import html
 import re
+from collections.abc import Iterable
 
 from fashionfae_lavis.text.product_text import normalise
 
@@ -10,27 +11,29 @@ _TAG = re.compile(r"</?[a-zA-Z!][^<>]*>")
 
 
 def plain_text(text: str) -> str:
-    """Without HTML: tags become spaces, entities their characters; single spaces. `a < b` stays as it is."""
+    """Removes HTML: tags become spaces, entities become characters, spaces are merged. `a < b` does not change."""
     if "<" not in text and "&" not in text:
         return " ".join(text.split())
-    text = html.unescape(text)  # first, as many shops escape their tags: &lt;p&gt;
+    text = html.unescape(text)  # before removing tags, because many shops escape them: &lt;p&gt;
     text = _TAG.sub(" ", _UNSEEN.sub(" ", text))
     return " ".join(html.unescape(text).split())
 
 
 class Spellings:
-    """One spelling for each value of each attribute, the first: `Navy Blue`, `navy-blue` are one colour.
+    """Unified spellings of attribute values: `navy-blue` becomes `Navy Blue` if that came first.
 
-    Attributes: `known`, attribute -> normalised value -> spelling; `changed`, how many cells were spelled otherwise.
+    Attributes:
+        known: attribute -> normalised value -> spelling.
+        changed: number of cells whose spelling was changed.
     """
 
-    def __init__(self, names):
+    def __init__(self, names: Iterable[str]):
         self.known: dict[str, dict[str, str]] = {name: {} for name in names}
         self.changed = 0
-        self._seen: dict[str, dict[str, str]] = {name: {} for name in names}  # as they stand in the cells
+        self._seen: dict[str, dict[str, str]] = {name: {} for name in names}  # attribute -> cell -> spelling
 
     def of(self, name: str, value: str) -> str:
-        """The spelling of this value; empty where it has no letter or digit."""
+        """Returns the spelling of this value, "" if it has no letter or digit."""
         spelling = self._seen[name].get(value)
         if spelling is None:
             words = normalise(value)

@@ -1,4 +1,4 @@
-"""Image and text processors, registered with LAVIS when this package is imported."""
+"""Image and text processors; importing this package registers them with LAVIS."""
 
 from fashionfae_lavis.processors.images import FashionImageEvalProcessor, FashionImageTrainProcessor
 from fashionfae_lavis.processors.texts import FashionCaptionProcessor, FashionTextProcessor

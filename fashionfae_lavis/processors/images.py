@@ -1,26 +1,35 @@
-"""Photograph -> normalised tensor, for training (random crop, mirrored half of the time) and evaluation."""
+"""Image processors, which turn a photograph into a normalised tensor."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
+from numpy.typing import NDArray
 from PIL import Image
 from torchvision import transforms
 
-# Mean and standard deviation of the authors' recipe, RGB in 0..1. A data set of other colours names its own.
+# Mean and standard deviation of the authors' recipe, RGB in 0..1.
 MEAN = (0.46777044, 0.44531429, 0.40661017)
 STD = (0.12221994, 0.12145835, 0.14380469)
 
 
 class FashionImageProcessor(BaseProcessor):
-    """A PIL image, or a uint8 array (H, W, 3), becomes a float tensor (3, image_size, image_size).
+    """Processor from a PIL image or a uint8 array (H, W, 3) to a float tensor (3, image_size, image_size).
 
-    The shorter side is resized to `resize`, then `image_size` x `image_size` pixels are cut out, and `mean` and `std`
-    (RGB in 0..1) normalise them.
+    A subclass defines `crop`.
+
+    Args:
+        image_size: side of the square that is cut out, in pixels.
+        resize: length of the shorter side before the crop, in pixels.
+        mean, std: RGB in 0..1, for the normalisation.
     """
 
-    def __init__(self, image_size: int = 224, resize: int = 256, mean=MEAN, std=STD):
+    def __init__(
+        self, image_size: int = 224, resize: int = 256, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+    ):
         self.transform = transforms.Compose(
             [
                 partial(shorter_side, size=resize),
@@ -30,34 +39,39 @@ class FashionImageProcessor(BaseProcessor):
             ]
         )
 
+    @staticmethod
+    def crop(image_size: int) -> list[Any]:
+        """Returns the transforms that cut out `image_size` x `image_size` pixels."""
+        raise NotImplementedError
+
     @classmethod
-    def from_config(cls, cfg=None):
+    def from_config(cls, cfg: Mapping[str, Any] | None = None) -> "FashionImageProcessor":
         cfg = cfg or {}
         return cls(**{name: cfg[name] for name in ("image_size", "resize", "mean", "std") if name in cfg})
 
 
 @registry.register_processor("fashionfae_image_train")
 class FashionImageTrainProcessor(FashionImageProcessor):
-    """Crop at a random place and mirror half of the time, drawn from torch's global generator."""
+    """Processor that crops at a random position and mirrors with probability 1/2 (torch's global generator)."""
 
     @staticmethod
-    def crop(image_size: int) -> list:
+    def crop(image_size: int) -> list[Any]:
         return [transforms.RandomCrop(image_size), transforms.RandomHorizontalFlip()]
 
 
 @registry.register_processor("fashionfae_image_eval")
 class FashionImageEvalProcessor(FashionImageProcessor):
-    """Crop in the middle: the same tensor at every call."""
+    """Processor that crops the centre, so every call gives the same tensor."""
 
     @staticmethod
-    def crop(image_size: int) -> list:
+    def crop(image_size: int) -> list[Any]:
         return [transforms.CenterCrop(image_size)]
 
 
-def shorter_side(image: Image.Image | np.ndarray, size: int) -> Image.Image:
-    """The image as RGB with its shorter side `size` pixels long.
+def shorter_side(image: Image.Image | NDArray[np.uint8], size: int) -> Image.Image:
+    """Converts an image to RGB and resizes its shorter side to `size` pixels.
 
-    Whole factors are averaged away first: 256 -> 128 then costs less than half of an interpolation.
+    Integer factors are reduced by averaging first, which makes 256 to 128 more than twice as fast as interpolation.
     """
     image = Image.fromarray(image) if isinstance(image, np.ndarray) else image.convert("RGB")
     scale = size / min(image.size)

@@ -1,6 +1,7 @@
-"""A product's fields, or a caption -> the text that the model reads."""
+"""Text processors, which turn a product's fields or a caption into the text that the model reads."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from lavis.common.registry import registry
@@ -11,14 +12,18 @@ from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normali
 
 @registry.register_processor("fashionfae_text")
 class FashionTextProcessor(BaseProcessor):
-    """`mode` is one of those of `fashion_text`; the prompts stand in a fixed order, or with `shuffle` in random order,
-    drawn from numpy's global generator.
+    """Processor that builds the text of a product; a plain string counts as its description.
 
-    A plain string is taken for a description. Raises UserError for another mode.
+    Args:
+        mode: one of the modes of `fashion_text`.
+        shuffle: whether to shuffle the prompts (numpy's global generator).
+
+    Raises:
+        UserError: the mode is unknown.
     """
 
     def __init__(self, mode: str = TEXT_MODES[1], shuffle: bool = False):
-        fashion_text({}, mode)  # an unknown mode is an error here, not in the middle of a run
+        fashion_text({}, mode)  # raises for an unknown mode now, not in the middle of a run
         self.mode = mode
         self.shuffle = shuffle
 
@@ -27,18 +32,18 @@ class FashionTextProcessor(BaseProcessor):
         return fashion_text(fields, self.mode, np.random if self.shuffle else None)
 
     @classmethod
-    def from_config(cls, cfg=None):
+    def from_config(cls, cfg: Mapping[str, Any] | None = None) -> "FashionTextProcessor":
         cfg = cfg or {}
         return cls(cfg.get("mode", TEXT_MODES[1]), cfg.get("shuffle", False))
 
 
 @registry.register_processor("fashionfae_caption")
 class FashionCaptionProcessor(BaseProcessor):
-    """A caption as it is, without a prompt: its words in lower case, without punctuation."""
+    """Processor that normalises a caption to lower-case words without punctuation, and adds no prompt."""
 
     def __call__(self, caption: str) -> str:
         return normalise(caption)
 
     @classmethod
-    def from_config(cls, cfg=None):
+    def from_config(cls, cfg: Mapping[str, Any] | None = None) -> "FashionCaptionProcessor":
         return cls()

@@ -1,1 +1,1 @@
-"""What a person looks at when a run has ended."""
+"""Tables and pictures of results; the functions take plain figures and images."""

@@ -1,6 +1,8 @@
-"""A picture of the attribute probe: how often each attribute is told, beside chance."""
+"""A chart of the attribute probe: the accuracy for each attribute, next to chance."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 SERIES = (
     ("itc", "ITC, among all values", "#2a6f97"),
@@ -9,29 +11,33 @@ SERIES = (
 )
 PAIRS = "#4c8c6b"
 INK, GREY, BAND = "#222222", "#666666", "#f2f1ee"
-BAR = 0.26  # thickness, where attributes are 1 apart
+BAR = 0.26  # thickness of a bar; attributes are 1 apart
 
 
-def draw_attribute_chart(attributes: dict[str, dict], path: Path) -> None:
-    """Bars for each attribute of an AttributeProbeTask's results: ITC and AETP left, pairs right.
+def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -> None:
+    """Draws bars for each attribute of the probe: ITC and AETP on the left, pairs on the right.
 
-    Those that a picture shows come first, the best told pairs on top; the others follow on a shaded ground. Whiskers
-    are 95 % intervals; ticks are chance and, dotted, the answer that is right most often. PNG at `path`.
+    Attributes that photographs show come first, sorted by the accuracy of pairs. The others follow on a shaded
+    background. Whiskers are 95 % intervals. Solid lines show chance, dotted lines the most frequent value.
+
+    Args:
+        attributes: the `attributes` of a probe's result.
+        path: PNG to write.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = sorted(attributes, key=lambda name: (not attributes[name]["seen"], -_told(attributes[name])))
+    names = sorted(attributes, key=lambda name: (not attributes[name]["seen"], -_accuracy(attributes[name])))
     series = [one for one in SERIES if any(one[0] in attributes[name] for name in names)]
     figure, (values, pairs) = plt.subplots(
         1, 2, sharey=True, figsize=(11, 1.6 + 0.52 * len(names)), width_ratios=(1.7, 1), layout="constrained"
     )
     for line, name in enumerate(names):
         row = attributes[name]
-        for place, (key, _, colour) in enumerate(series):
-            _bar(values, line + (place - (len(series) - 1) / 2) * BAR, row.get(key), colour, BAR * 0.92)
+        for number, (key, _, colour) in enumerate(series):
+            _bar(values, line + (number - (len(series) - 1) / 2) * BAR, row.get(key), colour, BAR * 0.92)
         reach = len(series) * BAR / 2 + 0.04
         values.vlines(row["chance"], line - reach, line + reach, color=INK, linewidth=1.6, zorder=4)
         values.vlines(
@@ -46,33 +52,37 @@ def draw_attribute_chart(attributes: dict[str, dict], path: Path) -> None:
     pairs.axvline(50, color=INK, linewidth=1.6, zorder=4)
     if unseen:
         style = {"ha": "right", "va": "bottom", "fontsize": 9, "style": "italic", "color": GREY}
-        values.text(99.5, len(names) - 0.58, "not to be seen in a picture", **style)
+        values.text(99.5, len(names) - 0.58, "not visible in photographs", **style)
     labels = [f"{name}  ({attributes[name]['values']})" for name in names]
     values.set_yticks(range(len(names)), labels, fontsize=10)
     values.set_ylim(len(names) - 0.5, -0.5)
-    values.set_title("Which value does it have, of so many?", fontsize=11, weight="bold", loc="left")
-    pairs.set_title("Which of two texts fits?", fontsize=11, weight="bold", loc="left")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for _, _, colour in series]
+    values.set_title("Choice among all values (number)", fontsize=11, weight="bold", loc="left")
+    pairs.set_title("Choice between two texts", fontsize=11, weight="bold", loc="left")
+    handles: list[Any] = [plt.Rectangle((0, 0), 1, 1, color=colour) for _, _, colour in series]
     handles += [plt.Rectangle((0, 0), 1, 1, color=PAIRS), plt.Line2D([], [], color=INK, linewidth=1.6)]
     handles += [plt.Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (1, 1)))]
-    titles = [title for _, title, _ in series] + ["ITC, texts that differ in it alone", "chance", "most frequent value"]
+    titles = [title for _, title, _ in series] + [
+        "ITC, pairs of texts",
+        "chance",
+        "most frequent value",
+    ]
     figure.legend(handles, titles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
-def _told(row: dict) -> float:
+def _accuracy(row: dict[str, Any]) -> float:
     return row.get("pairs", row["itc"])["accuracy"]
 
 
-def _bar(axis, y: float, figures: dict | None, colour: str, height: float) -> None:
+def _bar(axis: Any, y: float, figures: dict[str, float] | None, colour: str, height: float) -> None:
     if figures is None:
         return
     axis.barh(y, figures["accuracy"], height, color=colour, zorder=2)
     axis.errorbar(figures["accuracy"], y, xerr=figures["half_width"], color="#00000080", linewidth=1.1, zorder=3)
 
 
-def _plain(axis) -> None:
+def _plain(axis: Any) -> None:
     axis.set_xlim(0, 100)
     axis.xaxis.set_major_formatter("{x:.0f} %")
     axis.tick_params(axis="x", labelsize=8.5, colors=GREY)

@@ -1,19 +1,19 @@
-"""A picture of which classes are taken for which."""
+"""A picture of the confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-WRITTEN_UP_TO = 40  # classes; the numbers of more would be too small to read
+WRITTEN_UP_TO = 40  # classes; with more, the numbers would be too small to read
 
 
 def draw_confusion(names: Sequence[str], confusion: np.ndarray, path: Path) -> None:
-    """Draw a confusion matrix as shares of each row in percent; a class without examples leaves its row empty.
+    """Draws a confusion matrix as shares of each row in percent; a class without examples leaves its row empty.
 
     Args:
         names: K class names, in the order of the rows.
-        confusion: counts (K, K), row the true class, column the predicted one.
+        confusion: counts (K, K) by true class (row) and predicted class (column).
         path: PNG to write.
     """
     import matplotlib
@@ -32,7 +32,7 @@ def draw_confusion(names: Sequence[str], confusion: np.ndarray, path: Path) -> N
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=font)
     axis.set_ylabel("true class (images)")
     axis.set_xlabel("predicted class")
-    axis.set_title(f"{100 * np.trace(confusion) / confusion.sum():.1f} % of {confusion.sum()} images right")
+    axis.set_title(f"{100 * np.trace(confusion) / confusion.sum():.1f} % of {confusion.sum()} images correct")
     if len(names) <= WRITTEN_UP_TO:
         for row, column in np.argwhere(shares >= 0.5):
             share = shares[row, column]

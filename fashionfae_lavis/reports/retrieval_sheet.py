@@ -1,37 +1,31 @@
-"""A picture of retrieval: products with the texts they retrieve, and texts with the images they retrieve."""
+"""A picture of retrieval: the texts that a product's image retrieves, and the images that its text retrieves."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from fashionfae_lavis.reports.sheet import RIGHT, WRONG, new_sheet, save_sheet, show_found, show_image, write_above
-from fashionfae_lavis.text.product_text import fashion_text
 
 
-def draw_retrieval_sheet(
-    dataset, images: np.ndarray, texts: np.ndarray, path: Path, rows: int = 4, seed: int = 0
-) -> None:
-    """Draw `rows` products with their three best texts and, for the same products' texts, their five best images.
+class RetrievedProduct(NamedTuple):
+    """One line of the sheet; an image is anything that numpy reads as (H, W, 3)."""
 
-    Args:
-        dataset: evaluation data set with `file.image(row)` (H, W, 3), `row_product`, `product_fields`.
-        images, texts: unit-length embeddings (N, D) of its rows and (M, D) of its products.
-        path: PNG to write.
-    """
-    rng = np.random.default_rng(seed)
-    products = rng.choice(len(texts), size=min(rows, len(texts)), replace=False)
-    first_row = np.full(len(texts), -1)
-    first_row[dataset.row_product[::-1]] = np.arange(len(dataset.row_product))[::-1]
+    image: Any
+    text: str
+    texts: Sequence[tuple[str, bool]]  # (title, whether it is the product's own), best first
+    images: Sequence[tuple[Any, bool]]  # up to five (image, whether it shows the product), best first
+
+
+def draw_retrieval_sheet(products: Sequence[RetrievedProduct], path: Path) -> None:
+    """Draws a PNG with one line per product."""
     figure, axes = new_sheet(len(products), 7)
     for line, product in zip(axes, products, strict=True):
-        row = first_row[product]
-        show_image(line[0], dataset.file.image(row), "query image")
+        show_image(line[0], product.image, "query image")
         line[1].axis("off")
         y = 0.98
-        for rank, best in enumerate(np.argsort(-(texts @ images[row]), kind="stable")[:3], start=1):
-            title = textwrap.fill(f"{rank}. {dataset.product_fields(best)['title']}", 24)
-            right = best == product
+        for rank, (title, right) in enumerate(product.texts, start=1):
+            title = textwrap.fill(f"{rank}. {title}", 24)
             line[1].text(
                 0,
                 y,
@@ -44,11 +38,10 @@ def draw_retrieval_sheet(
                 transform=line[1].transAxes,
             )
             y -= 0.1 + 0.11 * (title.count("\n") + 1)
-        found = np.argsort(-(images @ texts[product]), kind="stable")[:5]
-        for rank, (place, best) in enumerate(zip(line[2:], found, strict=True), start=1):
-            show_found(place, dataset.file.image(best), rank, dataset.row_product[best] == product)
-        query = fashion_text(dataset.product_fields(product), "description").removeprefix("the image description is ")
-        query = textwrap.shorten(query, 125, placeholder=" …")
-        write_above(line[2], query)
+        for rank, (axis, (image, right)) in enumerate(zip(line[2:], product.images, strict=False), start=1):
+            show_found(axis, image, rank, right)
+        for axis in line[2 + len(product.images) :]:
+            axis.axis("off")
+        write_above(line[2], textwrap.shorten(product.text, 125, placeholder=" …"))
     axes[0][0].set_title("query image", fontsize=10, weight="bold")
     save_sheet(figure, path)

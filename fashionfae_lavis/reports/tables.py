@@ -1,27 +1,32 @@
 """Results as plain-text tables."""
 
+from collections.abc import Mapping
+from typing import Any
+
 RECALLS = ("r1", "r5", "r10")
 
 
 def text_table(header: list[str], rows: list[list[str]]) -> str:
-    """Columns as wide as their longest cell; the first is aligned left, the others right."""
+    """Lays out a table with columns as wide as their longest cell, the first aligned left, the others right."""
     table = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * width for width in widths])
     return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table)
 
 
-def retrieval_table(results: dict) -> str:
-    """Table of the recalls in percent, one row for each text mode and protocol, and chance.
+def retrieval_table(recalls: Mapping[str, Mapping[str, Any]], chance: float) -> str:
+    """Formats retrieval in percent: one row per text mode and protocol, and a row for chance.
 
-    Below a sub-test stands its standard deviation over the draws, below the table the count of its queries that had
+    The row below a sub-test has its standard deviation over the draws. A line below the table counts the queries with
     too few negatives.
+
+    Args:
+        recalls: text mode -> "full", "sub" and, if measured, "reranked".
+        chance: R@1 of guessing on the full test.
     """
     header = ["text, protocol"] + [f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)] + ["mean"]
-    rows, sub = [], {}
-    for mode, protocols in results.items():
-        if not isinstance(protocols, dict) or "full" not in protocols:
-            continue
+    rows = []
+    for mode, protocols in recalls.items():
         rows.append([f"{mode}, full test", *_cells(protocols["full"])])
         if "reranked" in protocols:
             best = protocols["reranked"]
@@ -29,36 +34,40 @@ def retrieval_table(results: dict) -> str:
         sub = protocols["sub"]
         rows.append([f"{mode}, sub-test of 101", *_cells(sub)])
         rows.append(["  standard deviation of the draws", *_cells(sub, "_std")])
-    chance = [f"{min(100.0, k * results['chance']):.2f}" for k in (1, 5, 10)] * 2
-    rows.append(["chance, full test", *chance, f"{sum(map(float, chance)) / 6:.2f}"])
+    guessed = [f"{min(100.0, k * chance):.2f}" for k in (1, 5, 10)] * 2
+    rows.append(["chance, full test", *guessed, f"{sum(map(float, guessed)) / 6:.2f}"])
     table = text_table(header, rows)
-    if not sub.get("short_queries"):
+    if not sub["short_queries"]:
         return table
     return f"{table}\n{sub['short_queries']} of {sub['queries']} queries of the sub-test had fewer than 100 negatives."
 
 
-def _cells(figures: dict, suffix: str = "") -> list[str]:
+def _cells(figures: Mapping[str, float], suffix: str = "") -> list[str]:
     names = [f"{way}_{k}" for way in ("i2t", "t2i") for k in RECALLS] + ["mean"]
     return [f"{figures[name + suffix]:.2f}" for name in names]
 
 
-def composition_table(results: dict) -> str:
-    """Table of text-guided retrieval in percent: a row for each kind of query and gallery, columns by garment class."""
+def composition_table(recalls: Mapping[str, Mapping[str, Any]]) -> str:
+    """Formats text-guided retrieval in percent: a row for each query and gallery, columns by garment class.
+
+    Args:
+        recalls: query (or "chance") -> gallery -> class -> recalls.
+    """
     galleries = {"split": "all images", "queried": "queried images"}
-    classes = list(results["chance"]["split"])  # with the mean over them
+    classes = list(recalls["chance"]["split"])  # with the mean over them
     header = ["query, gallery"] + [f"{name} R@{k}" for name in classes for k in (10, 50)] + ["mean"]
     rows = []
-    for query, recalls in results.items():
-        for key, title in galleries.items() if isinstance(recalls, dict) else ():
-            cells = [recalls[key][name][k] for name in classes for k in ("r10", "r50")]
-            rows.append([f"{query}, {title}", *(f"{cell:.2f}" for cell in [*cells, recalls[key]["mean"]["mean"]])])
+    for query, found in recalls.items():
+        for key, title in galleries.items():
+            cells = [found[key][name][k] for name in classes for k in ("r10", "r50")]
+            rows.append([f"{query}, {title}", *(f"{cell:.2f}" for cell in [*cells, found[key]["mean"]["mean"]])])
     return text_table(header, rows)
 
 
-def grounding_table(report: dict) -> str:
-    """Tables of what AETP and APIR read from the other modality; empty where neither was measured."""
+def grounding_table(grounding: Mapping[str, Any]) -> str:
+    """Formats how much AETP gains from the image and APIR from the text; empty if neither was measured."""
     parts = []
-    if "aetp" in report:
+    if "aetp" in grounding:
         rows = [
             [
                 name,
@@ -67,19 +76,25 @@ def grounding_table(report: dict) -> str:
                 f"{row['right'] - row['shuffled']:+.1f}",
                 str(row["places"]),
             ]
-            for name, row in report["aetp"].items()
+            for name, row in grounding["aetp"].items()
         ]
-        parts.append(text_table(["AETP: masked words right, %", "own image", "other image", "gain", "words"], rows))
-    if "apir" in report:
-        row = report["apir"]
+        parts.append(
+            text_table(["AETP: accuracy of masked words, %", "own image", "other image", "gain", "words"], rows)
+        )
+    if "apir" in grounding:
+        row = grounding["apir"]
         cells = [f"{row[key]:.1f}" for key in ("right", "shuffled_text", "most_frequent_code")]
-        header = ["APIR: masked codes right, %", "own text", "other text", "most frequent code"]
+        header = ["APIR: accuracy of masked codes, %", "own text", "other text", "most frequent code"]
         parts.append(text_table(header, [["all", *cells]]))
     return "\n\n".join(parts)
 
 
-def recognition_table(results: dict) -> str:
-    """Tables of the figures of each class and of all of them, in percent, and what the training split lacks."""
+def recognition_table(results: Mapping[str, Any]) -> str:
+    """Formats the figures of each class and of all classes, in percent, and classes missing from the training split.
+
+    Args:
+        results: the entry of a split in results.json.
+    """
     rows = [
         [name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1")), str(row["support"])]
         for name, row in results["per_class"].items()
@@ -93,36 +108,45 @@ def recognition_table(results: dict) -> str:
     table = f"{per_class}\n\n{text_table([title, 'accuracy', 'macro-F1'], rows)}"
     if results["unseen"]:
         listed = ", ".join(f"{name} ({images})" for name, images in results["unseen"].items())
-        table += f"\nErrors by necessity, as the training split lacks their classes: images of {listed}."
+        table += f"\nAlways wrong, since the training split lacks their classes: images of {listed}."
     return table
 
 
-def attribute_table(results: dict) -> str:
-    """Table of the attribute probe in percent, one row for each attribute, with half widths of 95 % intervals."""
+def attribute_table(attributes: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str]) -> str:
+    """Formats the attribute probe in percent: one row per attribute, with half widths of 95 % intervals.
+
+    Args:
+        attributes: attribute -> its figures.
+        left_out: attribute that was skipped -> the reason.
+    """
     keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
     header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
-    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "pairs asked"]
+    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "number of pairs"]
     rows = []
-    for name, row in results["attributes"].items():
+    for name, row in attributes.items():
         itc, *others = (_with_half_width(row.get(key)) for key in keys)
         top = f"{row['itc']['top5']:.1f}" if "top5" in row["itc"] else "-"
         cells = [str(row["values"]), str(row["products"]), f"{row['chance']:.1f}", f"{row['majority']:.1f}", itc, top]
-        title = name if row["seen"] else f"{name} (not to be seen)"
+        title = name if row["seen"] else f"{name} (not visible)"
         rows.append([title, *cells, *others, str(row["pairs"]["n"]) if "pairs" in row else "-"])
-    notes = [f"Left out: {name}, as {reason}." for name, reason in results["left_out"].items()]
+    notes = [f"Left out: {name}, because {reason}." for name, reason in left_out.items()]
     return "\n".join([text_table(header, rows), *notes])
 
 
-def _with_half_width(figures: dict | None) -> str:
+def _with_half_width(figures: Mapping[str, float] | None) -> str:
     return f"{figures['accuracy']:.1f} ± {figures['half_width']:.1f}" if figures else "-"
 
 
-def caption_table(results: dict) -> str:
-    """Table of the captions' scores, times 100 as is the custom, with those of the same captions for other images."""
+def caption_table(results: Mapping[str, Any]) -> str:
+    """Formats the scores of the captions, times 100 as usual, and of the same captions for other images.
+
+    Args:
+        results: the entry of a split in results.json.
+    """
     names = list(results["scores"])
     header = [f"{results['text']}, {results['images']} images", *names]
     rows = [
         [title, *(f"{100 * results[key][name]:.1f}" for name in names)]
-        for title, key in (("captions", "scores"), ("the same for other images", "other_image"))
+        for title, key in (("captions", "scores"), ("the same captions, other images", "other_image"))
     ]
     return "\n".join([text_table(header, rows), *results["left_out"].values()])

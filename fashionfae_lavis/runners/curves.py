@@ -2,24 +2,19 @@
 
 from pathlib import Path
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402 (after the choice of backend)
-import numpy as np  # noqa: E402
-
-from fashionfae_lavis.runners.logs import objective_losses, read_metrics  # noqa: E402
+from fashionfae_lavis.runners.logs import objective_losses, read_metrics
 
 COLOURS = ("#3b6fb6", "#c8553d", "#4c9a6a", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
 GREY = "#555555"
 
 
 def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
-    """One panel per objective (logged values faint, smoothed on top), validation if any, and learning rate.
+    """Plots each objective (raw and smoothed), the validation metric if there is one, and the learning rate.
 
     Args:
-        metrics_path: a run's ``metrics.jsonl``; with no training line in it nothing is drawn.
+        metrics_path: a run's `metrics.jsonl`. Without a training line in it, no picture is written.
         png_path: the picture to write.
     """
     lines = read_metrics(Path(metrics_path))
@@ -27,12 +22,17 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     validation = [line for line in lines if line["phase"] == "validation" and "agg_metrics" in line]
     if not training:
         return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     losses = objective_losses(dict.fromkeys(name for line in training for name in line))
     panels = len(losses) + bool(validation) + 1
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
-    axes = list(axes.flat)
+    figure, grid = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
+    axes = list(grid.flat)
     for axis, name, colour in zip(axes, losses, COLOURS * len(losses), strict=False):
         iterations, values = _series(training, name)
         axis.plot(iterations, values, color=colour, alpha=0.25, linewidth=0.8)
@@ -56,14 +56,15 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Moving average over the nearest tenth of the series, over what there is of it at the ends."""
+    """Averages over a moving window of a tenth of the series, truncated at the ends."""
     window = np.ones(len(values) // 20 * 2 + 1)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
 def _series(lines: list[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
-    points = [(line["iteration"], line[name]) for line in lines if name in line]
-    return tuple(np.array(points, dtype=float).T)
+    """Returns the iterations of the lines that have a value of this name, and the values."""
+    iterations, values = np.array([(line["iteration"], line[name]) for line in lines if name in line], dtype=float).T
+    return iterations, values
 
 
 def _label(axis, title: str, ylabel: str) -> None:

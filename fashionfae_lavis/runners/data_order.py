@@ -1,40 +1,91 @@
-"""Which sample comes when: the same for a seed whatever the number of workers, and resumable at any batch."""
+"""The settings that determine the order of the training samples."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from torch.utils.data import DistributedSampler, Sampler
+from lavis.common.dist_utils import get_rank, get_world_size
+from omegaconf import DictConfig
+from torch.utils.data import Dataset
 
-from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.batches import EndlessBatches, JointBatches, TrainingBatches
+from fashionfae_lavis.runners.joint import sizes_and_ratios
+
+# Field -> its key in a checkpoint, also used in error messages.
+KEYS = {
+    "batch_size": "run.batch_size_train",
+    "accumulate": "run.accum_grad_iters",
+    "seed": "run.seed",
+    "processes": "number of processes",
+    "samples": "number of training samples",
+    "ratios": "run.train_dataset_ratios",
+}
 
 
-class EndlessBatches(Sampler):
-    """Batches of ``(epoch, index)`` pairs of one process, without end.
+@dataclass(frozen=True)
+class DataOrder:
+    """The settings on which the order of the training samples depends. A checkpoint resumes only with equal settings.
 
-    Each epoch is a new permutation drawn from ``(seed, epoch)`` and shared out between the processes; what
-    does not fill a batch on every process is dropped. Setting ``first`` starts the iteration at that batch
-    (counted from the start of training) without visiting the ones before it.
-
-    Raises:
-        UserError: fewer samples than one batch of all processes together, or only one sample in such a batch.
+    Attributes:
+        batch_size: samples in a batch of one process.
+        accumulate: batches in one update of the weights.
+        seed: seed of the order.
+        processes: number of processes.
+        samples: number of training samples; by dataset name if there are several datasets.
+        ratios: relative frequency of each dataset's batches; None for one dataset.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
-        together = f"run.batch_size_train: {batch_size} on {world_size} process(es)"
-        if batch_size * world_size < 2:
-            raise UserError(f"{together} makes batches of one product, but training contrasts at least two.")
-        if length < batch_size * world_size:
-            raise UserError(f"{together} takes more than the {length} training samples: make it smaller.")
-        self.batch_size = batch_size
-        self.batches_per_epoch = length // world_size // batch_size
-        self.first = 0
-        self._sampler = DistributedSampler(range(length), world_size, rank, shuffle=True, seed=seed, drop_last=True)
+    batch_size: int
+    accumulate: int
+    seed: int
+    processes: int
+    samples: int | dict[str, int]
+    ratios: dict[str, float] | None = None
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, skipped = divmod(self.first, self.batches_per_epoch)
-        while True:
-            self._sampler.set_epoch(epoch)
-            indices = list(self._sampler)
-            for batch in range(skipped, self.batches_per_epoch):
-                start = batch * self.batch_size
-                yield [(epoch, index) for index in indices[start : start + self.batch_size]]
-            epoch, skipped = epoch + 1, 0
+    @classmethod
+    def of(cls, dataset: Dataset, run: DictConfig) -> "DataOrder":
+        """Reads the settings of a run from its training split and its `run` section.
+
+        Raises:
+            UserError: `run.train_dataset_ratios` does not fit the datasets.
+        """
+        samples, ratios = sizes_and_ratios(dataset, run)
+        return cls(
+            batch_size=int(run.batch_size_train),
+            accumulate=int(run.get("accum_grad_iters", 1)),
+            seed=int(run.get("seed", 42)),
+            processes=get_world_size(),
+            samples=samples,
+            ratios=ratios,
+        )
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "DataOrder":
+        """Reads the output of `state_dict`; checkpoints of old versions have no ratios."""
+        return cls(**{field: state.get(key) for field, key in KEYS.items()})  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the settings in plain types, under the keys that checkpoints use."""
+        return {KEYS[field.name]: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def samples_per_update(self) -> int:
+        """Number of samples that one update of the weights sees, on all processes together."""
+        return self.batch_size * self.accumulate * self.processes
+
+    def difference(self, other: "DataOrder") -> str | None:
+        """Describes the first setting that differs, as "run.seed = 1, not 2"; returns None if all are equal."""
+        others = other.state_dict()
+        for key, value in self.state_dict().items():
+            if value != others[key]:
+                return f"{key} = {value}, not {others[key]}"
+        return None
+
+
+def training_batches(order: DataOrder) -> TrainingBatches:
+    """Builds the sampler of this process's batches."""
+    rank = get_rank()
+    if isinstance(order.samples, int):
+        return EndlessBatches(order.samples, order.batch_size, order.seed, rank, order.processes)
+    assert order.ratios is not None
+    return JointBatches(order.samples, order.ratios, order.batch_size, order.seed, rank, order.processes)

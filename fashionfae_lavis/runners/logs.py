@@ -1,41 +1,47 @@
-"""What a run writes while it goes: progress bar, ``metrics.jsonl`` and TensorBoard scalars."""
+"""The progress bar, `metrics.jsonl` and TensorBoard scalars of a run."""
 
 import json
 import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
+import torch
 from lavis.common.dist_utils import is_main_process
 from tqdm import tqdm
 
 from fashionfae_lavis.distributed import gather_objects
 
 METRICS_FILE = "metrics.jsonl"
-SMOOTHING = 0.95  # of the losses in the progress bar
+SMOOTHING = 0.95  # exponential smoothing of the losses in the progress bar
 
 
 class RunLog:
-    """Log of one run; only the first process writes, all must call :meth:`write_losses`.
+    """Log of one run. Only the first process writes, but all processes must call `write_losses`.
 
-    Each line of ``metrics.jsonl`` is a JSON object with ``phase`` (train, validation or test) and
-    ``iteration`` (updates completed). Training lines hold ``lr``, ``seconds`` (per update) and the mean since
-    the line before of every loss seen; the others hold ``split`` and what the task returned.
+    Each line of `metrics.jsonl` is a JSON object with `phase` (train, validation or test) and `iteration` (updates
+    done). A training line also holds `lr`, `seconds` (per update) and the mean of every loss since the previous line.
+    The other lines hold `split` and the task's results.
 
     Args:
         folder: the run's output folder.
-        start: iterations done; lines about later ones and about tests are dropped. None drops nothing.
-        end: iterations of the whole run, for the progress bar; infinity where nobody knows, None for no bar.
+        start: number of updates done; later lines and all test lines are dropped. None drops nothing.
+        end: number of updates of the whole run, for the progress bar: infinity if unknown, None for no bar.
     """
 
     def __init__(self, folder: Path, start: int | None = None, end: float | None = None):
-        self._window = defaultdict(list)
-        self._smoothed = {}
+        self._window: dict[str, list[float]] = defaultdict(list)
+        self._smoothed: dict[str, float] = {}
         self._validation = ""
         self._window_start = time.perf_counter()
         self._updates = 0
-        self._file = self._board = self._bar = None
+        self._file: IO[str] | None = None
+        self._board: Any = None
+        self._bar: tqdm | None = None
         if is_main_process():
             from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
@@ -45,20 +51,19 @@ class RunLog:
             self._file = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
             self._board = SummaryWriter(folder / "tensorboard", purge_step=None if start is None else start + 1)
             if end is not None:
-                # a log file is not a terminal: a line there every ten seconds is enough
-                interval = 0.1 if sys.stderr.isatty() else 10
-                self._bar = tqdm(total=end, initial=start, desc="training", unit="it", mininterval=interval)
+                interval = 0.1 if sys.stderr.isatty() else 10  # seconds; log files get fewer lines
+                self._bar = tqdm(total=end, initial=start or 0, desc="training", unit="it", mininterval=interval)
 
-    def __enter__(self):
+    def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *_):
-        for thing in (self._bar, self._board, self._file):
-            if thing is not None:
-                thing.close()
+    def __exit__(self, *_) -> None:
+        for output in (self._bar, self._board, self._file):
+            if output is not None:
+                output.close()
 
     def add_losses(self, losses: dict[str, float]) -> None:
-        """Take in the losses of one update of this process."""
+        """Adds the losses of one update on this process."""
         self._updates += 1
         for name, value in losses.items():
             self._window[name].append(value)
@@ -70,7 +75,7 @@ class RunLog:
             self._bar.update()
 
     def write_losses(self, iteration: int, lr: float) -> None:
-        """Write one line with the mean over the updates since the last one, and over the processes."""
+        """Writes one line with the mean over the updates since the previous line and over the processes."""
         means = gather_objects({name: sum(values) / len(values) for name, values in self._window.items()})
         now = time.perf_counter()
         seconds = (now - self._window_start) / max(self._updates, 1)
@@ -81,39 +86,40 @@ class RunLog:
             for name in dict.fromkeys(name for process in means for name in process):
                 values = [process[name] for process in means if name in process]
                 line[name] = sum(values) / len(values)
-            self._write("train", iteration, line)
+            self._write(self._file, "train", iteration, line)
 
-    def write_results(self, phase: str, iteration: int, split: str, results: dict) -> None:
-        """Write what the task returned for a split (``phase`` is validation or test)."""
+    def write_results(self, phase: str, iteration: int, split: str, results: Mapping[str, Any]) -> None:
+        """Writes the task's results for a split; `phase` is validation or test."""
         if self._file is not None:
-            self._write(phase, iteration, {"split": split, **results})
+            self._write(self._file, phase, iteration, {"split": split, **results})
             if "agg_metrics" in results:
                 self._validation = f"{split} {results['agg_metrics']:.4g}"
-        self._window_start = time.perf_counter()  # evaluation is no training time
+        self._window_start = time.perf_counter()  # evaluation does not count as training time
 
-    def _write(self, phase: str, iteration: int, values: dict) -> None:
-        values = _plain(values)
-        self._file.write(json.dumps({"phase": phase, "iteration": iteration, **values}) + "\n")
-        for name, value in values.items():
+    def _write(self, file: IO[str], phase: str, iteration: int, values: Mapping[str, Any]) -> None:
+        plain = _plain(values)
+        file.write(json.dumps({"phase": phase, "iteration": iteration, **plain}) + "\n")
+        for name, value in plain.items():
             if isinstance(value, float | int):
                 self._board.add_scalar(f"{phase}/{name}", value, iteration)
 
 
 def _keep_lines_until(iteration: int, path: Path) -> None:
-    """Drop what a run that resumes at ``iteration`` will write again."""
+    """Drops the lines that a run resuming at `iteration` will write again."""
     lines = [line for line in read_metrics(path) if line["iteration"] <= iteration and line["phase"] != "test"]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     os.replace(temporary, path)
 
 
-def objective_losses(names) -> list[str]:
-    """The losses among ``names`` that belong to one objective, or the total where there are none."""
+def objective_losses(names: Iterable[str]) -> list[str]:
+    """Returns the names of the losses of single objectives, or of the total loss if there are none."""
+    names = list(names)
     return [name for name in names if name.startswith("loss_")] or [name for name in names if name == "loss"]
 
 
-def read_metrics(path: Path) -> list[dict]:
-    """Lines of a metrics file, none if it is missing; a line a killed run left half written is skipped."""
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Reads the lines of a metrics file, if it exists; skips the incomplete line of a killed run."""
     lines = []
     if path.exists():
         for text in path.read_text(encoding="utf-8").splitlines():
@@ -124,13 +130,13 @@ def read_metrics(path: Path) -> list[dict]:
     return lines
 
 
-def _plain(value):
-    """JSON types only; floats (numpy's too) with six digits."""
-    if isinstance(value, dict):
+def _plain(value: Any) -> Any:
+    """Converts a value to JSON types and rounds floats to six significant digits."""
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
         value = value.item()
     if isinstance(value, float):
         return float(f"{value:.6g}")

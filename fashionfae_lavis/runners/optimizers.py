@@ -1,38 +1,57 @@
-"""Optimizer, schedule and number format of a run, from its configuration."""
+"""Optimizer, learning-rate schedule and autocast dtype of a run, from its configuration."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from lavis.common.registry import registry
 from omegaconf import DictConfig
 from torch import nn
+from transformers.optimization import AdamW as TransformersAdamW
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
+# Both decouple weight decay. transformers' AdamW adds eps before the bias correction and decays after the step, as the
+# authors' code does. In the first updates, gradients of about eps then move a parameter less.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "transformers_adamw": partial(TransformersAdamW, no_deprecation_warning=True),
+}
 
-def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters of ``model``.
 
-    ``run.weight_decay`` (default 0) spares everything with fewer than two dimensions: biases, norms, scales.
-    ``run.lr_scale`` maps prefixes of parameter names (whole name parts) to factors on ``run.init_lr``; the
-    longest prefix that fits a parameter counts.
+def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
+    """Builds AdamW over the trainable parameters.
+
+    Args:
+        model: the model to train.
+        run: the `run` section. `optimizer` is one of `OPTIMIZERS`, "adamw" by default. `weight_decay` (default 0)
+            applies to parameters with at least two dimensions, so not to biases, norms and scales. `decay_also` lists
+            prefixes of parameter names (whole name parts) that are decayed regardless of their dimensions. `lr_scale`
+            maps prefixes to factors on `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
 
     Raises:
-        UserError: a prefix that no parameter has.
+        UserError: the optimizer is unknown, or no parameter has one of the prefixes.
     """
-    scales = dict(run.get("lr_scale") or {})
+    kind = run.get("optimizer", "adamw")
+    if kind not in OPTIMIZERS:
+        raise UserError(f"run.optimizer is {kind!r}, but must be {' or '.join(OPTIMIZERS)}.")
+    scales, decay_also = dict(run.get("lr_scale") or {}), tuple(run.get("decay_also") or ())
     names = [name for name, _ in model.named_parameters()]
-    for prefix in scales:
-        if not any(_has_prefix(name, prefix) for name in names):
-            modules = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
-            raise UserError(f"run.lr_scale: no parameter begins with '{prefix}'; there are {modules}.")
-    groups = {}
+    for key, prefixes in (("lr_scale", scales), ("decay_also", decay_also)):
+        for prefix in prefixes:
+            if not any(_has_prefix(name, prefix) for name in names):
+                modules = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+                raise UserError(f"run.{key}: no parameter begins with '{prefix}'; the model has {modules}.")
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             prefix = max((prefix for prefix in scales if _has_prefix(name, prefix)), key=len, default=None)
             lr = float(run.init_lr) * float(scales.get(prefix, 1))
-            decay = float(run.get("weight_decay", 0)) if parameter.ndim >= 2 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
-    return torch.optim.AdamW(
+            decayed = parameter.ndim >= 2 or any(_has_prefix(name, prefix) for prefix in decay_also)
+            groups[lr, float(run.get("weight_decay", 0)) if decayed else 0.0].append(parameter)
+    return OPTIMIZERS[kind](
         [
             {"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay}
             for (lr, decay), parameters in groups.items()
@@ -43,10 +62,15 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.AdamW:
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters: int) -> IterationSchedule:
-    """The schedule registered under ``run.lr_sched``.
+    """Builds the schedule registered under `run.lr_sched`.
+
+    Args:
+        optimizer: the optimizer to drive.
+        run: the `run` section.
+        max_iters: length of the schedule in updates.
 
     Raises:
-        UserError: no per-iteration schedule has that name.
+        UserError: no per-iteration schedule has this name.
     """
     schedule = registry.get_lr_scheduler_class(run.lr_sched)
     if schedule is None or not issubclass(schedule, IterationSchedule):
@@ -57,10 +81,14 @@ def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters:
 
 
 def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype | None:
-    """Number format for ``run.amp``: false, bf16, fp16 (GPU only), or true (fp16 on a GPU, bf16 on a CPU).
+    """Returns the autocast dtype of `run.amp`, None for float32.
+
+    Args:
+        amp: false, bf16, fp16 (GPU only), or true for fp16 on a GPU and bf16 on a CPU.
+        device: device of the model.
 
     Raises:
-        UserError: another value, or fp16 on a CPU.
+        UserError: `amp` is another value, or fp16 on a CPU.
     """
     if not amp:
         return None

@@ -1,4 +1,4 @@
-"""The folder of one run: ``<working directory>/<run.output_dir>/<job id>``."""
+"""The folder of one run: `<working directory>/<run.output_dir>/<job id>`."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +10,7 @@ BEST_CHECKPOINT = "checkpoint_best.pth"
 
 
 def find_newest_run(output_dir: str | Path) -> Path | None:
-    """Job folder under ``output_dir`` with the newest last checkpoint, its own or that of a stage in it."""
+    """Returns the job folder under `output_dir` with the newest last checkpoint of a run or of its first stage."""
     output_dir = Path.cwd() / output_dir
     checkpoints = output_dir.glob(f"*/**/{LAST_CHECKPOINT}")
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
@@ -18,7 +18,11 @@ def find_newest_run(output_dir: str | Path) -> Path | None:
 
 
 def checkpoint_to_resume(choice: str | None, folder: Path) -> Path | None:
-    """Checkpoint meant by ``run.resume_ckpt_path``: null, a path, or auto (the one in ``folder``, if any).
+    """Returns the path of the checkpoint to resume, or None.
+
+    Args:
+        choice: value of `run.resume_ckpt_path`: null, a path, or `auto` for the last checkpoint in `folder`, if any.
+        folder: the run's folder.
 
     Raises:
         UserError: there is no file at the path.
@@ -34,10 +38,10 @@ def checkpoint_to_resume(choice: str | None, folder: Path) -> Path | None:
 
 
 def make_output_folder(folder: Path) -> Path:
-    """Create a run's folder and, in it, the ``result`` folder LAVIS's tasks write to; return the latter.
+    """Creates a run's folder and its subfolder `result`, which LAVIS's tasks write to; returns the latter.
 
     Raises:
-        UserError: it cannot be created or written to.
+        UserError: the folder cannot be created or written to.
     """
     try:
         (folder / "result").mkdir(parents=True, exist_ok=True)

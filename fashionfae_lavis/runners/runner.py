@@ -1,32 +1,38 @@
-"""The training loop: iterations instead of epochs, on CPU, one GPU or under torchrun, exact in resuming.
+"""The training loop, counted in updates, on a CPU, one GPU or under torchrun, with exact resumption.
 
-It replaces the parts of LAVIS's ``RunnerIter`` that need a GPU or a process group, lose state in checkpoints,
-or write into the installed library; tasks and models are driven as LAVIS drives them.
+It replaces the parts of LAVIS's runner that need a GPU or a process group, lose state in checkpoints, or write into the
+installed library. It calls tasks and models as LAVIS does.
 """
 
 import logging
 import math
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from lavis.common.dist_utils import is_dist_avail_and_initialized, is_main_process
+from lavis.common.dist_utils import get_rank, is_dist_avail_and_initialized, is_main_process
 from lavis.common.registry import registry
 from lavis.datasets.data_utils import apply_to_sample
 from lavis.runners.runner_base import RunnerBase
-from lavis.runners.runner_iter import RunnerIter
 from omegaconf import OmegaConf
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint, save_atomically
 from fashionfae_lavis.datasets.loaders import evaluation_loader, training_loader
-from fashionfae_lavis.distributed import gather_objects, true_anywhere
+from fashionfae_lavis.distributed import gather_objects
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.random_state import random_state, restore_random_state
 from fashionfae_lavis.runners.curves import draw_curves
-from fashionfae_lavis.runners.joint import data_order, join_splits, training_batches
+from fashionfae_lavis.runners.data_order import DataOrder, training_batches
+from fashionfae_lavis.runners.divergence import check_finite
+from fashionfae_lavis.runners.joint import find_split, join_splits
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
 from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
@@ -36,261 +42,184 @@ from fashionfae_lavis.runners.output_folder import (
     checkpoint_to_resume,
     make_output_folder,
 )
-from fashionfae_lavis.runners.run_state import restore_run, run_state
+from fashionfae_lavis.runners.progress import Progress
+from fashionfae_lavis.runners.schedules import IterationSchedule
 
 
 @registry.register_runner("fashionfae_runner")
-class FashionRunner(RunnerIter):
-    """Train for ``run.max_iters`` updates (or ``run.max_epoch`` epochs, or ``run.max_minutes``) and evaluate.
+class FashionRunner(RunnerBase):
+    """Runner that trains for `run.max_iters` updates (or `run.max_epoch` or `run.max_minutes`) and evaluates.
 
-    Every ``run.iters_per_inner_epoch`` updates (default: an epoch) it evaluates ``run.valid_splits``, writes
-    ``checkpoint_last.pth``, and ``checkpoint_best.pth`` if ``agg_metrics`` of the first of these splits has
-    improved. The output folder also gets ``config.yaml``, ``metrics.jsonl``, TensorBoard events and
-    ``curves.png``. An iteration is one update of the weights, of ``run.accum_grad_iters`` batches; logs and
-    messages count from 1, ``samples["iters"]`` from 0. For a length in minutes see ``length.py``, for several data sets
-    and their splits ``joint.py``.
+    An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
+    `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner evaluates
+    `run.valid_splits` and writes `checkpoint_last.pth`. If `agg_metrics` of the first of these splits has improved, it
+    also writes `checkpoint_best.pth`. It also writes `config.yaml`, `metrics.jsonl`, TensorBoard events and
+    `curves.png`. See `length.py` for a length in minutes and `joint.py` for several datasets and their splits.
 
     Raises:
-        UserError: a setting that makes no sense, a folder that cannot be written to, a checkpoint that does
-            not fit, or (in :meth:`train`) a loss that is not finite.
+        UserError: a setting is invalid, the output folder cannot be written to, a checkpoint does not fit, or (in
+            `train`) a loss is not finite.
     """
 
-    def __init__(self, cfg, task, model, datasets, job_id):
-        # not RunnerIter's, which cannot work out the length from the data
-        RunnerBase.__init__(self, cfg, task, model, datasets, job_id)
+    def __init__(self, cfg: Any, task: Any, model: nn.Module, datasets: dict[str, dict[str, Dataset]], job_id: str):
+        self.run_cfg = cfg.run_cfg
+        super().__init__(cfg, task, model, datasets, job_id)  # which calls setup_output_dir
         self.datasets = join_splits(datasets)
-        self.amp_dtype = autocast_dtype(cfg.run_cfg.get("amp"), self.device)
-        self.iters = 0
-        self.seconds = 0.0  # spent in updates, those before a resumption included
-        self.best_metric, self.best_iters = -math.inf, None
-        self._eval_loaders = {}
+        self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
+        self.num_workers = int(self.run_cfg.get("num_workers", 0))
+        self.progress = Progress()
+        self._eval_loaders: dict[str, DataLoader] = {}
+        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
+            find_split(self.datasets, split)  # a misspelled split must not surface after the training
         if not self.evaluate_only:
-            self._set_length(cfg.run_cfg)
+            self._set_length()
 
-    def _set_length(self, run) -> None:
-        self.data_order = data_order(self._dataset("train"), run)
-        self.batches = training_batches(self.data_order)
-        self.iters_per_epoch = max(1, self.batches.batches_per_epoch // self.accum_grad_iters)
-        if run.get("max_iters"):
-            self.max_iters = int(run.max_iters)
-        elif run.get("max_epoch"):
-            self.max_iters = int(run.max_epoch) * self.iters_per_epoch
-        else:
-            raise UserError("The length of training is not set: give run.max_iters or run.max_epoch.")
-        self.iters_per_inner_epoch = int(run.get("iters_per_inner_epoch") or self.iters_per_epoch)
-        self.length = RunLength.of(run, self.max_iters)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether training has come to its end."""
-        return self.length.is_over(self.iters, self.seconds)
-
-    def setup_output_dir(self):
-        """Create the run's folder (a resumed run's is its checkpoint's) and tell LAVIS's tasks of it."""
-        self.output_dir = Path.cwd() / self.config.run_cfg.output_dir / self.job_id
-        choice = None if self.evaluate_only else self.resume_ckpt_path
-        self._resume_from = checkpoint_to_resume(choice, self.output_dir)
-        if self._resume_from is not None:
-            self.output_dir = self._resume_from.parent
+    def setup_output_dir(self) -> None:
+        """Creates the run's folder (when resuming, the checkpoint's) and registers its path for LAVIS's tasks."""
+        folder = Path.cwd() / self.run_cfg.output_dir / self.job_id
+        self._resume_from = checkpoint_to_resume(None if self.evaluate_only else self.resume_ckpt_path, folder)
+        self.output_dir = self._resume_from.parent if self._resume_from else folder
         self.result_dir = make_output_folder(self.output_dir)
-        # not registry.register_path, which refuses a second run in the same process
+        # registry.register_path would refuse a second run in the same process.
         registry.mapping["paths"]["output_dir"] = str(self.output_dir)
         registry.mapping["paths"]["result_dir"] = str(self.result_dir)
 
-    @property
-    def evaluate_only(self) -> bool:
-        return bool(self.config.run_cfg.get("evaluate", False))
+    def _set_length(self) -> None:
+        self.data_order = DataOrder.of(find_split(self.datasets, "train"), self.run_cfg)
+        self.batches = training_batches(self.data_order)
+        self.iters_per_epoch = max(1, self.batches.batches_per_epoch // self.accum_grad_iters)
+        self.iters_per_inner_epoch = int(self.run_cfg.get("iters_per_inner_epoch") or self.iters_per_epoch)
+        self.length = RunLength.of(self.run_cfg, self.iters_per_epoch)
 
-    @property
-    def use_distributed(self) -> bool:
-        return is_dist_avail_and_initialized()
-
-    @property
-    def log_freq(self) -> int:
-        return int(self.config.run_cfg.get("log_freq", 10))
-
-    @property
-    def bare_model(self):
-        """The model on its device, never wrapped."""
-        return self._model.to(self.device)
-
-    @property
-    def model(self):
-        """The model as it is trained: wrapped for data-parallel training in a distributed run."""
-        if self._wrapped_model is None:
-            self._wrapped_model = self.bare_model
-            if self.use_distributed:
-                self._wrapped_model = DistributedDataParallel(
-                    self.bare_model,
-                    device_ids=[self.device] if self.cuda_enabled else None,
-                    # the objective changes from step to step, and with it the parameters in use
-                    find_unused_parameters=True,
-                )
-        return self._wrapped_model
-
-    @property
-    def optimizer(self):
-        if self._optimizer is None:
-            self._optimizer = build_optimizer(self.bare_model, self.config.run_cfg)
-        return self._optimizer
-
-    @property
-    def scaler(self):
-        """Gradient scaler, active for fp16 only (inactive it changes nothing)."""
-        if self._scaler is None:
-            self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype == torch.float16)
-        return self._scaler
-
-    @property
-    def lr_scheduler(self):
-        if self._lr_sched is None:
-            self._lr_sched = build_schedule(self.optimizer, self.config.run_cfg, self.max_iters)
-        return self._lr_sched
-
-    @property
-    def num_workers(self) -> int:
-        return int(self.config.run_cfg.get("num_workers", 0))
-
-    @property
-    def train_loader(self):
-        """Endless loader that starts at the batch the run has come to."""
-        self.batches.first = self.iters * self.accum_grad_iters
-        dataset, seed = self._dataset("train"), self.data_order["run.seed"]
-        return training_loader(dataset, self.batches, seed, self.num_workers, self.cuda_enabled)
-
-    def train(self) -> dict:
-        """Train, then test; with ``run.evaluate: true``, or a run that is already finished, only test.
+    def train(self) -> dict[str, Any]:
+        """Trains and tests; only tests if `run.evaluate` is true or the run is already finished.
 
         Returns:
-            split name -> what the task's ``after_evaluation`` returned, for each of ``run.test_splits``.
+            Split name -> results of the task, for each of `run.test_splits`.
         """
         self.log_config()
         if self.evaluate_only:
             return self.evaluate(skip_reload=True)
         if self._resume_from is not None:
-            restore_run(self, self._resume_from)
-            logging.info("Continuing %s after iteration %d.", self._resume_from, self.iters)
-        end = self.max_iters if self.length.max_minutes is None else math.inf
-        with RunLog(self.output_dir, self.iters, end) as log:
+            self.load_state_dict(read_checkpoint(self._resume_from), self._resume_from)
+            logging.info("Resuming %s after iteration %d.", self._resume_from, self.progress.iters)
+        end = self.length.max_iters if self.length.max_minutes is None else math.inf
+        with RunLog(self.output_dir, self.progress.iters, end) as log:
             batches = iter(self.train_loader)
             while not self.is_over:
                 self._train_inner_epoch(batches, log)
                 improved = self._validate(log)
-                state = run_state(self)
+                state = self.state_dict()
                 if is_main_process():
-                    if improved:  # first: a run killed before the last is written will do both again
+                    if improved:  # written first, so that a run killed between the two writes both again
                         save_atomically(state, self.output_dir / BEST_CHECKPOINT)
                     save_atomically(state, self.output_dir / LAST_CHECKPOINT)
-        del batches  # and with it the worker processes
+        del batches  # ends the worker processes
         if is_main_process():
             draw_curves(self.output_dir / METRICS_FILE, self.output_dir / "curves.png")
         return self.evaluate()
 
-    def _train_inner_epoch(self, batches, log: RunLog) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether training has reached its length."""
+        return self.length.is_over(self.progress.iters, self.progress.seconds)
+
+    def _train_inner_epoch(self, batches: Iterator, log: RunLog) -> None:
+        """Trains until the next validation or the end of training."""
         self.model.train()
-        ends = False
+        progress, ends = self.progress, False
         while not ends:
             start = time.perf_counter()
-            lr = self.lr_scheduler.step(self.length.place(self.iters, self.seconds))
+            lr = self.lr_scheduler.step(self.length.schedule_step(progress.iters, progress.seconds))
             log.add_losses(self._update(batches))
-            self.iters += 1
-            self.seconds += time.perf_counter() - start
-            if self.length.max_minutes is not None:  # all processes stop by the clock of the first
-                self.seconds = gather_objects(self.seconds)[0]
-            ends = self.iters % self.iters_per_inner_epoch == 0 or self.is_over
-            if ends or self.iters % self.log_freq == 0:
-                log.write_losses(self.iters, lr)
+            progress.iters += 1
+            progress.seconds += time.perf_counter() - start
+            if self.length.max_minutes is not None:  # all processes follow the first one's clock
+                progress.seconds = gather_objects(progress.seconds)[0]
+            ends = progress.iters % self.iters_per_inner_epoch == 0 or self.is_over
+            if ends or progress.iters % self.log_freq == 0:
+                log.write_losses(progress.iters, lr)
 
-    def _update(self, batches) -> dict[str, float]:
-        """One update of the weights; returns this process's losses, averaged over its batches."""
-        losses = defaultdict(list)
-        accumulate = self.accum_grad_iters
+    def _update(self, batches: Iterator) -> dict[str, float]:
+        """Updates the weights once; returns this process's losses, averaged over its batches."""
+        model, accumulate = self.model, self.accum_grad_iters
+        values: dict[str, list[float]] = defaultdict(list)
         for micro_step in range(accumulate):
             samples = apply_to_sample(lambda x: x.to(self.device, non_blocking=True), next(batches))
-            # LAVIS's models count iterations as epoch * num_iters_per_epoch + iters; our iters is all of it
-            samples.update(iters=self.iters, micro_step=micro_step)
+            # LAVIS's models count iterations as epoch * num_iters_per_epoch + iters, so epoch is 0.
+            samples.update(iters=self.progress.iters, micro_step=micro_step)
             samples.update(epoch=0, num_iters_per_epoch=self.iters_per_epoch)
-            waits = self.use_distributed and micro_step < accumulate - 1
-            with self.model.no_sync() if waits else nullcontext():
+            more = micro_step < accumulate - 1
+            with model.no_sync() if more and isinstance(model, DistributedDataParallel) else nullcontext():
                 with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None):
-                    output = self.task.train_step(model=self.model, samples=samples)
-                if not isinstance(output, dict):
+                    output = self.task.train_step(model=model, samples=samples)
+                if not isinstance(output, Mapping):  # LAVIS's tasks return the loss alone
                     output = {"loss": output}
                 self.scaler.scale(output["loss"] / accumulate).backward()
             for name, value in output.items():
-                losses[name].append(float(value.detach()))
-        losses = {name: sum(values) / len(values) for name, values in losses.items()}
+                values[name].append(float(value.detach()))
+        losses = {name: sum(of_batches) / len(of_batches) for name, of_batches in values.items()}
         self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        limit = float(self.config.run_cfg.get("max_grad_norm") or math.inf)
-        self._check_finite(losses, float(torch.nn.utils.clip_grad_norm_(parameters, limit)))
+        limit = float(self.run_cfg.get("max_grad_norm") or math.inf)
+        norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+        if self.scaler.is_enabled():  # the scaler skips an update with an infinite gradient
+            norm = 0.0
+        check_finite(losses, norm, self.progress.iters + 1, self.output_dir / LAST_CHECKPOINT, self.device)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return losses
 
-    def _check_finite(self, losses: dict[str, float], gradient_norm: float) -> None:
-        """Stop all processes, before the update, if one has a loss or gradient that is not finite."""
-        bad = [name for name, value in losses.items() if not math.isfinite(value)]
-        skips = self.scaler.is_enabled()  # fp16 passes over an infinite gradient and lowers its scale
-        if not bad and not skips and not math.isfinite(gradient_norm):
-            bad = [name for name in losses if name.startswith("loss")]
-        if not true_anywhere(bool(bad), self.device):
-            return
-        names = sorted({name for process in gather_objects(bad) for name in process})
-        objectives = [name.removeprefix("loss_") for name in names if name.startswith("loss_")] or names
-        last = self.output_dir / LAST_CHECKPOINT
-        good = f"the last good checkpoint is {last}" if last.exists() else "there was no checkpoint yet"
-        raise UserError(
-            f"The loss or gradient of {', '.join(objectives)} is not finite at iteration {self.iters + 1}: "
-            f"training has stopped and {good}; a lower run.init_lr or run.max_grad_norm may help."
-        )
-
     def _validate(self, log: RunLog) -> bool:
-        """Evaluate the validation splits; returns whether the first of them has improved on its best."""
-        splits = self.config.run_cfg.get("valid_splits") or []
+        """Evaluates the validation splits; returns whether the metric of the first is the best so far."""
         metrics = []
-        for split in splits:
-            result = self.eval_epoch(split, cur_epoch=self.iters)
+        for split in self.run_cfg.get("valid_splits") or []:
+            result = self.eval_epoch(split, cur_epoch=self.progress.iters)
             if result is not None:
                 if "agg_metrics" not in result:
-                    raise UserError(f"run.valid_splits: the task gives no agg_metrics to compare {split} by.")
-                log.write_results("validation", self.iters, split, result)
-            metrics.append(result and float(result["agg_metrics"]))
-        # from the first process: LAVIS's tasks may give the others no result
+                    raise UserError(f"run.valid_splits: the task returns no agg_metrics to judge '{split}' by.")
+                log.write_results("validation", self.progress.iters, split, result)
+            metrics.append(None if result is None else float(result["agg_metrics"]))
+        # The first process decides, because LAVIS's tasks may return no result on the others.
         metric = gather_objects(metrics[0] if metrics else None)[0]
-        if metric is None or not metric > self.best_metric:
-            return False
-        self.best_metric, self.best_iters = metric, self.iters
-        return True
+        return metric is not None and self.progress.improve(metric)
 
-    def evaluate(self, cur_epoch="best", skip_reload=False) -> dict:
-        """Test the best weights of this run if there are any (unless ``skip_reload``), else those at hand."""
-        cur_epoch = tested = self.iters
-        if self.best_iters is not None and not skip_reload:
-            cur_epoch, tested = "best", self.best_iters
+    def evaluate(self, skip_reload: bool = False) -> dict[str, Any]:
+        """Evaluates `run.test_splits` with the best weights of this run, or the current ones without a validation.
+
+        Args:
+            skip_reload: whether to evaluate the current weights in any case.
+
+        Returns:
+            Split name -> results of the task.
+        """
+        cur_epoch: int | str = self.progress.iters
+        tested = self.progress.iters
+        if self.progress.best_iters is not None and not skip_reload:
+            cur_epoch, tested = "best", self.progress.best_iters
             path = self.output_dir / BEST_CHECKPOINT
             load_weights(self.bare_model, read_checkpoint(path)["model"], path)
         results = {}
         with RunLog(self.output_dir) as log:
-            for split in self.config.run_cfg.get("test_splits") or []:
-                results[split] = self.eval_epoch(split, cur_epoch)
-                if results[split] is not None:
-                    log.write_results("test", tested, split, results[split])
+            for split in self.run_cfg.get("test_splits") or []:
+                results[split] = result = self.eval_epoch(split, cur_epoch)
+                if result is not None:
+                    log.write_results("test", tested, split, result)
         return results
 
     @torch.no_grad()
-    def eval_epoch(self, split_name: str, cur_epoch) -> dict | None:
-        """Evaluate one split.
+    def eval_epoch(self, split_name: str, cur_epoch: int | str) -> Mapping[str, Any] | None:
+        """Evaluates one split.
 
-        The task gets a loader over the whole split on every process, so that any task of LAVIS is right in a
-        distributed run. One that can share the work runs its model over ``data_order.share_of_loader(loader)`` (of a
-        list: ``distributed.own_share``) and puts the rows together with ``distributed.gather_in_order``, after which
-        every process has the rows of the whole split and computes the same figures.
+        Every process gets a loader over the whole split, so any LAVIS task works in a distributed run. A task that can
+        divide the work runs its model over `loaders.share_of_loader(loader)` (for a list: `distributed.own_share`) and
+        merges the rows with `distributed.gather_in_order`. Every process then has all rows and computes the same
+        metrics.
         """
-        dataset = self._dataset(split_name)
+        dataset = find_split(self.datasets, split_name)
         if split_name not in self._eval_loaders:
-            batch_size = int(self.config.run_cfg.batch_size_eval)
+            batch_size = int(self.run_cfg.batch_size_eval)
             loader = evaluation_loader(dataset, batch_size, self.num_workers, self.cuda_enabled)
             self._eval_loaders[split_name] = loader
         model = self.bare_model.eval()
@@ -300,14 +229,104 @@ class FashionRunner(RunnerIter):
             return None
         return self.task.after_evaluation(val_result=results, split_name=split_name, epoch=cur_epoch)
 
-    def log_config(self):
-        """Write the whole configuration to ``config.yaml``."""
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the run's state in tensors and plain types. All processes must call it together.
+
+        Returns:
+            Dict with `model` (all weights and buffers, including frozen ones), `optimizer`, `scaler`, the counters of
+            `Progress`, `rng` (one state per process), `data_order` and `config`.
+        """
+        return {
+            "model": self.bare_model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            **self.progress.state_dict(),
+            "rng": gather_objects(random_state(self.cuda_enabled)),
+            "data_order": self.data_order.state_dict(),
+            "config": OmegaConf.to_container(self.config.config, resolve=True),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], path: Path) -> None:
+        """Restores the state of a run with the same configuration.
+
+        Args:
+            state: content of the checkpoint.
+            path: path of the checkpoint, for errors.
+
+        Raises:
+            UserError: the file holds only weights, or belongs to another model or data order.
+        """
+        if "data_order" not in state:
+            raise UserError(
+                f"run.resume_ckpt_path: {path} holds weights but no training state: name a run's checkpoint_last.pth, "
+                "or load the weights with model.pretrained."
+            )
+        difference = DataOrder.from_state(state["data_order"]).difference(self.data_order)
+        if difference is not None:
+            raise UserError(f"run.resume_ckpt_path: {path} was made with {difference}; restore this setting.")
+        load_weights(self.bare_model, state["model"], path)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise UserError(
+                f"run.resume_ckpt_path: {path} has other parameter groups; restore run.lr_scale and run.decay_also."
+            ) from error
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.progress.load_state_dict(state)
+        restore_random_state(state["rng"][get_rank()])
+
+    def log_config(self) -> None:
+        """Writes the whole configuration to `config.yaml`."""
         if is_main_process():
             OmegaConf.save(self.config.config, self.output_dir / "config.yaml", resolve=True)
 
-    def _dataset(self, split: str) -> Dataset:
-        dataset = self.datasets.get(split)
-        if dataset is None or isinstance(dataset, IterableDataset):
-            known = ", ".join(self.datasets)
-            raise UserError(f"There is no split '{split}' that can be indexed; the data sets give {known}.")
-        return dataset
+    # The parts of a run, each built when it is first used.
+
+    @property
+    def evaluate_only(self) -> bool:
+        return bool(self.run_cfg.get("evaluate", False))
+
+    @property
+    def use_distributed(self) -> bool:
+        return is_dist_avail_and_initialized()
+
+    @property
+    def log_freq(self) -> int:
+        return int(self.run_cfg.get("log_freq", 10))
+
+    @property
+    def train_loader(self) -> DataLoader:
+        """Endless loader that starts at the batch that the run has reached."""
+        batches = self.batches.starting_at(self.progress.iters * self.accum_grad_iters)
+        dataset = find_split(self.datasets, "train")
+        return training_loader(dataset, batches, self.data_order.seed, self.num_workers, self.cuda_enabled)
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model on its device, never wrapped."""
+        return self._model.to(self.device)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The model to train: wrapped for data parallelism in a distributed run."""
+        if not self.use_distributed:
+            return self.bare_model
+        return DistributedDataParallel(
+            self.bare_model,
+            device_ids=[self.device] if self.cuda_enabled else None,
+            find_unused_parameters=True,  # each objective uses different parameters
+        )
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.bare_model, self.run_cfg)
+
+    @cached_property
+    def scaler(self) -> torch.amp.GradScaler:
+        """Gradient scaler, active in fp16 only."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype == torch.float16)
+
+    @cached_property
+    def lr_scheduler(self) -> IterationSchedule:
+        return build_schedule(self.optimizer, self.run_cfg, self.length.max_iters)

@@ -1,8 +1,8 @@
 """Learning rates as pure functions of the iteration, so that a resumed run needs no schedule state.
 
-Each function returns the factor on the initial learning rate of every parameter group. ``iteration`` counts
-updates from 0; where a run's length is in minutes, fractions of them occur. The linear warm-up goes from
-``warmup_factor`` at iteration 0 to 1 at ``warmup_steps``.
+Each function returns a factor by which the initial learning rate of every parameter group is multiplied. `iteration`
+counts updates from 0, and is fractional in a run whose length is in minutes. The linear warm-up goes from
+`warmup_factor` at iteration 0 to 1 at `warmup_steps`.
 """
 
 import math
@@ -15,27 +15,30 @@ from torch.optim import Optimizer
 
 
 def linear_warmup(iteration: float, warmup_steps: int, warmup_factor: float) -> float:
-    """Factor in the warm-up, 1 after it."""
+    """Returns the warm-up factor, which is 1 from `warmup_steps` on."""
     if iteration >= warmup_steps:
         return 1.0
     return warmup_factor + (1 - warmup_factor) * iteration / warmup_steps
 
 
 def multistep(iteration: float, milestones: Sequence[int], decay_rate: float) -> float:
-    """``decay_rate`` to the power of the number of milestones reached."""
+    """Returns `decay_rate` to the power of the number of milestones reached."""
     return decay_rate ** bisect_right(sorted(milestones), iteration)
 
 
 def cosine(iteration: float, start: int, end: int, lowest: float) -> float:
-    """Half a cosine wave from 1 at ``start`` to ``lowest`` at ``end``; 1 before, ``lowest`` after."""
+    """Follows half a cosine wave from 1 at `start` to `lowest` at `end`; constant before and after."""
     progress = min(max((iteration - start) / max(end - start, 1), 0.0), 1.0)
     return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class IterationSchedule:
-    """Base of the registered schedules; reads its settings from the ``run`` section of the configuration.
+    """Base class of the registered schedules.
 
-    Common settings: ``init_lr``, ``warmup_steps`` (default 0) and ``warmup_factor`` (default 0.25).
+    Args:
+        optimizer: optimizer whose groups have an `initial_lr`.
+        run: the `run` section, with `init_lr`, `warmup_steps` (default 0) and `warmup_factor` (default 0.25).
+        max_iters: length of the schedule in updates.
     """
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
@@ -46,11 +49,11 @@ class IterationSchedule:
         self.warmup_factor = float(run.get("warmup_factor", 0.25))
 
     def factor(self, iteration: float) -> float:
-        """Factor on the learning rate at this iteration."""
+        """Returns the factor of the initial learning rate at this iteration."""
         return linear_warmup(iteration, self.warmup_steps, self.warmup_factor)
 
     def step(self, iteration: float) -> float:
-        """Set the learning rate of every group; return the one of a group with no scale of its own."""
+        """Sets the learning rate of every group; returns the rate of a group without `lr_scale`."""
         factor = self.factor(iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -59,7 +62,7 @@ class IterationSchedule:
 
 @registry.register_lr_scheduler("linear_warmup_multistep_iter")
 class LinearWarmupMultistep(IterationSchedule):
-    """Warm-up, then times ``lr_decay_rate`` (default 0.1) at each of ``milestones`` (default none)."""
+    """Schedule with warm-up that multiplies by `lr_decay_rate` (default 0.1) at each of `milestones` (default none)."""
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
         super().__init__(optimizer, run, max_iters)
@@ -72,9 +75,9 @@ class LinearWarmupMultistep(IterationSchedule):
 
 @registry.register_lr_scheduler("linear_warmup_cosine_iter")
 class LinearWarmupCosine(IterationSchedule):
-    """Warm-up, then half a cosine wave down to ``min_lr`` (default 0) at the last iteration.
+    """Schedule with warm-up that follows half a cosine wave down to `min_lr` (default 0) at the last iteration.
 
-    Groups with a scaled learning rate end at ``min_lr`` times the same scale.
+    A group with a scaled learning rate ends at `min_lr` times the same scale.
     """
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):

@@ -1,55 +1,65 @@
 """Pre-training tasks: the five objectives in turn, or AETP or APIR alone (ablations, continued training)."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
 from lavis.common.dist_utils import get_rank
 from lavis.common.registry import registry
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
+from fashionfae_lavis.evaluation.retrieval import RetrievalResult
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
 from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
 
 
 @registry.register_task("fashionfae_pretrain")
 class FashionFAEPretrainTask(RetrievalEvaluation):
-    """Trains the step kinds of `run.steps`, drawn by ratio; evaluates by retrieval."""
+    """Task that trains `run.steps`, drawn by their ratios, and evaluates by retrieval and finally by grounding."""
 
-    default_steps = DEFAULT_STEPS
+    default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS  # without run.steps
+    only: ClassVar[str | None] = None  # the one objective that the task may train; None for any
 
-    def __init__(self, run_cfg):
-        super().__init__(run_cfg)
-        steps = run_cfg.get("steps", self.default_steps)
+    def __init__(self, run: Mapping[str, Any]):
+        super().__init__(run)
+        steps: Any = run.get("steps")
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
-        self.seed = int(run_cfg.get("seed", 0))
-        self.sampler = StepSampler(steps, self.seed)
+        self.seed = int(run.get("seed", 0))
+        self.sampler = StepSampler(self.default_steps if steps is None else steps, self.seed)
+        if self.only is not None and self.sampler.objectives != [self.only]:
+            raise UserError(
+                f"run.task: {self.only} trains {self.only} alone, but run.steps names "
+                f"{', '.join(self.sampler.objectives)}: set run.steps to null, or run.task to fashionfae_pretrain."
+            )
 
-    def train_step(self, model, samples: dict) -> dict[str, Tensor]:
-        """One forward pass with the objectives of this iteration; masks depend on seed, rank and iteration only."""
+    def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
+        """Runs this iteration's objectives on one batch. Masks depend only on seed, rank and iteration."""
         iteration = samples["iters"]
         samples["objectives"] = self.sampler.at(iteration)
         samples["mask_seed"] = (self.seed, get_rank(), iteration, samples["micro_step"])
         return model(samples)
 
-    def report(self, model, output_dir) -> dict:
-        """Adds to retrieval's report whether AETP uses the image and APIR the text, where they were trained."""
-        report = super().report(model, output_dir)
-        dataset = self.evaluated[0]
-        if "aetp" in self.sampler.objectives:
-            report["aetp"] = aetp_grounding(model, dataset)
-        if "apir" in self.sampler.objectives:
-            report["apir"] = apir_grounding(model, dataset)
-        return report
+    def finish(self, model: Any, result: RetrievalResult) -> RetrievalResult:
+        """Adds the grounding of AETP in the image and of APIR in the text, if they were trained."""
+        measures = {"aetp": aetp_grounding, "apir": apir_grounding}
+        trained = [name for name in measures if name in self.sampler.objectives]
+        return replace(result, grounding={name: measures[name](model, result.split) for name in trained})
 
 
 @registry.register_task("aetp")
 class AETPTask(FashionFAEPretrainTask):
-    """Attribute-emphasised text prediction alone."""
+    """Task that trains attribute-emphasised text prediction (AETP) alone."""
 
-    default_steps = ({"objectives": ["aetp"], "ratio": 1.0},)
+    only = "aetp"
+    default_steps = ({"objectives": [only], "ratio": 1.0},)
 
 
 @registry.register_task("apir")
 class APIRTask(FashionFAEPretrainTask):
-    """Attribute-promoted image reconstruction alone."""
+    """Task that trains attribute-promoted image reconstruction (APIR) alone."""
 
-    default_steps = ({"objectives": ["apir"], "ratio": 1.0},)
+    only = "apir"
+    default_steps = ({"objectives": [only], "ratio": 1.0},)

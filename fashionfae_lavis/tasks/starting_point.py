@@ -1,15 +1,22 @@
-"""What is fine-tuned or evaluated is a checkpoint, or the configuration says that it is not."""
+"""Model building for fine-tuning and evaluation, from a checkpoint unless `run.from_scratch` is set."""
+
+from collections.abc import Callable
+from typing import Any
 
 from omegaconf import open_dict
 
 from fashionfae_lavis.errors import UserError
 
 
-def build_from_checkpoint(cfg, build):
-    """The model that `build(cfg)` makes, from the checkpoint in `model.pretrained` (or, as LAVIS has it, `finetuned`).
+def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
+    """Builds a model from the checkpoint in `model.pretrained` or, as in LAVIS, `model.finetuned`.
 
-    `run.from_scratch: True` starts where pre-training starts instead, for comparison: from the BERT and ViT that
-    `model.bert` and `model.vit` name, where the configuration has them (base), else from random weights (mini).
+    `run.from_scratch: True`, a baseline, starts where pre-training starts: from the BERT and ViT in `model.bert` and
+    `model.vit` if the configuration has them (base), else from random weights (mini).
+
+    Args:
+        cfg: LAVIS's configuration.
+        build: builds the model from `cfg`.
 
     Raises:
         UserError: no checkpoint is named, or it cannot be read or does not fit.
@@ -24,7 +31,7 @@ def build_from_checkpoint(cfg, build):
     if not named:
         raise UserError(
             "This task starts from a pre-trained checkpoint: set model.pretrained to one and model.load_pretrained to "
-            "True, or run.from_scratch to True to do without."
+            "True, or run.from_scratch to True to train without one."
         )
     try:
         return build(cfg)
@@ -33,5 +40,5 @@ def build_from_checkpoint(cfg, build):
             raise
         raise UserError(
             f"model.{key}: {str(error).rstrip('.')}; set it to a checkpoint of this model_type, or run.from_scratch to "
-            "True to do without."
+            "True to train without one."
         ) from error

@@ -1,1 +1,1 @@
-"""What a product's text is: its words, its prompts, its word pieces."""
+"""The text of a product: its words, its attribute prompts and their word pieces."""

@@ -1,65 +1,78 @@
-"""A product's fields as one text: description and attribute prompts (FashionFAE, arXiv 2412.19997)."""
+"""The text of a product, made of a description and attribute prompts (FashionFAE, arXiv 2412.19997).
+
+>>> fields = {"title": "Wool Coat", "description": "Long-sleeved.", "season": "FW2016"}
+>>> fashion_text(fields, "description+attributes")
+'the image description is wool coat long sleeved [SEP] the image season is fall winter 2016'
+"""
 
 import re
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 
 import numpy as np
 
 from fashionfae_lavis.errors import UserError
 
 FREE_TEXT = ("title", "description")
-# FashionGen's. Other data have other attributes: whatever their fields hold beside the free text, in that order.
+# FashionGen's attributes. In other datasets, all fields that are not free text are attributes, in the fields' order.
 ATTRIBUTES = ("category", "sub category", "gender", "season", "composition")
 FIELDS = FREE_TEXT + ATTRIBUTES
-# What recognition asks for; its text names neither of them.
+# Recognition predicts one of these, so its text omits both.
 CLASSES = ("category", "sub category")
 TEXT_MODES = ("description", "description+attributes")  # of pre-training and retrieval
 MODES = (*TEXT_MODES, "recognition")
 SEPARATOR = " [SEP] "
 
-# Sentence marks part words, except inside a number; the release deletes them and glues two words together.
-_PARTING = re.compile(r"<br\s*/?>|[-/\u2013\u2014]|(?<!\d)[.,;:!?]|[.,;:!?](?!\d)")
+Random = np.random.Generator | ModuleType  # the module `numpy.random` draws from numpy's global generator
+
+# Punctuation separates words, except inside a number. The authors' code deletes it, which joins two words.
+_SEPARATING = re.compile(r"<br\s*/?>|[-/\u2013\u2014]|(?<!\d)[.,;:!?]|[.,;:!?](?!\d)")
 _REMOVED = re.compile(r"[^\w\s]|_")
 _SEASON = re.compile(r"(ss|fw) ?(\d{4})")
 _SEASON_NAMES = {"ss": "spring summer", "fw": "fall winter"}
 
 
 def normalise(text: str) -> str:
-    """Lower-case words with single spaces: `<br>`, dashes and `/` become spaces, punctuation goes."""
-    return " ".join(_REMOVED.sub("", _PARTING.sub(" ", text.lower())).split())
+    """Normalises a text to lower-case words; `<br>`, dashes and `/` become spaces, punctuation is removed."""
+    return " ".join(_REMOVED.sub("", _SEPARATING.sub(" ", text.lower())).split())
 
 
 def expand_season(season: str) -> str:
-    """`SS2017` -> `spring summer 2017`, `FW2016` -> `fall winter 2016`; anything else is only normalised."""
+    """Expands `SS2017` to `spring summer 2017` and `FW2016` to `fall winter 2016`; other values are normalised."""
     text = normalise(season)
     code = _SEASON.fullmatch(text)
     return f"{_SEASON_NAMES[code[1]]} {code[2]}" if code else text
 
 
 def field_words(fields: Mapping[str, str], name: str) -> list[str]:
-    """The normalised words of a field, none where it is empty or missing."""
+    """Returns the normalised words of a field, an empty list if it is empty or missing."""
     value = fields.get(name) or ""
     return (expand_season(value) if name == "season" else normalise(value)).split()
 
 
 def description_words(fields: Mapping[str, str]) -> list[str]:
-    """The words of title and description."""
+    """Returns the words of title and description."""
     return field_words(fields, "title") + field_words(fields, "description")
 
 
 def attribute_names(fields: Iterable[str]) -> tuple[str, ...]:
-    """The names of a product's attributes among those of its fields, in their order."""
+    """Returns the names of the attributes among a product's fields, in the order of the fields."""
     return tuple(name for name in fields if name not in FREE_TEXT)
 
 
 def attribute_words(fields: Mapping[str, str], names: Iterable[str] | None = None) -> dict[str, list[str]]:
-    """The words of each of these fields (default: the attributes) that the product has, in their order."""
+    """Returns the words of each attribute that the product has, in the order of the fields.
+
+    Args:
+        fields: the product's texts by field name.
+        names: fields to return instead of the attributes.
+    """
     values = {name: field_words(fields, name) for name in (attribute_names(fields) if names is None else names)}
     return {name: words for name, words in values.items() if words}
 
 
 def prompt_names(fields: Iterable[str], mode: str) -> tuple[str, ...]:
-    """The fields whose prompts follow the description in one of MODES; that of recognition has the title's, too."""
+    """Returns the fields whose prompts follow the description in one of `MODES`; recognition includes the title."""
     if mode == TEXT_MODES[0]:
         return ()
     names = attribute_names(fields)
@@ -67,27 +80,30 @@ def prompt_names(fields: Iterable[str], mode: str) -> tuple[str, ...]:
 
 
 def prompt_template(name: str) -> list[str]:
-    """The words before a value: `the image <name> is`."""
+    """Returns the words before a value: `the image <name> is`."""
     return ["the", "image", *name.split(), "is"]
 
 
-def shuffled(names: list[str], rng: np.random.Generator) -> list[str]:
-    """The names in random order."""
+def shuffled(names: list[str], rng: Random) -> list[str]:
+    """Returns the names in random order."""
     return [names[i] for i in rng.permutation(len(names))]
 
 
-def fashion_text(fields: Mapping[str, str], mode: str, rng: np.random.Generator | None = None) -> str:
-    """One product's text in one of MODES; empty and missing fields are left out.
+def fashion_text(fields: Mapping[str, str], mode: str, rng: Random | None = None) -> str:
+    """Builds a product's text without its empty and missing fields.
 
-    `description`: `the image description is <title> <description>`.
-    `description+attributes`: that, ` [SEP] ` and `the image <name> is <value>` for each attribute, in the order of
-    `fields` or shuffled by `rng`.
-    `recognition`: the same without category and sub category, but with the title (METHOD 4).
+    Args:
+        fields: the product's texts by field name.
+        mode: one of `MODES`. `description` gives `the image description is <title> <description>`.
+            `description+attributes` appends ` [SEP] ` and `the image <name> is <value>` for each attribute.
+            `recognition` does the same with the title and without category and sub category.
+        rng: generator that shuffles the prompts; None keeps the order of `fields`.
 
-    Raises UserError for another mode.
+    Raises:
+        UserError: the mode is unknown.
     """
     if mode not in MODES:
-        raise UserError(f"unknown text mode {mode!r}: use one of {', '.join(MODES)}")
+        raise UserError(f"Unknown text mode {mode!r}: use one of {', '.join(MODES)}.")
     text = " ".join(prompt_template("description") + description_words(fields))
     values = attribute_words(fields, prompt_names(fields, mode))
     if not values:

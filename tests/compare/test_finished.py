@@ -3,7 +3,7 @@ import torch
 from runner_toy import make_runner
 from toy_runs import probe, recognition, retrieval, write_run
 
-from fashionfae_lavis.compare.finished import read_run, rows_of, training_figures
+from fashionfae_lavis.compare.finished import read_rows, read_run, training_figures
 from fashionfae_lavis.errors import UserError
 
 
@@ -14,7 +14,7 @@ def test_what_training_took(tmp_path):
     trained = sum(p.numel() for part in (runner.bare_model.even, runner.bare_model.odd) for p in part.parameters())
     assert figures["parameters"] == trained == 8  # and not the frozen part's 12
     assert (figures["updates"], figures["samples"]) == (12, 12 * 2 * 4)
-    assert figures["milliseconds"] == pytest.approx(1000 * runner.seconds / 96) and runner.seconds > 0
+    assert figures["milliseconds"] == pytest.approx(1000 * runner.progress.seconds / 96) and runner.progress.seconds > 0
 
 
 def test_parts_that_no_update_reached_are_not_counted(tmp_path):
@@ -44,7 +44,7 @@ def test_evaluations_belong_to_the_training_behind_them(tmp_path, monkeypatch):
     scratch = write_run(tmp_path / "scratch", "fashion_recognition", recognition(), start, from_scratch=True)
     tuned = write_run(tmp_path / "tuned", "fashion_retrieval", retrieval(), start)
 
-    rows = {row.system: row for row in rows_of([probed, trained, named, shipped, scratch, tuned, "trained"])}
+    rows = {row.system: row for row in read_rows([probed, trained, named, shipped, scratch, tuned, "trained"])}
     kinds = {system: sorted(found.kind for found in row.outcomes) for system, row in rows.items()}
     assert kinds == {
         "trained": ["attribute probe", "recognition", "retrieval"],
@@ -54,7 +54,7 @@ def test_evaluations_belong_to_the_training_behind_them(tmp_path, monkeypatch):
     }
     assert rows["trained"].figures["recognition.accuracy"] == 90 and rows["trained"].figures["probe.pairs"] == 90
     # The training need not be named itself.
-    assert [row.system for row in rows_of([probed])] == ["trained"]
+    assert [row.system for row in read_rows([probed])] == ["trained"]
 
 
 def test_runs_that_cannot_be_compared(tmp_path):
@@ -65,11 +65,11 @@ def test_runs_that_cannot_be_compared(tmp_path):
     again["description"]["sub"] = {**again["description"]["sub"], "mean": 41.0}
     again = write_run(tmp_path / "again", "fashion_retrieval", again, start, evaluate=True)
     with pytest.raises(UserError, match="retrieval of .*trained and of .*second cannot be compared: their lists"):
-        rows_of([first, second])
-    with pytest.raises(UserError, match="different figures of retrieval of .*trained: name one only"):
-        rows_of([first, again])
+        read_rows([first, second])
+    with pytest.raises(UserError, match="different results for retrieval of .*trained: name only one"):
+        read_rows([first, again])
     with pytest.raises(UserError, match="nowhere is not the output folder of a run: it holds no config.yaml"):
-        rows_of([str(tmp_path / "nowhere")])
+        read_rows([str(tmp_path / "nowhere")])
     (tmp_path / "second" / "results.json").write_text("{")
     with pytest.raises(UserError, match="second: results.json is damaged"):
         read_run(tmp_path / "second")

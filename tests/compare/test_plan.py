@@ -13,7 +13,7 @@ MINI = "projects/fashionfae"
 
 @pytest.fixture
 def write_plan(tmp_path, monkeypatch):
-    """Writes a plan of one system and two evaluations; arguments are dotted keys (a tuple of names) and values."""
+    """Writes a plan of two systems and two evaluations; arguments are pairs of a path of keys and a value."""
     monkeypatch.chdir(ROOT)
 
     def write(changes=()):
@@ -29,13 +29,13 @@ def write_plan(tmp_path, monkeypatch):
             "systems": {"A": {"config": f"{MINI}/pretrain.yaml"}, "B": {"config": f"{MINI}/pretrain.yaml"}},
         }
         for names, value in changes:
-            place = content
+            section = content
             for name in names[:-1]:
-                place = place.setdefault(name, {})
+                section = section.setdefault(name, {})
             if value is KeyError:
-                del place[names[-1]]
+                del section[names[-1]]
             else:
-                place[names[-1]] = value
+                section[names[-1]] = value
         OmegaConf.save(OmegaConf.create(content), tmp_path / "plan.yaml")
         return str(tmp_path / "plan.yaml")
 
@@ -44,7 +44,7 @@ def write_plan(tmp_path, monkeypatch):
 
 def test_jobs_are_seed_by_seed_each_training_before_its_evaluations(write_plan):
     plan = read_plan(write_plan([(("systems", "B", "evaluations", "recognition"), None), (("seeds",), [0, 1])]))
-    assert (plan.name, plan.report, plan.seeds, plan.systems) == ("plan", None, [0, 1], ["A", "B"])
+    assert (plan.name, plan.report, plan.seeds) == ("plan", None, [0, 1])
     titles = [f"{name}, seed {seed}" for seed in (0, 1) for name in "AB"]
     a, b = ["training", "retrieval", "recognition"], ["training", "retrieval"]
     assert [job.title for job in plan.jobs] == [
@@ -52,15 +52,15 @@ def test_jobs_are_seed_by_seed_each_training_before_its_evaluations(write_plan):
     ]
     training, retrieval, recognition = plan.jobs[:3]
     assert training.after is None and retrieval.after is recognition.after is training
-    assert str(recognition.place) == "a/seed0/recognition"
-    # What trains gets the seed; the lists and pairs of a mere test stay those of its configuration.
+    assert str(recognition.path) == "a/seed0/recognition"
+    # Training gets the seed. An evaluation keeps its own, which draws its lists and pairs.
     assert [job.resolved["run"]["seed"] for job in plan.jobs[5:8]] == [1, 42, 1]
     assert training.resolved["run"]["max_iters"] == 3 and recognition.resolved["run"]["max_iters"] == 2
     assert [job.seed for job in read_plan(write_plan(), seeds=[7]).jobs] == [7] * 6
     assert read_plan(write_plan(), output="elsewhere").output == Path("elsewhere")
 
 
-def test_the_key_changes_with_all_that_decides_a_result_and_nothing_else(write_plan, tmp_path):
+def test_the_key_changes_with_everything_that_decides_a_result_and_nothing_else(write_plan, tmp_path):
     def digests(*changes):
         return [job.digest for job in read_plan(write_plan(changes)).jobs]
 
@@ -83,15 +83,15 @@ def test_the_key_changes_with_all_that_decides_a_result_and_nothing_else(write_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; a plan has base, evaluations, output"),
+        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; the keys of a plan are base, evaluations, output"),
         ([(("sytems",), {})], "plan.yaml has an unknown key `sytems`"),
-        ([(("seeds",), [0, 0])], "`seeds` must be a list of different whole numbers, .* not .0, 0."),
+        ([(("seeds",), [0, 0])], "`seeds` must be a list of distinct whole numbers, .* not .0, 0."),
         ([(("seeds",), [])], "`seeds` must be a list"),
-        ([(("systems",), {})], "`systems` must name at least one"),
-        ([(("systems", "a"), {"config": "x"})], "`systems`: two names differ in signs only"),
+        ([(("systems",), {})], "`systems` must have at least one entry"),
+        ([(("systems", "a"), {"config": "x"})], "`systems`: two names differ only in case or punctuation"),
         ([(("systems", "B", "config"), None)], "`systems.B.config` is not set"),
         ([(("systems", "B", "config"), "none.yaml")], "There is no configuration file none.yaml"),
-        ([(("systems", "B", "evaluations", "x"), None)], "there is no x; there are retrieval, recognition"),
+        ([(("systems", "B", "evaluations", "x"), None)], "has x, but the plan's are retrieval, recognition"),
         ([(("evaluations", "retrieval", "config"), None)], "`evaluations.retrieval.config` is not set"),
         (
             [(("evaluations", "retrieval", "config"), f"{MINI}/composition.yaml")],
@@ -99,11 +99,11 @@ def test_the_key_changes_with_all_that_decides_a_result_and_nothing_else(write_p
         ),
         (
             [(("evaluations", "again"), {"config": f"{MINI}/retrieval.yaml"})],
-            "`evaluations.again` is a second retrieval: give it a plan of its own",
+            "`evaluations.again` is a second retrieval: move it to another plan",
         ),
     ],
 )
-def test_plans_that_make_no_sense(write_plan, changes, message):
+def test_invalid_plans_are_refused(write_plan, changes, message):
     with pytest.raises(UserError, match=message):
         read_plan(write_plan(changes))
 
@@ -122,10 +122,10 @@ def test_protocols_that_disagree_are_refused_before_anything_runs(write_plan, ev
         read_plan(write_plan([(("systems", "B", "evaluations", evaluation, "options", option), value)]))
 
 
-def test_a_plan_over_another(write_plan, tmp_path):
+def test_a_plan_overrides_its_base(write_plan, tmp_path):
     write_plan([(("report",), "docs/results.md")])
-    own = {"base": "plan.yaml", "title": "Other", "training": {"run.max_minutes": 2, "run.max_iters": 5}}
-    OmegaConf.save(OmegaConf.create(own), tmp_path / "other.yaml")
+    changes = {"base": "plan.yaml", "title": "Other", "training": {"run.max_minutes": 2, "run.max_iters": 5}}
+    OmegaConf.save(OmegaConf.create(changes), tmp_path / "other.yaml")
     base, other = (read_plan(str(tmp_path / f"{name}.yaml")) for name in ("plan", "other"))
     assert (other.name, other.title, other.report) == ("other", "Other", Path("docs/results.md"))
     assert [job.title for job in other.jobs] == [job.title for job in base.jobs]
@@ -136,7 +136,7 @@ def test_a_plan_over_another(write_plan, tmp_path):
         read_plan(str(tmp_path / "other.yaml"))
 
 
-def test_a_missing_file_and_one_that_is_no_plan(tmp_path):
+def test_missing_and_unreadable_files_are_named(tmp_path):
     with pytest.raises(UserError, match="There is no plan .*none.yaml"):
         read_plan(str(tmp_path / "none.yaml"))
     (tmp_path / "list.yaml").write_text("[1, 2]")
@@ -147,7 +147,7 @@ def test_a_missing_file_and_one_that_is_no_plan(tmp_path):
         read_plan(str(tmp_path / "torn.yaml"))
 
 
-def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
+def test_the_systems_of_the_ablation_differ_only_in_their_steps(monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = read_plan("projects/compare/ablation.yaml")
     assert len(plan.seeds) >= 3 and len(plan.jobs) == 4 * len(plan.seeds) * 4
@@ -155,8 +155,8 @@ def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
     kinds = {}
     for job in trainings:
         sampler = StepSampler(job.resolved["run"].pop("steps"), 0)
-        kinds[job.system] = sampler.kinds
-        # The others keep their proportions, whatever is left out.
+        kinds[job.system] = sampler.steps
+        # The remaining steps keep their proportions.
         assert sampler.probabilities[:3] / sampler.probabilities[0] == pytest.approx([1, 0.28 / 0.20, 0.30 / 0.20])
     assert kinds == {
         "ITC + MLM + ITM": [("itc",), ("itm",), ("mlm",)],
@@ -167,7 +167,7 @@ def test_the_ablation_s_systems_differ_in_their_steps_alone(monkeypatch):
     assert all(job.resolved == trainings[0].resolved for job in trainings)
 
 
-def test_the_systems_are_trained_alike(monkeypatch):
+def test_the_systems_are_trained_with_equal_settings(monkeypatch):
     pytest.importorskip("fashionfae_lavis.models.baselines")
     monkeypatch.chdir(ROOT)
     for name, minutes in (("systems", None), ("systems_time", 4), ("systems_encoder", None)):

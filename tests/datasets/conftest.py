@@ -1,15 +1,15 @@
-"""A tiny set of files in FashionGen's format, written here by hand."""
+"""Tiny files in FashionGen's format."""
 
 import h5py
 import numpy as np
 import pytest
 
-# Product ids row by row: 70 has three views that are not adjacent, 30 has one, and no order is kept.
+# Product ids row by row: 70 has three views that are not adjacent, 30 has one, and the ids are not sorted.
 ROWS = [70, 20, 20, 70, 30, 70, 10, 10]
 
 
 def write(path, ids=ROWS, size=16, **changed):
-    """One file; `changed` replaces columns, None leaves one out. Pixel values say the row and the place."""
+    """Writes one file; `changed` replaces columns, None leaves one out. Pixels encode the row and the x coordinate."""
     ids = np.array(ids)
 
     def text(form):
@@ -45,7 +45,7 @@ def write(path, ids=ROWS, size=16, **changed):
 
 @pytest.fixture
 def write_file():
-    """The function that writes one file: write_file(path, ids=..., size=..., <column>=...)."""
+    """Returns the function that writes one file: write_file(path, ids=..., size=..., <column>=...)."""
     return write
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from toy_products import ToyProducts
 
-from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts, prompt
+from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hidden_words, pair_texts
 from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.visible import VisibleAttributes
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
 from fashionfae_lavis.processors import FashionTextProcessor
 
 
@@ -33,10 +33,6 @@ def test_values_are_normalised_and_empty_where_there_are_none(toys):
     assert values["colour"] == toys.extra_attributes["colour"]
 
 
-def test_the_prompt():
-    assert prompt("sub category", "t shirts") == "the image sub category is t shirts"
-
-
 @pytest.mark.parametrize(
     ("name", "values", "hidden", "kept"),
     [
@@ -60,16 +56,16 @@ def test_all_the_words_that_the_data_set_lists_are_hidden(toys):
 
 
 def test_pairs_differ_in_the_value_alone_and_each_value_is_as_often_right_as_wrong(toys):
-    places, true, false = asked(toys, "season")
-    assert len(places) == len(set(places)) > 100
+    positions, true, false = asked(toys, "season")
+    assert len(positions) == len(set(positions)) > 100
     values = attribute_values(toys)["season"]
     swapped = []
-    for place, own, other in zip(places, true, false, strict=True):
-        start, _, end = own.partition(values[place])
+    for position, own, other in zip(positions, true, false, strict=True):
+        start, _, end = own.partition(values[position])
         assert other.startswith(start) and other.endswith(end)
         swapped.append(other[len(start) : len(other) - len(end)])
-        assert swapped[-1] != values[place] and swapped[-1] in values
-    assert sorted(swapped) == sorted(values[place] for place in places)
+        assert swapped[-1] != values[position] and swapped[-1] in values
+    assert sorted(swapped) == sorted(values[position] for position in positions)
 
 
 def test_the_text_does_not_contradict_the_wrong_value(toys):
@@ -84,18 +80,18 @@ def test_the_text_does_not_contradict_the_wrong_value(toys):
 
 def test_products_without_the_attribute_are_not_asked(toys):
     for name in ("composition", "colour"):
-        places, _, _ = asked(toys, name)
+        positions, _, _ = asked(toys, name)
         values = attribute_values(toys)[name]
-        assert len(places) > 30 and all(values[place] for place in places)
+        assert len(positions) > 30 and all(values[position] for position in positions)
 
 
 def test_where_the_text_has_no_prompt_it_is_added():
     toys = ToyProducts(mode="description")
     for name in ("season", "colour"):
-        places, true, false = asked(toys, name)
+        positions, true, false = asked(toys, name)
         values = attribute_values(toys)[name]
-        for place, own, other in zip(places, true, false, strict=True):
-            assert own.endswith(f" the image {name} is {values[place]}") and "[SEP]" not in own
+        for position, own, other in zip(positions, true, false, strict=True):
+            assert own.endswith(f" the image {name} is {values[position]}") and "[SEP]" not in own
             assert other.split(" the image")[:-1] == own.split(" the image")[:-1]
 
 
@@ -107,10 +103,11 @@ def test_a_data_set_that_can_rewrite_its_texts_does():
     products = sample_products("validation", 30)
     dataset = ToyProducts(30)
     dataset.fields = [fields_of(product) for product in products]
-    dataset.extra_attributes = VisibleAttributes("validation", [product.product_id for product in products])
-    places, true, false = asked(dataset, "colour")
-    assert 20 < len(places) <= 30
+    visible = VisibleAttributes("validation", [product.product_id for product in products])
+    dataset.extra_attributes = dataset.text_rewriter = visible
+    positions, true, false = asked(dataset, "colour")
+    assert 20 < len(positions) <= 30
     processor = FashionTextProcessor()
-    assert true == [processor(dataset.fields[place]) for place in places]
+    assert true == [processor(dataset.fields[position]) for position in positions]
     words = [set(one.split()) ^ set(other.split()) for one, other in zip(true, false, strict=True)]
     assert all(difference and difference <= set(ATTRIBUTE_WORDS["colour"]) for difference in words)

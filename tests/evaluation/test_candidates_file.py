@@ -10,8 +10,8 @@ from fashionfae_lavis.metrics.candidates import NO_CANDIDATE
 
 
 def catalogue(products=30, seed=0):
-    """Products with ids that are not their places, one to four images each, and three subcategories of which one has
-    a single product."""
+    """Products with ids that differ from their indices, one to four images each, and three subcategories, one of them
+    with a single product."""
     rng = np.random.default_rng(seed)
     row_product = np.concatenate([np.arange(products), rng.integers(products, size=2 * products)])
     subcategory = np.array(["COATS", "DRESSES"])[np.arange(products) % 2]
@@ -47,7 +47,7 @@ def test_equal_lists_have_one_digest_however_they_came(tmp_path):
 
 
 def test_the_file_means_the_same_to_a_stranger(tmp_path):
-    """Read by its names alone: product ids, and rows of the data set's file."""
+    """The file can be read by product ids and rows of the dataset's file alone."""
     dataset, path = catalogue(), tmp_path / "lists.json"
     candidate_lists(dataset, path)
     content = json.loads(path.read_text())
@@ -117,14 +117,14 @@ def too_many(content, dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (other_product, "image_to_text, image .*: only the first of the list may be of its product"),
-        (own_product_again, "only the first of the list may be of its product"),
-        (other_subcategory, "image_to_text, image .*: a negative is of another subcategory"),
+        (other_product, "image_to_text, image .*: the first entry, and no other, must belong"),
+        (own_product_again, "the first entry, and no other, must belong"),
+        (other_subcategory, "image_to_text, image .*: a negative belongs to another subcategory"),
         (unknown_image, "text_to_image, product .*: an id is unknown"),
         (unknown_product, "text_to_image, product 5: an id is unknown"),
-        (twice, "the list is empty, too long, or has an entry twice"),
-        (nothing, "the list is empty, too long, or has an entry twice"),
-        (too_many, "the list is empty, too long, or has an entry twice"),
+        (twice, "the list is empty, too long, or repeats an entry"),
+        (nothing, "the list is empty, too long, or repeats an entry"),
+        (too_many, "the list is empty, too long, or repeats an entry"),
     ],
 )
 def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
@@ -133,16 +133,16 @@ def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
     content = json.loads(path.read_text())
     change(content, dataset)
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=f"run.candidates: {path} does not fit this data set .*{message}"):
+    with pytest.raises(UserError, match=f"run.candidates: {path} does not fit this dataset .*{message}"):
         candidate_lists(dataset, path)
 
 
 def test_lists_of_another_data_set_are_an_error(tmp_path):
     path = tmp_path / "lists.json"
     candidate_lists(catalogue(), path)
-    with pytest.raises(UserError, match=r"does not fit this data set \(it is of 90 images of 30 products\)"):
+    with pytest.raises(UserError, match=r"does not fit this dataset \(it lists 90 images of 30 products\)"):
         candidate_lists(catalogue(31), path)
-    with pytest.raises(UserError, match="does not fit this data set"):  # as large, but not the same
+    with pytest.raises(UserError, match="does not fit this dataset"):  # as large, but not the same
         candidate_lists(catalogue(seed=1), path)
 
 

@@ -35,13 +35,13 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
     model = tiny_model().eval()
     colours = [model.tokenizer.convert_tokens_to_ids(tiny_fields(i)["title"].split()[1]) for i in range(6)]
 
-    def read_image(model, tokens, text, places):
-        rows = places.nonzero()[:, 0]
+    def read_image(tokens, text, positions):
+        rows = positions.nonzero()[:, 0]
         logits = torch.zeros(len(rows), len(model.tokenizer))
         logits[torch.arange(len(rows)), torch.tensor([colours[int(tokens[r, 0, 0])] for r in rows])] = 1.0
         return logits, None
 
-    monkeypatch.setattr(grounding, "predict_words", read_image)
+    monkeypatch.setattr(model, "predict_words", read_image)
     monkeypatch.setattr(model.image_encoder, "forward", lambda images: images[:, :1, 0, :1].expand(-1, 65, 32))
     result = grounding.aetp_grounding(model, Products())
     assert result["colour"] == {"right": 100.0, "shuffled": 0.0, "places": 6}
@@ -50,20 +50,20 @@ def test_a_model_that_reads_the_image_wins_with_the_right_one_only(monkeypatch):
 
 
 def test_a_gap_in_a_title_is_filled_from_the_words_of_its_attribute(monkeypatch):
-    """The likeliest word is no colour; of the colours the right one is."""
+    """Predicts a word that is no colour as most likely, followed by the right colour."""
     model = tiny_model().eval()
     cotton = model.tokenizer.convert_tokens_to_ids("cotton")
 
-    def prefer_cotton(model, tokens, text, places):
-        logits = torch.zeros(int(places.sum()), len(model.tokenizer))
+    def prefer_cotton(tokens, text, positions):
+        logits = torch.zeros(int(positions.sum()), len(model.tokenizer))
         logits[:, cotton] = 2.0
         logits[:, model.tokenizer.convert_tokens_to_ids("red")] = 1.0
         return logits, None
 
-    monkeypatch.setattr(grounding, "predict_words", prefer_cotton)
+    monkeypatch.setattr(model, "predict_words", prefer_cotton)
     result = grounding.aetp_grounding(model, Products())
     assert result["colour"]["right"] == pytest.approx(100 / 6)  # one of the six is red
-    assert result["composition"]["right"] == 50.0  # "100% cotton": a prompt of its own, answered from all words
+    assert result["composition"]["right"] == 50.0  # "100% cotton" has a separate prompt, answered from all words
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, Dataset
 from fashionfae_lavis.evaluation import reranking
 from fashionfae_lavis.evaluation.reranking import match_scores, rerank
 from fashionfae_lavis.metrics.retrieval import full_ranks
-from fashionfae_lavis.models import matching
+from fashionfae_lavis.models.adapters import adapt
 
 IMAGES, TEXTS = 13, 7
 
@@ -24,7 +24,7 @@ class Images(Dataset):
 
 @pytest.fixture(scope="module")
 def model():
-    """Its head judges pairs differently, which a fresh one hardly does."""
+    """A model whose ITM head gives clearly different scores, unlike a newly initialised head."""
     model = tiny_model().eval()
     model.itm_head.weight.data *= 50
     return model
@@ -32,13 +32,13 @@ def model():
 
 @pytest.fixture(scope="module")
 def texts():
-    """Of different lengths, in no order."""
+    """Texts of different lengths, not sorted."""
     return tiny_samples(TEXTS)["text_input"][::-1]
 
 
 @torch.no_grad()
 def slow_score(model, image: int, text: str, similarity: float) -> float:
-    """One pair alone, through the model's parts; its global embeddings have this similarity."""
+    """Scores a single pair through the model's parts, given the similarity of its global embeddings."""
     tokens = model.image_encoder.pool_tokens(model.image_encoder(Images.images[image : image + 1]))
     joint = model.fusion_encoder.encode_joint(model.tokenize([text]), tokens)
     no, yes = model.itm_head(torch.tanh(model.fusion_encoder.pooler.dense(joint[:, 0])))[0]
@@ -51,7 +51,7 @@ def test_scores_equal_those_of_each_pair_alone(model, texts, size, monkeypatch):
     images = np.array([0, 0, 0, 0, 0, 0, 3, 3, 4, 12])  # some images have many pairs, others none
     rows = np.array([6, 5, 4, 3, 2, 0, 1, 2, 5, 6])
     embeds = embeddings()
-    scores = match_scores(model, DataLoader(Images(), size), texts, images, rows, embeds)
+    scores = match_scores(adapt(model), DataLoader(Images(), size), texts, images, rows, embeds)
     expected = [
         slow_score(model, image, texts[row], embeds[0][image] @ embeds[1][row])
         for image, row in zip(images, rows, strict=True)
@@ -62,20 +62,20 @@ def test_scores_equal_those_of_each_pair_alone(model, texts, size, monkeypatch):
 
 def test_each_image_is_encoded_once_and_each_pair_judged_once(model, texts, monkeypatch):
     seen = {"images": 0, "pairs": 0}
-    encode, judge = model.image_encoder.forward, matching.match_logits
+    encode, judge = model.image_encoder.forward, model.match_logits
 
     def count_images(images):
         seen["images"] += len(images)
         return encode(images)
 
-    def count_pairs(model, tokens, text):
+    def count_pairs(tokens, text):
         seen["pairs"] += len(tokens)
-        return judge(model, tokens, text)
+        return judge(tokens, text)
 
     monkeypatch.setattr(model.image_encoder, "forward", count_images)
-    monkeypatch.setattr(matching, "match_logits", count_pairs)
+    monkeypatch.setattr(model, "match_logits", count_pairs)
     both_ways = embeddings(), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
-    rerank(model, DataLoader(Images(), 4), texts, *both_ways, full_ranks(*both_ways[0], *both_ways[1]), k=TEXTS)
+    rerank(adapt(model), DataLoader(Images(), 4), texts, *both_ways, full_ranks(*both_ways[0], *both_ways[1]), k=TEXTS)
     # The three best of seven texts in one direction are among the pairs of the other.
     assert seen == {"images": IMAGES, "pairs": IMAGES * TEXTS}
 
@@ -90,7 +90,7 @@ def test_reranking_equals_a_plain_computation(model, texts, k):
     images, rows = embeddings()
     products = np.arange(IMAGES) % 5, np.array([0, 1, 2, 3, 4, 0, 9])
     ranks = full_ranks(images, rows, *products)
-    i2t, t2i = rerank(model, DataLoader(Images(), 4), texts, (images, rows), products, ranks, k)
+    i2t, t2i = rerank(adapt(model), DataLoader(Images(), 4), texts, (images, rows), products, ranks, k)
     match = np.array(
         [[slow_score(model, i, texts[j], images[i] @ rows[j]) for j in range(TEXTS)] for i in range(IMAGES)]
     )
@@ -106,5 +106,5 @@ def test_reranking_equals_a_plain_computation(model, texts, k):
             if not len(right):
                 assert after[query] == np.iinfo(np.int64).max  # a text of a product without an image
                 continue
-            # Right candidates before the first one do not exist: its place is its rank.
+            # No right candidate comes before the first: its position is its rank.
             assert after[query] == 1 + right[0]

@@ -1,4 +1,4 @@
-"""Our models against numbers of the authors' implementation at full size (differences seen: docs/fidelity.md)."""
+"""The models agree with numbers of the authors' implementation at full size (differences: docs/fidelity.md)."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.golden import compare_golden
-from fashionfae_lavis.golden.compare_golden import compute, main, read_golden, seed_of
+from fashionfae_lavis.golden.compare_golden import compute, read_golden, report, seed_of
 from fashionfae_lavis.golden.golden_comparison import (
     INPUTS,
     compare,
@@ -63,13 +63,15 @@ def test_tolerances_follow_the_kind_of_entry():
     assert not compare_entry("cls.logits", one * np.nan, one).ok
 
 
-def test_gradient_norms_are_compared_relatively_and_none_must_be_none():
-    theirs = np.array([1.0, 1e-9, np.nan])
-    assert gradient_difference(theirs, theirs) == 0
-    assert gradient_difference(np.array([1.0, 3e-9, np.nan]), theirs) == pytest.approx(2e-4)  # rounding, not a gradient
-    assert gradient_difference(np.array([1.01, 1e-9, np.nan]), theirs) == pytest.approx(0.01)
-    assert gradient_difference(np.array([1.0, 1e-9, 0.0]), theirs) == np.inf
-    assert gradient_difference(np.array([np.nan, 1e-9, np.nan]), theirs) == np.inf
+def test_gradient_norms_are_compared_relatively_and_must_exist_on_both_sides():
+    expected = np.array([1.0, 1e-9, np.nan])
+    assert gradient_difference(expected, expected) == 0
+    assert gradient_difference(np.array([1.0, 3e-9, np.nan]), expected) == pytest.approx(
+        2e-4
+    )  # rounding, not a gradient
+    assert gradient_difference(np.array([1.01, 1e-9, np.nan]), expected) == pytest.approx(0.01)
+    assert gradient_difference(np.array([1.0, 1e-9, 0.0]), expected) == np.inf
+    assert gradient_difference(np.array([np.nan, 1e-9, np.nan]), expected) == np.inf
 
 
 def test_the_seed_is_the_file_s_own_or_its_name_s():
@@ -79,42 +81,31 @@ def test_the_seed_is_the_file_s_own_or_its_name_s():
     assert seed_of({}, "x.npz") == 0
 
 
-def run(*argv) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(a) for a in argv])
-    return caught.value.code
-
-
-def test_one_line_an_entry_and_an_exit_status(tmp_path, capsys):
+def test_one_line_per_entry_and_the_number_of_failures(capsys):
     golden = {f"metrics.{k}": v for k, v in METRICS.items() if k.startswith("a.") and "kaleido" not in k}
-    path = tmp_path / "golden_seed9.npz"
-    np.savez(path, **golden, other=np.zeros(2))
-    assert run(path) == 0
+    assert report({**golden, "other": np.zeros(2)}, seed=9) == 0
     out = capsys.readouterr().out
     assert "metrics.a.general" in out.splitlines()[0] and out.splitlines()[0].endswith("ok")
-    assert "nobody compares this entry" in out and "seed 9: 1 entries compared, 0 FAIL" in out
+    assert "not compared: unknown entry" in out and "seed 9: 1 entries compared, 0 FAIL" in out
     golden["metrics.a.general"] = golden["metrics.a.general"] + 0.01
-    np.savez(path, **golden)
-    assert run(path) == 1
+    assert report(golden, seed=9) == 1
     assert "FAIL" in capsys.readouterr().out
 
 
-def test_entries_that_the_file_lacks_are_named(tmp_path, capsys, monkeypatch):
+def test_entries_that_the_file_lacks_are_named(capsys, monkeypatch):
     golden = {"in.input_ids": np.zeros((2, 3)), "itc.loss": np.float32(1.0)}
-    ours = {"itc.loss": np.float32(1.0), "cls.logits": np.zeros(3)}
-    monkeypatch.setattr(compare_golden, "compute", lambda *_: ours)
-    path = tmp_path / "golden.npz"
-    np.savez(path, **golden)
-    assert run(path) == 0
+    computed = {"itc.loss": np.float32(1.0), "cls.logits": np.zeros(3)}
+    monkeypatch.setattr(compare_golden, "compute", lambda *_: computed)
+    assert report(golden, seed=0) == 0
     assert "cls.logits                       skipped: not in the file" in capsys.readouterr().out
 
 
-def test_files_that_are_none_are_one_sentence(tmp_path, capsys):
+def test_a_file_of_another_format_is_one_sentence(tmp_path):
     path = tmp_path / "golden.npz"
     for content in (b"", b"just text", (DATA / "golden_seed0.npz").read_bytes()[:1000]):
         path.write_bytes(content)
-        assert run(path) == 2
-        assert capsys.readouterr().err == f"error: {path} is not an npz file of golden numbers.\n"
+        with pytest.raises(UserError, match=f"^{path} is not an npz file of golden numbers.$"):
+            read_golden(path)
     with pytest.raises(UserError, match="lacks the inputs in.input_ids"):
         compute({"in.input_mask": np.zeros((1, 1))}, 0)
     manifest = tmp_path / "manifest.json"

@@ -5,7 +5,7 @@ from fashionfae_lavis.masking.patch_masks import batch_block_masks, block_mask
 
 
 def covered_by_rectangles(mask, smallest):
-    """Is every hidden patch part of a hidden rectangle of at least `smallest` patches?"""
+    """Returns whether every masked patch is part of a masked rectangle of at least `smallest` patches."""
     grid = len(mask)
     covered = np.zeros_like(mask)
     for top in range(grid):

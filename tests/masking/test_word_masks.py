@@ -2,16 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fashionfae_lavis.masking.word_masks import (
-    ATTRIBUTES,
-    NO_LABEL,
-    fashion_text,
-    mask_text,
-    mask_value,
-    mask_words,
-    pad_masked,
-    tokenize_texts,
-)
+from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text, mask_value, mask_words, pad_masked
+from fashionfae_lavis.text.product_text import ATTRIBUTES, fashion_text
+from fashionfae_lavis.text.word_pieces import tokenize_texts
 
 LONG = 200
 
@@ -21,7 +14,7 @@ def rng(seed=0):
 
 
 def restored(masked):
-    """The clear pieces: labels put back to their places."""
+    """Returns the unmasked pieces, with the labels put back at their positions."""
     return [i if label == NO_LABEL else label for i, label in zip(masked.input_ids, masked.labels, strict=True)]
 
 
@@ -52,7 +45,7 @@ def test_labels_put_back_give_the_clear_text(tokenizer, fields, seed):
     assert len(masked.input_ids) == len(masked.labels) == len(masked.is_prompt)
 
 
-def test_prompt_places_are_those_between_the_separators(tokenizer, fields):
+def test_prompt_positions_are_those_between_the_separators(tokenizer, fields):
     masked = mask_text(fields, tokenizer, rng(), LONG)
     first, second = (i for i, piece in enumerate(masked.input_ids) if piece == tokenizer.sep_token_id)
     assert [i for i, prompt in enumerate(masked.is_prompt) if prompt] == list(range(first + 1, second))
@@ -97,16 +90,16 @@ def test_replaced_words_are_antonyms_half_of_the_time(tokenizer):
 
 
 def test_an_antonym_replaces_the_whole_word(tokenizer):
-    """`sleeveless` has two pieces, and so has `sleeved`: both change, and both are asked."""
+    """`sleeveless` and `sleeved` have two pieces each; both pieces change and get labels."""
     fields = {"description": "sleeveless " * 30}
     old_pieces, new_pieces = tokenizer(["sleeveless", "sleeved"], add_special_tokens=False)["input_ids"]
     assert len(old_pieces) == len(new_pieces) == 2
     found = 0
     for seed in range(60):
         masked = mask_text(fields, tokenizer, rng(seed), LONG, antonyms={"sleeveless": "sleeved"})
-        for place, (new, old) in enumerate(zip(masked.input_ids, masked.labels, strict=True)):
+        for position, (new, old) in enumerate(zip(masked.input_ids, masked.labels, strict=True)):
             if (old, new) == (old_pieces[1], new_pieces[1]):
-                assert masked.labels[place - 1] == old_pieces[0]
+                assert masked.labels[position - 1] == old_pieces[0]
                 found += 1
     assert found > 5
 
@@ -217,21 +210,21 @@ def test_pad_masked(tokenizer, fields):
     assert ids[0].tolist() == texts[0].input_ids and labels[0].tolist() == texts[0].labels
 
 
-def places_of(masked, tokenizer):
-    """Where the value is asked: the places with a label, all of which hold [MASK]."""
-    places = [i for i, label in enumerate(masked.labels) if label != NO_LABEL]
-    assert all(masked.input_ids[i] == masked.labels[i] == tokenizer.mask_token_id for i in places)
-    return places
+def labelled_positions(masked, tokenizer):
+    """The positions with a label, which all hold [MASK]."""
+    positions = [i for i, label in enumerate(masked.labels) if label != NO_LABEL]
+    assert all(masked.input_ids[i] == masked.labels[i] == tokenizer.mask_token_id for i in positions)
+    return positions
 
 
 @pytest.mark.parametrize(("asked", "pieces"), [("composition", 3), ("season", 1), ("neckline", 2)])
 def test_a_question_for_values_of_some_length(tokenizer, fields, asked, pieces):
     masked = mask_value(fields, tokenizer, {"wool", "red"}, asked, pieces, LONG)
     shown = tokenizer.decode(masked.input_ids)
-    places = places_of(masked, tokenizer)
-    assert len(places) == pieces and places == list(range(places[0], places[0] + pieces))
+    positions = labelled_positions(masked, tokenizer)
+    assert len(positions) == pieces and positions == list(range(positions[0], positions[0] + pieces))
     assert shown.count(f"the image {asked} is") == 1
-    before = tokenizer.decode(masked.input_ids[: places[0]])
+    before = tokenizer.decode(masked.input_ids[: positions[0]])
     assert before.endswith(f"the image {asked} is") and "category" not in before
     assert not {"wool", "red"} & set(shown.split())
     assert {"category", "gender"} <= prompts_of(shown).keys()
@@ -250,5 +243,5 @@ def test_a_long_text_loses_other_things_than_the_question(tokenizer, fields):
     full = mask_value(fields, tokenizer, (), "season", 3, LONG * 2)
     cut = mask_value(fields, tokenizer, (), "season", 3, 40)
     assert len(cut.input_ids) == 40 < len(full.input_ids)
-    assert len(places_of(cut, tokenizer)) == 3
-    assert len(places_of(mask_value(fields, tokenizer, (), "season", 30, 40), tokenizer)) < 30
+    assert len(labelled_positions(cut, tokenizer)) == 3
+    assert len(labelled_positions(mask_value(fields, tokenizer, (), "season", 30, 40), tokenizer)) < 30

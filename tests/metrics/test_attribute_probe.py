@@ -38,7 +38,7 @@ def test_scores_that_are_not_numbers_are_an_error():
 
 @pytest.mark.parametrize(("right", "n"), [(8, 10), (0, 20), (20, 20), (437, 1000)])
 def test_the_interval_has_the_ends_that_wilson_solves_for(right, n):
-    """Both ends q satisfy |p - q| = z sqrt(q (1 - q) / n): found here by bisection."""
+    """Finds both ends q of the interval, which satisfy |p - q| = z sqrt(q (1 - q) / n), by bisection."""
     p, ends = right / n, []
     for outer in (0.0, 1.0):
         inner = p
@@ -76,8 +76,8 @@ def test_partners_differ_and_leave_few_over(weights):
     rng = np.random.default_rng(0)
     values = [str(v) for v in rng.choice(len(weights), 600, p=weights)]
     pairs = swap_partners(values, rng)
-    places = [place for pair in pairs for place in pair]
-    assert len(places) == len(set(places))
+    positions = [position for pair in pairs for position in pair]
+    assert len(positions) == len(set(positions))
     assert all(values[one] != values[other] for one, other in pairs)
     counts = Counter(values)
     assert len(pairs) <= min(300, 600 - max(counts.values()))

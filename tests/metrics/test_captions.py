@@ -1,4 +1,4 @@
-"""Scores of captions are pycocoevalcap's own."""
+"""Caption scores equal pycocoevalcap's."""
 
 import shutil
 
@@ -19,7 +19,7 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="pycocoeval
 
 
 class Listed:
-    """What pycocoevalcap's evaluation asks of pycocotools' COCO."""
+    """The part of pycocotools' COCO that pycocoevalcap's evaluation needs."""
 
     def __init__(self, texts):
         self.imgToAnns = {image: [{"caption": text} for text in group] for image, group in texts.items()}
@@ -45,14 +45,14 @@ def test_without_java_the_rest_is_scored_and_two_sentences_say_what_is_missing(m
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     scores, left_out = caption_scores(CAPTIONS, REFERENCES)
     assert list(scores) == [*BLEU, "ROUGE_L", "CIDEr"]
-    # Of 16 words in the captions all but short, in, red are in a reference of theirs; the references nearest in length
-    # have 11, 5 and 6 words, 22 in all.
+    # Of 16 words in the captions all but short, in, red are in one of their references. The references nearest in
+    # length have 11, 5 and 6 words, 22 in all.
     precision, brevity = 13 / 16, 2.718281828 ** (1 - 22 / 16)
     assert scores["Bleu_1"] == pytest.approx(precision * brevity, rel=1e-6)
     assert scores["Bleu_1"] > scores["Bleu_2"] > scores["Bleu_4"] > 0
     assert left_out == {
-        "METEOR": "METEOR is left out, as it needs Java, which is not installed.",
-        "SPICE": "SPICE is left out, as it needs Java, which is not installed.",
+        "METEOR": "METEOR is left out, because it needs Java, which is not installed.",
+        "SPICE": "SPICE is left out, because it needs Java, which is not installed.",
     }
 
 
@@ -64,7 +64,7 @@ def test_a_program_that_fails_costs_only_its_own_score(monkeypatch):
     monkeypatch.setattr(Meteor, "compute_score", fail)
     scores, left_out = caption_scores(CAPTIONS, REFERENCES)
     assert "METEOR" not in scores and scores["CIDEr"] > 0
-    assert left_out["METEOR"] == "METEOR is left out, as its program failed: no memory for it."
+    assert left_out["METEOR"] == "METEOR is left out, because its program failed: no memory for it."
 
 
 def test_perfect_and_foreign_captions(monkeypatch):

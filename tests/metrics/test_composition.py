@@ -22,7 +22,7 @@ def toy(queries=97, images=301, dimensions=5, seed=0):
 
 
 def slow_recall(query, gallery, reference, target, classes, name, kind, top):
-    """One query at a time, sorted, and the target put behind whatever scores as much."""
+    """Sorts the images of one query at a time, with the target after all images of equal score."""
     asked = [q for q in range(len(query)) if classes[target[q]] == name]
     members = [i for i in range(len(gallery)) if classes[i] == name]
     if kind == "queried":
@@ -66,7 +66,7 @@ def test_only_images_of_the_class_compete():
 
 
 def test_equal_scores_count_against_us():
-    """Of n equal images the target comes last: found among the first 10 only if there are no more than 10."""
+    """Among n equal images the target comes last, so it is in the first 10 only if n is at most 10."""
     for size, r10, r50 in ((10, 100, 100), (11, 0, 100), (50, 0, 100), (51, 0, 0)):
         same = np.ones((size, 4))
         result = composed_recall(same[:1], same, [1], [0], ["dress"] * size)["split"]["dress"]
@@ -74,7 +74,7 @@ def test_equal_scores_count_against_us():
 
 
 def test_the_reference_stays_in_the_gallery():
-    """Ten decoys beside the target: with the reference, which scores highest, the target is the eleventh."""
+    """Nine decoys and the target: with the reference, which scores highest, the target is the eleventh."""
     gallery = np.array([[3.0]] + [[2.0]] * 9 + [[1.0]])
     result = composed_recall([[1.0]], gallery, [0], [10], ["dress"] * 11)["split"]["dress"]
     assert result["r10"] == 0 and result["r50"] == 100

@@ -16,7 +16,7 @@ from fashionfae_lavis.metrics.recognition import (
 
 
 def ratio(part, whole):
-    """scikit-learn's zero_division=0."""
+    """Divides, with 0 for a zero denominator as with scikit-learn's zero_division=0."""
     return part / whole if whole else 0.0
 
 
@@ -81,7 +81,7 @@ def test_always_the_most_frequent_class():
 
 
 def test_of_equal_logits_the_first_class_is_named():
-    """Whatever is right: a model whose logits are all equal is as good as always answering the first class."""
+    """A model whose logits are all equal scores like a model that always predicts the first class."""
     logits = torch.zeros(5, 130)
     logits[1, 7] = logits[1, 100] = 3
     assert predicted_classes(logits).tolist() == [0, 7, 0, 0, 0]

@@ -25,9 +25,27 @@ def test_one_process_at_a_time(tmp_path):
     assert log.read_text().split() == ["in", "out"] * 3
 
 
+def _hold_forever(folder, held):
+    with drawing_into(folder, "Pictures"):
+        held.set()
+        time.sleep(60)
+
+
+def test_the_lock_of_a_killed_process_is_released(tmp_path):
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    process = context.Process(target=_hold_forever, args=(tmp_path, held))
+    process.start()
+    assert held.wait(30)
+    process.kill()
+    process.join()
+    with drawing_into(tmp_path, "Pictures"):
+        pass
+
+
 def test_a_failure_is_one_sentence_that_names_the_data_set(tmp_path):
     with (
-        pytest.raises(UserError, match="cannot draw Pictures into .*FASHIONFAE_CACHE"),
+        pytest.raises(UserError, match="Cannot draw Pictures into .*FASHIONFAE_CACHE"),
         drawing_into(tmp_path, "Pictures"),
     ):
         require_room(tmp_path, 1 << 60)

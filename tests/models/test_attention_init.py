@@ -5,7 +5,7 @@ from fashionfae_lavis.models.attention_init import mimetic_attention_
 
 
 def relation(matrix):
-    """Mean of the diagonal, and size of the rest beside it."""
+    """Mean of the diagonal, and size of the rest relative to it."""
     diagonal = matrix.diagonal().mean()
     return diagonal.item(), ((matrix - diagonal * torch.eye(len(matrix))).std() / diagonal.abs()).item()
 

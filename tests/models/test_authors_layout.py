@@ -1,4 +1,4 @@
-"""The authors' layout: every key of their four models, both ways (values at full size: tests/tools)."""
+"""The authors' layout: every key of their four models, both ways; tests/golden compares values at full size."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from fashionfae_lavis.models.authors_layout import KINDS, authors_state, check, 
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_the_layout_has_every_key_of_the_authors_model(kind):
-    """Names at base size are those of the tiny model but for the number of layers and levels."""
+    """The names at base size equal the tiny model's except for the numbers of layers and levels."""
 
     def general(names):
         return {"".join("#" if part.isdigit() else part for part in name.split(".")) for name in names}
@@ -81,7 +81,7 @@ def test_keys_that_nothing_reads_may_be_absent():
 
 
 def test_other_state_dicts_are_not_taken_for_the_authors():
-    with pytest.raises(UserError, match="x.pth is a checkpoint of ours already"):
+    with pytest.raises(UserError, match="x.pth is already a checkpoint of this package"):
         kind_of(tiny_model().state_dict(), "x.pth")
     with pytest.raises(UserError, match=r"x.pth is not a checkpoint of the authors' code \(it holds embeddings.a, b\)"):
         kind_of(["embeddings.a", "b"], "x.pth")
@@ -94,3 +94,8 @@ def test_a_scale_goes_to_its_own_key():
     assert state["model.norm_layer.norm_s"].item() == 7.0
     assert state["model.bert.contrastive_norm.norm_s"].item() == 4.0
     assert [facts.scale for facts in KINDS.values()].count("model.norm_layer.norm_s") == 1
+
+
+def test_a_parameter_that_only_ours_has_is_named():
+    with pytest.raises(UserError, match="category_head.weight has no counterpart in the authors' layout"):
+        authors_state({**tiny_model().state_dict(), "category_head.weight": torch.zeros(2, 2)}, "pretraining")

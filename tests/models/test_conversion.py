@@ -1,4 +1,4 @@
-"""Files of the authors' code into ours and back, on tiny models; the command line in tests/test_cli.py."""
+"""Conversion of files of the authors' code and back, on tiny models; tests/cli tests the commands."""
 
 import sys
 import types
@@ -18,7 +18,7 @@ from fashionfae_lavis.models.conversion import export_checkpoint, import_checkpo
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a file and gives its path."""
+    """Writes a file and returns its path."""
 
     def write_content(content, name="authors.pth"):
         torch.save(content, tmp_path / name)
@@ -59,7 +59,7 @@ def test_a_retrieval_model_gives_the_same_embeddings_and_refuses_another_name(tm
     import_checkpoint(write(authors_checkpoint("contrastive")), target, config=str(CONFIG))
     again, model = load_model("fashionfae", target, is_eval=True), tiny_of(FashionRetrieval).eval()
     assert torch.equal(again(tiny_samples())["loss"], model(tiny_samples())["loss"])
-    with pytest.raises(UserError, match="is of the model fashionfae_retrieval, not fashionfae_recognition"):
+    with pytest.raises(UserError, match="holds the model fashionfae_retrieval, not fashionfae_recognition"):
         load_model("fashionfae_recognition", target)
 
 
@@ -78,7 +78,7 @@ def test_encoders_only_leaves_out_heads_that_nobody_knows(tmp_path, write):
     with pytest.raises(UserError, match="model.heads.mpfr.weight is unknown"):
         import_checkpoint(path, target, config=str(CONFIG))
     done = import_checkpoint(path, target, config=str(CONFIG), encoders_only=True)
-    assert done.left_out["model.heads.mpfr.weight"] == "a head: asked for the encoders only"
+    assert done.left_out["model.heads.mpfr.weight"] == "a head: only the encoders are wanted"
     assert read_checkpoint(target)["config"]["model"]["arch"] == "fashionfae_retrieval"
 
 
@@ -97,7 +97,7 @@ def test_the_vq_vae_encoder_alone_becomes_an_image_tokenizer(tmp_path, write):
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_ours_to_the_authors_to_ours_gives_identical_tensors(tmp_path, kind):
-    """Without naming sizes again: the exported file holds them."""
+    """Sizes need not be named again, because the exported file holds them."""
     state, config = FAMILY[kind]().state_dict(), OmegaConf.to_container(OmegaConf.load(CONFIG).model)
     for name, tensor in state.items():
         if tensor.is_floating_point() and name != "scale":
@@ -134,12 +134,12 @@ def test_export_says_what_it_leaves_out_and_fills(tmp_path):
     assert set(done.left_out.values()) == {"the authors' image tokenizer has no decoder"}
     assert list(done.filled) == [f"image_encoder.module.pooler.dense.{kind}" for kind in ("weight", "bias")]
     save_safetensors(tiny_model().state_dict(), {}, ours)
-    with pytest.raises(UserError, match="does not say which of our models it is of"):
+    with pytest.raises(UserError, match="does not name a model that exists in the authors' code"):
         export_checkpoint(ours, str(tmp_path / "theirs.pth"))
 
 
 class Config:
-    """Stands for the OmegaConf objects in a file of MMF."""
+    """Replaces the OmegaConf objects in an MMF file."""
 
 
 def test_files_that_hold_objects_are_opened_only_on_the_user_s_word(tmp_path, write):
@@ -156,7 +156,7 @@ def test_objects_of_a_package_that_is_missing_are_named(tmp_path, write, monkeyp
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "mmf_settings", package)
         path = write({"model": authors_checkpoint("contrastive"), "config": package.Config()})
-    with pytest.raises(UserError, match="holds objects of the package mmf_settings, which is not installed"):
+    with pytest.raises(UserError, match="holds objects of the package mmf_settings: install it"):
         import_checkpoint(path, str(tmp_path / "ours.pth"), trust_pickle=True)
 
 
@@ -168,7 +168,7 @@ def test_files_that_are_no_checkpoints_of_the_authors(tmp_path, write):
         with pytest.raises(UserError, match=f"{name} is damaged or not a checkpoint.$"):
             import_checkpoint(str(tmp_path / name), target)
     for content in ([1, 2], {"model": {}}, {"epoch": 3, "model": None}):
-        with pytest.raises(UserError, match="holds no weights, neither bare nor under 'model'"):
+        with pytest.raises(UserError, match="holds no weights, either bare or under 'model'"):
             import_checkpoint(write(content), target)
     with pytest.raises(UserError, match=r"not a checkpoint of the authors' code \(it holds fc.weight\)"):
         import_checkpoint(write({"fc.weight": torch.zeros(2)}), target)
@@ -193,6 +193,6 @@ def test_mistakes_in_the_arguments(tmp_path, write):
         import_checkpoint(path, "ours.zip")
     with pytest.raises(UserError, match="nothing.yaml is neither a model type"):
         import_checkpoint(path, target, config="nothing.yaml")
-    with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, the checkpoint 7"):
+    with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, but the checkpoint has 7:"):
         state = authors_checkpoint("contrastive") | {"model.bert.embeddings.word_embeddings.weight": torch.zeros(7, 32)}
         import_checkpoint(write(state), target, config=str(CONFIG), vocabulary="mini")

@@ -57,7 +57,7 @@ def test_a_convolutional_stem_gives_the_same_grid_of_tokens():
     encoder = ImageEncoder(stem=[8, 16, 24], **sizes).eval()
     images = torch.randn(2, 3, 32, 32)
     assert encoder(images).shape == ImageEncoder(**sizes)(images).shape == (2, 17, 32)
-    # Tokens stand where their patches are (only the norms carry a little of a change to other places).
+    # Tokens are at their patches' positions; only the norms carry a little of a change to others.
     changed = images.clone()
     changed[:, :, :8, :8] += 1
     difference = (encoder.patch_embed(changed) - encoder.patch_embed(images)).abs().amax((0, 2)).view(4, 4)

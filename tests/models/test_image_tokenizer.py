@@ -46,7 +46,7 @@ def test_dead_entries_are_moved_to_features():
     assert distance.max() < 1e-4
 
 
-def test_a_background_that_fills_half_the_places_gets_few_entries():
+def test_a_background_that_fills_half_of_the_image_gets_few_entries():
     torch.manual_seed(0)
     codebook = EmaCodebook(32, 4)
     for _ in range(100):

@@ -12,7 +12,7 @@ def samples():
     return {**tiny_samples(), "label": torch.tensor([0, 3, 1, 3])}
 
 
-def test_logits_come_from_the_pooled_first_place_of_the_joint_sequence():
+def test_logits_come_from_the_pooled_first_state_of_the_joint_sequence():
     model, batch = tiny_of(FashionRecognition, num_classes=5).eval(), samples()
     joint = tiny_model().eval().extract_features(batch).multimodal_embeds  # the same encoders
     pooled = torch.tanh(model.fusion_encoder.pooler.dense(joint[:, 0]))
@@ -68,7 +68,7 @@ def test_without_text_only_the_image_counts():
     assert seen[0].tolist() == [[tokenizer.cls_token_id, tokenizer.sep_token_id]] * 4
     assert torch.equal(model.predict(batch)["predictions"], logits)
     assert not torch.allclose(logits[0], logits[1], atol=1e-4)
-    # the same weights and head read the text where they are told to
+    # the same weights and head read the text if `use_text` is set
     reads = tiny_of(FashionRecognition, num_classes=5).eval()
     assert not torch.allclose(reads.predict(batch)["predictions"], logits, atol=1e-4)
     assert torch.allclose(reads.predict({**batch, "text_input": [""] * 4})["predictions"], logits)
@@ -100,10 +100,11 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path, key):
     with pytest.raises(UserError) as caught:
         tiny_of(FashionRecognition, num_classes=5, classes=others, **changes)
     assert str(caught.value) == (
-        f"`model.{key}` tells 5 classes apart, the data set has 5, and 4 are not in both (DRESSES, GLOVES, HATS, ...): "
-        "use its own data set and `label`, or start from a pre-trained checkpoint."
+        f"`model.{key}` distinguishes 5 classes, the dataset has 5, and 4 are not in both "
+        "(DRESSES, GLOVES, HATS, ...): use the checkpoint's dataset and `label`, or start from a pre-trained "
+        "checkpoint."
     )
-    with pytest.raises(UserError, match="5 classes apart, the data set has 4, and 1 are not in both .SKIRTS.:"):
+    with pytest.raises(UserError, match="distinguishes 5 classes, the dataset has 4, and 1 are not in both .SKIRTS.:"):
         tiny_of(FashionRecognition, num_classes=4, classes=NAMES[:4], **changes)
 
 

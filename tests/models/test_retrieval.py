@@ -34,5 +34,5 @@ def test_a_step_trains_every_parameter_but_those_of_fusion():
 def test_pre_training_does_not_start_from_half_a_model(tmp_path):
     path = str(tmp_path / "a.safetensors")
     save_safetensors(tiny_of(FashionRetrieval).state_dict(), {"model": {"arch": "fashionfae_retrieval"}}, path)
-    with pytest.raises(UserError, match="is of the model fashionfae_retrieval, not fashionfae: set `model.arch`"):
+    with pytest.raises(UserError, match="holds the model fashionfae_retrieval, not fashionfae: set `model.arch`"):
         tiny_model(load_pretrained=True, pretrained=path)

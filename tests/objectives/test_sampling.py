@@ -35,7 +35,7 @@ def test_ratios_are_relative():
         ([{"objectives": "itc"}], "`objectives` must be a list"),
         ([{"ratio": 1}], "`objectives` must be a list"),
         ([{"objectives": ["itc"], "ratio": -0.1}], r"ratio of \[itc\] must be a positive number, not -0.1"),
-        ([{"objectives": ["itc"], "ratio": 0}], "leave a step out"),
+        ([{"objectives": ["itc"], "ratio": 0}], "remove a step"),
         ([{"objectives": ["itc"], "ratio": float("nan")}], "positive number"),
         ([{"objectives": ["itc"], "ratio": "half"}], "positive number, not 'half'"),
         ([{"objectives": ["itc"], "ratio": True}], "positive number"),

@@ -1,4 +1,4 @@
-"""A shop's table and photographs with every kind of dirt, made here."""
+"""A shop's table and photographs with every kind of defect."""
 
 import io
 
@@ -15,14 +15,14 @@ def photograph(seed: int, size=(60, 80), mode="RGB") -> Image.Image:
 
 
 def half(image: Image.Image) -> bytes:
-    """The first half of a JPEG file."""
+    """Returns the first half of a JPEG file."""
     file = io.BytesIO()
     image.save(file, "JPEG")
     return file.getvalue()[: len(file.getvalue()) // 2]
 
 
 def write_dirty_shop(folder):
-    """The table `shop.csv` and the folder `photos`: rows 2-11 are good, in their way, rows 12-22 are not."""
+    """Writes the table `shop.csv` and the folder `photos`: rows 2-11 are usable, rows 12-22 are not."""
     photos = folder / "photos"
     (photos / "sub").mkdir(parents=True)
     for seed, name in enumerate(
@@ -30,13 +30,13 @@ def write_dirty_shop(folder):
     ):
         photograph(seed).save(photos / name)
     photograph(10, mode="CMYK").save(photos / "cmyk.jpg")
-    # Red below a transparent half: what is transparent is not to be seen.
+    # Red with a transparent half, which must not show.
     palette = Image.new("RGBA", (40, 40), (255, 0, 0, 255))
     palette.paste((255, 0, 0, 0), (0, 0, 40, 20))
     palette.quantize().save(photos / "palette.png")
     turned = photograph(11, (80, 60))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by a quarter to see it upright
+    exif[0x0112] = 6  # upright after a quarter turn
     turned.save(photos / "turned.jpg", exif=exif)
     Image.new("RGB", (12_000, 12_000), (120, 30, 60)).save(photos / "huge.jpg", quality=30)
     (photos / "empty.jpg").touch()

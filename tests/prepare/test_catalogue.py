@@ -25,7 +25,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["strict Pillow", "lenient Pillow"])
 def prepared(shop, tmp_path_factory, request):
-    """LAVIS, where it is imported, makes Pillow read truncated files: that must make no difference."""
+    """Lets Pillow read truncated files, as an import of LAVIS does, which must make no difference."""
     out = tmp_path_factory.mktemp("out")
     before = fingerprint(shop)
     with pytest.MonkeyPatch.context() as patch:
@@ -68,7 +68,7 @@ def test_what_is_bad_is_reported_by_row(prepared):
     assert problems[5] == "cannot be read: cannot identify image file 'text.jpg'"
     assert problems[6:8] == [
         "is too small: 1 x 1 pixels",
-        "is no photograph of a product: 12000 x 20 pixels",
+        "is not a photograph of a product: 12000 x 20 pixels",
     ]
     assert problems[8:] == [
         "no text",
@@ -132,7 +132,7 @@ def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypat
 
 def test_too_many_bad_rows_stop_it_and_the_report_stays(shop, tmp_path):
     with pytest.raises(
-        UserError, match=r"12 of 22 rows cannot be used \(.*2 no text|.*rejected.csv names them all"
+        UserError, match=r"12 of 22 rows cannot be used \(.*\): correct the rows listed in .*rejected.csv"
     ) as e:
         prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
     assert "\n" not in str(e.value) and "--max-bad" in str(e.value)
@@ -186,14 +186,17 @@ def test_the_drawn_split_follows_seed_and_product(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"columns": {"title": "nome"}}, r"--map title=nome: .* has no such column; its columns are id, title, image"),
-        ({"columns": {"name": "title"}}, r"--map name=\.\.\.: .* known are id, title, description, image, split"),
-        ({"attributes": {"colour": "hue"}}, "--attributes colour=hue: .* has no such column"),
-        ({"attributes": {"Title": "title"}}, "--attributes Title: an attribute needs a name in words, other than"),
+        ({"columns": {"title": "nome"}}, r"--map title=nome: .* lacks this column; use one of id, title, image"),
+        (
+            {"columns": {"name": "title"}},
+            r"--map name=\.\.\.: use one of id, title, description, image, split instead of name",
+        ),
+        ({"attributes": {"colour": "hue"}}, "--attributes colour=hue: .* lacks this column"),
+        ({"attributes": {"Title": "title"}}, "--attributes Title: give the attribute a name in words other than"),
         ({"validation": 1.5}, "--validation is 1.5"),
         ({"pattern": "{sku}.jpg"}, r"--pattern \{sku\}.jpg: the table has no column sku"),
-        ({"pattern": "*.jpg"}, "needs a column in braces"),
-        ({"pattern": "*/{id}.jpg"}, "wildcards after the last / only"),
+        ({"pattern": "*.jpg"}, "must have a column in braces"),
+        ({"pattern": "*/{id}.jpg"}, "wildcards only after the last /"),
     ],
 )
 def test_mistakes_are_named(tmp_path, options, message):
@@ -205,19 +208,23 @@ def test_mistakes_are_named(tmp_path, options, message):
 
 def test_missing_columns_and_folders_are_named(tmp_path):
     table, photos = small_shop(tmp_path, 2, "id,a,b,c,d")
-    with pytest.raises(UserError, match="has no column called title or description: name it by --map title=COLUMN"):
+    with pytest.raises(
+        UserError, match="has no column called title or description: name one of its columns .* with --map title=COLUMN"
+    ):
         prepare_catalogue(table, photos, tmp_path / "out")
-    with pytest.raises(UserError, match="no column called image: name it by --map image=COLUMN, or --pattern"):
+    with pytest.raises(
+        UserError, match="no column called image: name one of its columns .* with --map image=COLUMN, or --pattern"
+    ):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"})
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         prepare_catalogue(table, tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "out").touch()
-    with pytest.raises(UserError, match="Cannot make the folder"):
+    with pytest.raises(UserError, match="Cannot create the folder"):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"}, pattern="{id}.jpg")
 
 
 def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
-    """/dev/full stands for the disk: every write to it fails as on a full one."""
+    """Every write to /dev/full fails as on a full disk."""
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
     out = tmp_path / "out"
     out.mkdir()
@@ -256,6 +263,6 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
 def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
     monkeypatch.setattr(catalogue, "image_problem", lambda path: os._exit(1))
-    with pytest.raises(UserError, match="a process that looks at images has died near row 2"):
+    with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -1,4 +1,4 @@
-"""`fashionfae prepare`, as it is typed."""
+"""`fashionfae prepare` on the command line."""
 
 import subprocess
 import sys

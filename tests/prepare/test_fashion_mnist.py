@@ -16,7 +16,7 @@ def write_idx(path, array):
 
 @pytest.fixture
 def source(tmp_path):
-    """Twenty training and ten test images: those of class c are black but for a block of brightness 20 c + 50."""
+    """Twenty training and ten test images; an image of class c is black except for a block of brightness 20 c + 50."""
     folder = tmp_path / "source"
     folder.mkdir()
     for name, count in zip(FILES.values(), (20, 10), strict=True):
@@ -70,17 +70,17 @@ def test_mistakes_are_named(source, tmp_path):
     images = source / "train-images-idx3-ubyte.gz"
     whole = images.read_bytes()
     for content, message in (
-        (whole[:-30], "is damaged or no IDX file"),
-        (b"none", "is damaged or no IDX file"),
-        (gzip.compress(b"\0\0\x0d\1\0\0\0\1\0"), "is damaged or no IDX file .*it holds no bytes"),
+        (whole[:-30], "is not a readable IDX file"),
+        (b"none", "is not a readable IDX file"),
+        (gzip.compress(b"\0\0\x0d\1\0\0\0\1\0"), "is not a readable IDX file .*its type is not uint8"),
     ):
         images.write_bytes(content)
         with pytest.raises(UserError, match=message):
             prepare_fashion_mnist(source, tmp_path / "out")
     write_idx(images, np.zeros((3, 28, 28), np.uint8))
-    with pytest.raises(UserError, match="are not Fashion-MNIST's: get the four files again"):
+    with pytest.raises(UserError, match="are not Fashion-MNIST's: download the four files again"):
         prepare_fashion_mnist(source, tmp_path / "out")
     images.unlink()
-    with pytest.raises(UserError, match="install Debian's package dataset-fashion-mnist"):
+    with pytest.raises(UserError, match="install the Debian package dataset-fashion-mnist"):
         prepare_fashion_mnist(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -58,5 +58,5 @@ def test_the_command(root, tmp_path, capsys):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(UserError, match="is missing: get FashionIQ's captions"):
+    with pytest.raises(UserError, match="is missing: get captions"):
         check_fashioniq(tmp_path)

@@ -90,9 +90,9 @@ def test_cells_as_text(value, text):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.csv", None, "There is no table"),
-        ("shop.xlsx", "PK", "a table's name ends in .csv, .tsv, .jsonl, .ndjson, .parquet"),
-        ("shop.csv", "", "is empty: it needs columns and rows"),
+        ("none.csv", None, "The table .*none.csv is missing"),
+        ("shop.xlsx", "PK", "use a table whose name ends in .csv, .tsv, .jsonl, .ndjson, .parquet"),
+        ("shop.csv", "", "is empty: use a table with columns and rows"),
         ("shop.jsonl", "", "is empty"),
     ],
 )

@@ -45,9 +45,9 @@ def test_plain_text_is_a_description(mode):
 
 
 def test_unknown_mode_is_an_error_at_once():
-    with pytest.raises(UserError, match="unknown text mode 'title'"):
+    with pytest.raises(UserError, match="Unknown text mode 'title'"):
         FashionTextProcessor("title")
-    with pytest.raises(UserError, match="unknown text mode 'title'"):
+    with pytest.raises(UserError, match="Unknown text mode 'title'"):
         FashionTextProcessor.from_config(OmegaConf.create({"mode": "title"}))
 
 

@@ -20,18 +20,26 @@ def bars(axis):
     return [bar.get_width() for bars in axis.containers if isinstance(bars, BarContainer) for bar in bars]
 
 
-def told(accuracy):
+def share(accuracy):
     return {"accuracy": accuracy, "half_width": 2.0, "n": 100}
 
 
 def row(seen, itc, pairs, **more):
-    return {"seen": seen, "values": 4, "chance": 25.0, "majority": 30.0, "itc": told(itc), "pairs": told(pairs), **more}
+    return {
+        "seen": seen,
+        "values": 4,
+        "chance": 25.0,
+        "majority": 30.0,
+        "itc": share(itc),
+        "pairs": share(pairs),
+        **more,
+    }
 
 
-def test_best_told_first_and_unseen_ones_last(figure, tmp_path):
+def test_most_accurate_first_and_unseen_ones_last(figure, tmp_path):
     attributes = {
         "season": row(False, 26.0, 99.0),
-        "neckline": row(True, 40.0, 60.0, aetp=told(50.0), aetp_prompt_only=told(35.0)),
+        "neckline": row(True, 40.0, 60.0, aetp=share(50.0), aetp_prompt_only=share(35.0)),
         "colour": row(True, 95.0, 98.0),
     }
     draw_attribute_chart(attributes, tmp_path / "chart.png")

@@ -1,7 +1,7 @@
-"""A toy model, task and data set, and a program to train them: `runner_toy.py <output_dir> [key=value ...]`.
+"""A toy model, task and dataset, and a program that trains them: `runner_toy.py <output_dir> [key=value ...]`.
 
-Keys are settings of the run section; besides, `die_at` kills the program at that update, `dropout` is the
-model's, and `save_to` begins the name of a file with the final weights (one per process).
+Keys are settings of the run section. In addition, `die_at` kills the program at that update, `dropout` is the model's,
+and each process writes its final weights to the file `<save_to><rank>`.
 """
 
 import os
@@ -25,7 +25,7 @@ SAMPLES = 24
 
 
 class ToyDataset(Dataset):
-    """Noisy points of the plane y = x; the noise stands for a random processor that uses all generators."""
+    """Noisy points of the line y = 2x; the noise imitates a random processor that uses all generators."""
 
     def __init__(self, length=SAMPLES, noise=0.1):
         self.length, self.noise = length, noise
@@ -43,7 +43,7 @@ class ToyDataset(Dataset):
 
 
 class ToyModel(BaseModel):
-    """Two parts of which each step uses one, as the objectives do; `frozen` stands for an image tokenizer."""
+    """Uses one of two parts in each step, as the objectives do; `frozen` imitates an image tokenizer."""
 
     def __init__(self, dropout=0.2):
         super().__init__()
@@ -62,7 +62,7 @@ class ToyModel(BaseModel):
 
 
 class ToyTask(BaseTask):
-    """Returns all losses; validates by the mean error, and records the samples it trained on."""
+    """Returns all losses, validates by the mean error and records the samples it trained on."""
 
     def __init__(self, die_at=None, nan_at=None):
         super().__init__()
@@ -88,7 +88,7 @@ class ToyTask(BaseTask):
 
 
 class ToyConfig:
-    """Stands for LAVIS's Config: `config` is all of it, `run_cfg` its run section."""
+    """Imitates LAVIS's Config: `config` is all of it, `run_cfg` its run section."""
 
     def __init__(self, output_dir, **run):
         defaults = {
@@ -115,11 +115,11 @@ class ToyConfig:
 
 
 def make_runner(output_dir, task=None, model=None, datasets=None, job_id="job", **run):
-    """A runner of the toys; `run` overrides the defaults above."""
+    """Builds a runner of the toys; `run` overrides the defaults above."""
     datasets = datasets or {"toy": {"train": ToyDataset(), "val": ToyDataset(10, noise=0)}}
     model = model or ToyModel()
     runner = FashionRunner(ToyConfig(output_dir, **run), task or ToyTask(), model, datasets, job_id)
-    torch.manual_seed(7)  # of dropout
+    torch.manual_seed(7)  # for dropout
     return runner
 
 

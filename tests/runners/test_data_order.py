@@ -1,78 +1,70 @@
-import random
+from dataclasses import replace
 from itertools import islice
 
-import numpy as np
 import pytest
-import torch
+from omegaconf import OmegaConf
 from runner_toy import ToyDataset
 
-from fashionfae_lavis.datasets.loaders import SeededDataset, training_loader
-from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.runners.data_order import EndlessBatches
+from fashionfae_lavis.runners.batches import EndlessBatches, JointBatches
+from fashionfae_lavis.runners.data_order import DataOrder, training_batches
+from fashionfae_lavis.runners.joint import JointDataset
+
+ONE = DataOrder(batch_size=3, accumulate=2, seed=4, processes=5, samples=24)
+SIZES = {"shirts": 12, "bags": 24}
+JOINT = replace(ONE, samples=SIZES, ratios={"shirts": 1.0, "bags": 0.5})
 
 
-def test_order_resumes_at_any_batch():
-    batches = EndlessBatches(length=23, batch_size=4, seed=3)
-    assert batches.batches_per_epoch == 5
-    whole = list(islice(batches, 17))
-    for first in (0, 1, 5, 13):
-        batches.first = first
-        assert list(islice(batches, 17 - first)) == whole[first:]
+def test_an_order_is_read_from_the_training_split_and_the_configuration():
+    run = OmegaConf.create({"batch_size_train": 3, "accum_grad_iters": 2, "seed": 4})
+    assert DataOrder.of(ToyDataset(24), run) == replace(ONE, processes=1)
+    defaults = DataOrder.of(ToyDataset(24), OmegaConf.create({"batch_size_train": 3}))
+    assert defaults == DataOrder(3, accumulate=1, seed=42, processes=1, samples=24, ratios=None)
+    joint = JointDataset({name: ToyDataset(size) for name, size in SIZES.items()})
+    run.train_dataset_ratios = {"bags": 0.5, "shirts": 1}
+    assert DataOrder.of(joint, run) == replace(JOINT, processes=1)
 
 
-def test_each_epoch_visits_every_sample_once_in_a_new_order():
-    epochs = list(islice(EndlessBatches(length=12, batch_size=4, seed=0), 6))
-    first, second = sum(epochs[:3], []), sum(epochs[3:], [])
-    assert {epoch for epoch, _ in first} == {0} and {epoch for epoch, _ in second} == {1}
-    orders = [[index for _, index in pairs] for pairs in (first, second)]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(12))
-    assert orders[0] != orders[1]
+def test_keys_of_a_checkpoint():
+    state = {
+        "run.batch_size_train": 3,
+        "run.accum_grad_iters": 2,
+        "run.seed": 4,
+        "number of processes": 5,
+        "number of training samples": SIZES,
+        "run.train_dataset_ratios": {"shirts": 1.0, "bags": 0.5},
+    }
+    assert JOINT.state_dict() == state and DataOrder.from_state(state) == JOINT
+    state.pop("run.train_dataset_ratios")  # as checkpoints from before joint training
+    assert DataOrder.from_state({**state, "number of training samples": 24}) == ONE
 
 
-def test_ranks_share_an_epoch_out_and_agree_with_one_process():
-    ranks = [list(islice(EndlessBatches(24, 4, seed=5, rank=rank, world_size=2), 3)) for rank in range(2)]
-    single = islice(EndlessBatches(24, 8, seed=5), 3)
-    for mine, yours, both in zip(*ranks, single, strict=True):
-        assert sorted(mine + yours) == sorted(both)
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({}, None),
+        ({"batch_size": 6}, "run.batch_size_train = 3, not 6"),
+        ({"accumulate": 1, "seed": 0}, "run.accum_grad_iters = 2, not 1"),
+        ({"seed": 0}, "run.seed = 4, not 0"),
+        ({"processes": 1}, "number of processes = 5, not 1"),
+        (
+            {"samples": {"shirts": 12, "bags": 25}},
+            f"number of training samples = {SIZES}, not {{'shirts': 12, 'bags': 25}}",
+        ),
+        ({"ratios": None}, "run.train_dataset_ratios = {'shirts': 1.0, 'bags': 0.5}, not None"),
+    ],
+)
+def test_the_setting_that_differs_is_named(changes, difference):
+    assert JOINT.difference(replace(JOINT, **changes)) == difference
 
 
-def test_batches_that_make_no_sense():
-    with pytest.raises(UserError, match="run.batch_size_train: 1 on 1 process.* batches of one product"):
-        EndlessBatches(10, 1, seed=0)
-    with pytest.raises(UserError, match="run.batch_size_train: 6 on 2 process.* takes more than the 10 "):
-        EndlessBatches(10, 6, seed=0, world_size=2)
-    EndlessBatches(10, 1, seed=0, world_size=2)
+def test_samples_per_update_of_all_processes():
+    assert ONE.samples_per_update == 3 * 2 * 5
 
 
-def test_items_do_not_depend_on_workers_or_on_what_was_drawn_before():
-    dataset, seen = ToyDataset(), []
-    for workers in (0, 2):
-        torch.rand(workers + 1)
-        order = EndlessBatches(len(dataset), 4, seed=1)
-        order.first = 4
-        loader = training_loader(dataset, order, seed=1, workers=workers, pin=False)
-        seen.append([batch["x"] for batch in islice(loader, 7)])
-    assert torch.equal(torch.stack(seen[0]), torch.stack(seen[1]))
-
-
-def test_seeded_items_leave_the_generators_alone():
-    dataset = SeededDataset(ToyDataset(), seed=1)
-
-    def draw():
-        return random.random(), np.random.rand(), torch.rand(()).item()
-
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    expected = draw()
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    items = [dataset[0, 3]["x"], dataset[1, 3]["x"], dataset[0, 3]["x"]]
-    assert draw() == expected
-    assert torch.equal(items[0], items[2]) and not torch.equal(items[0], items[1])
-
-
-def test_starting_a_loader_leaves_the_models_generator_alone():
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    order = EndlessBatches(24, 4, seed=1)
-    next(iter(training_loader(ToyDataset(), order, seed=1, workers=0, pin=False)))
-    assert torch.equal(torch.rand(3), expected)
+def test_batches_follow_the_order():
+    batches = training_batches(replace(ONE, processes=1))
+    assert batches.batches_per_epoch == 8
+    assert list(islice(batches, 20)) == list(islice(EndlessBatches(24, 3, seed=4), 20))
+    batches = training_batches(replace(JOINT, processes=1))
+    assert batches.batches_per_epoch == 4 + 8
+    assert list(islice(batches, 20)) == list(islice(JointBatches(SIZES, JOINT.ratios, 3, seed=4), 20))

@@ -1,4 +1,4 @@
-"""A run's length in updates or minutes: as a function, and as the runner follows it by a clock of the test's own."""
+"""The length of a run in updates or minutes: as a function, and as the runner follows it on a fake clock."""
 
 import itertools
 import os
@@ -22,7 +22,7 @@ PROGRAM = str(Path(__file__).with_name("runner_toy.py"))
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Every look at the runner's clock is 1.5 seconds after the one before: that long takes an update."""
+    """A clock that advances by 1.5 seconds whenever the runner reads it, so an update takes 1.5 seconds."""
     ticks = itertools.count(0, 1.5)
     clock = SimpleNamespace(perf_counter=lambda: next(ticks))
     monkeypatch.setattr("fashionfae_lavis.runners.runner.time", clock)
@@ -30,25 +30,28 @@ def clock(monkeypatch):
 
 
 def test_updates():
-    length = RunLength.of(OmegaConf.create({"max_minutes": None}), 10)
-    assert length == RunLength.of(OmegaConf.create({}), 10)
+    length = RunLength.of(OmegaConf.create({"max_iters": 10, "max_epoch": 1, "max_minutes": None}), 3)
+    assert length == RunLength.of(OmegaConf.create({"max_iters": 10}), 3) == RunLength(10)
+    assert RunLength.of(OmegaConf.create({"max_epoch": 4}), 3) == RunLength(12)
+    with pytest.raises(UserError, match="length of training is not set: give run.max_iters or run.max_epoch"):
+        RunLength.of(OmegaConf.create({}), 3)
     assert not length.is_over(9, 1e9) and length.is_over(10, 0)
-    assert [length.place(iters, 1e9) for iters in (0, 3, 9)] == [0, 3, 9]
+    assert [length.schedule_step(iters, 1e9) for iters in (0, 3, 9)] == [0, 3, 9]
 
 
 def test_minutes():
-    length = RunLength.of(OmegaConf.create({"max_minutes": 0.5}), 10)
+    length = RunLength.of(OmegaConf.create({"max_iters": 10, "max_minutes": 0.5}), 3)
     assert not length.is_over(10**6, 29.9) and length.is_over(1, 30)
-    assert [length.place(7, seconds) for seconds in (0, 7.5, 30, 31)] == [0, 2.5, 10, 10]
+    assert [length.schedule_step(7, seconds) for seconds in (0, 7.5, 30, 31)] == [0, 2.5, 10, 10]
 
 
 @pytest.mark.parametrize("minutes", [0, -1, "5", True])
-def test_minutes_that_make_no_sense(minutes):
+def test_invalid_minutes(minutes):
     with pytest.raises(UserError, match="run.max_minutes is .*, but must be a number above 0, or null for no limit"):
-        RunLength.of(OmegaConf.create({"max_minutes": minutes}), 10)
+        RunLength.of(OmegaConf.create({"max_iters": 10, "max_minutes": minutes}), 3)
 
 
-def test_a_run_of_so_many_minutes_goes_through_its_whole_schedule(tmp_path, clock):
+def test_a_run_of_fixed_minutes_follows_its_whole_schedule(tmp_path, clock):
     runner = make_runner(tmp_path, max_minutes=0.25, warmup_steps=0, log_freq=1, valid_splits=[])
     runner.train()
     state = read_checkpoint(tmp_path / "job" / "checkpoint_last.pth")
@@ -58,14 +61,14 @@ def test_a_run_of_so_many_minutes_goes_through_its_whole_schedule(tmp_path, cloc
     assert rates == pytest.approx(expected, rel=1e-5) and rates[0] == 0.01 and rates[-1] < 0.01 / 30
 
 
-def test_the_minutes_before_a_resumption_count(tmp_path, clock):
+def test_the_minutes_before_resuming_count(tmp_path, clock):
     make_runner(tmp_path, max_iters=4, valid_splits=[]).train()
     runner = make_runner(tmp_path, max_minutes=0.25, valid_splits=[], resume_ckpt_path="auto")
     runner.train()
-    assert (runner.iters, runner.seconds) == (10, 15.0)
+    assert (runner.progress.iters, runner.progress.seconds) == (10, 15.0)
     finished = make_runner(tmp_path, max_minutes=0.25, valid_splits=[], resume_ckpt_path="auto")
     finished.train()
-    assert (finished.iters, finished.task.seen) == (10, [])
+    assert (finished.progress.iters, finished.task.seen) == (10, [])
 
 
 def test_two_processes_stop_together(tmp_path):

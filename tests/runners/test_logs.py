@@ -1,9 +1,9 @@
 import json
+from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
+import torch
 
-from fashionfae_lavis.runners.curves import draw_curves, smooth
 from fashionfae_lavis.runners.logs import RunLog, read_metrics
 
 
@@ -36,21 +36,28 @@ def test_lines_hold_means_and_continue_after_a_broken_one(tmp_path):
     assert read_metrics(tmp_path / "nothing") == []
 
 
-def test_curves_are_drawn_with_one_panel_per_objective(tmp_path):
-    names = ("loss_itc", "loss_itm", "loss_mlm", "loss_aetp", "loss_apir")
-    with RunLog(tmp_path, 0) as log:
-        for iteration in range(1, 31):
-            log.add_losses({"loss": 1 / iteration, names[iteration % 5]: 1 / iteration})
-            log.write_losses(iteration, 0.1)
-        log.write_results("validation", 30, "val", {"agg_metrics": 12.0})
-    draw_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
-    assert Image.open(tmp_path / "curves.png").size == (2184, 754)  # 7 panels: two rows of four
-    draw_curves(tmp_path / "nothing", tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()
+class Result(Mapping):
+    """An evaluation result that is no dict."""
+
+    def __init__(self, **values):
+        self.values_ = values
+
+    def __getitem__(self, name):
+        return self.values_[name]
+
+    def __iter__(self):
+        return iter(self.values_)
+
+    def __len__(self):
+        return len(self.values_)
 
 
-def test_smoothing_keeps_constants_and_does_not_lag():
-    assert np.allclose(smooth(np.full(100, 3.0)), 3.0)
-    slope = np.arange(100.0)
-    assert np.allclose(smooth(slope)[10:-10], slope[10:-10])
-    assert smooth(np.array([5.0, 1.0])).tolist() == [5.0, 1.0]
+def test_results_may_be_any_mapping_of_numbers_of_any_type(tmp_path):
+    nested = Result(r1=np.float64(1 / 3), ranks=np.int64(2), hit=np.bool_(True))
+    with RunLog(tmp_path) as log:
+        log.write_results(
+            "test", 1, "val", Result(agg_metrics=torch.tensor(0.5), sub=nested, lists=None, path=tmp_path)
+        )
+    (line,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert line["agg_metrics"] == 0.5 and line["sub"] == {"r1": 0.333333, "ranks": 2, "hit": True}
+    assert line["lists"] is None and line["path"] == str(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ from lavis.tasks.image_text_pretrain import ImageTextPretrainTask
 from runner_toy import ToyDataset, ToyModel, ToyTask, make_runner
 from torch import nn
 from torch.utils.data import IterableDataset
-from torch.utils.tensorboard import SummaryWriter  # noqa: F401 (imported here, not in the first test's time)
+from torch.utils.tensorboard import SummaryWriter  # noqa: F401 (slow to import: not in the first test's time)
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
 
 PROGRAM = str(Path(__file__).with_name("runner_toy.py"))
+# The default toy run, written by version 0.1 after 8 of 12 updates.
+INTERRUPTED = Path(__file__).with_name("interrupted_run.pth")
 
 
 def weights(runner):
@@ -74,18 +77,18 @@ def test_a_run_trains_validates_and_tests_the_best_weights(tmp_path, monkeypatch
     assert torch.equal(kept["model"]["frozen.weight"], before["frozen.weight"])
 
 
-def test_epochs_as_length_and_what_the_model_is_told(tmp_path):
+def test_a_length_in_epochs_and_the_counters_in_the_samples(tmp_path):
     class Task(ToyTask):
-        told = []
+        counters = []
 
         def train_step(self, model, samples):
             keys = ("iters", "micro_step", "epoch", "num_iters_per_epoch")
-            self.told.append([samples[key] for key in keys] + [len(samples["text_input"])])
+            self.counters.append([samples[key] for key in keys] + [len(samples["text_input"])])
             return super().train_step(model, samples)
 
     runner = make_runner(tmp_path, Task(), max_iters=None, max_epoch=2, accum_grad_iters=2, iters_per_inner_epoch=None)
     runner.train()
-    assert Task.told == [[iters, step, 0, 3, 4] for iters in range(6) for step in range(2)]
+    assert Task.counters == [[iters, step, 0, 3, 4] for iters in range(6) for step in range(2)]
     assert [line["iteration"] for line in read_lines(runner.output_dir) if line["phase"] != "train"][:2] == [
         3,
         6,
@@ -110,6 +113,24 @@ def test_kill_and_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path):
     assert without_time(read_lines(folder)) == without_time(read_lines(whole.output_dir))
 
 
+def test_a_checkpoint_of_an_earlier_version_resumes(tmp_path):
+    whole = make_runner(tmp_path / "whole", test_splits=[])
+    whole.train()
+    folder = tmp_path / "out" / "job"
+    folder.mkdir(parents=True)
+    for name in ("last", "best"):  # the validation has not improved again after update 4
+        shutil.copy(INTERRUPTED, folder / f"checkpoint_{name}.pth")
+    resumed = make_runner(tmp_path / "out", resume_ckpt_path="auto", test_splits=[])
+    resumed.train()
+    assert resumed.task.seen == whole.task.seen[8:]
+    a, b = (read_checkpoint(run.output_dir / "checkpoint_last.pth") for run in (whole, resumed))
+    assert a.keys() == b.keys() == read_checkpoint(INTERRUPTED).keys()
+    assert torch.equal(a["rng"][0]["torch"], b["rng"][0]["torch"]) and a["data_order"] == b["data_order"]
+    assert (a["iters"], a["best_iters"]) == (b["iters"], b["best_iters"])
+    # Not equal: another processor may round differently from the one that wrote the file.
+    assert all(torch.allclose(a["model"][name], b["model"][name], atol=1e-6, rtol=1e-5) for name in a["model"])
+
+
 def test_a_finished_run_resumes_to_its_evaluation(tmp_path):
     first = make_runner(tmp_path)
     results = first.train()
@@ -120,7 +141,7 @@ def test_a_finished_run_resumes_to_its_evaluation(tmp_path):
     assert without_time(read_lines(first.output_dir)) == without_time(lines)
 
 
-def test_evaluate_only_tests_the_weights_at_hand(tmp_path):
+def test_evaluate_only_tests_the_current_weights(tmp_path):
     model = ToyModel()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     datasets = {"toy": {"val": ToyDataset(10, noise=0)}}
@@ -146,7 +167,7 @@ def test_gradients_are_clipped(tmp_path):
     runner = make_runner(tmp_path, max_iters=1, warmup_steps=0, max_grad_norm=0.01, valid_splits=[])
     before = weights(runner)
     parameters = [parameter for parameter in runner.bare_model.parameters() if parameter.requires_grad]
-    runner._optimizer = torch.optim.SGD([{"params": parameters, "initial_lr": 1.0}], lr=1.0)
+    runner.optimizer = torch.optim.SGD([{"params": parameters, "initial_lr": 1.0}], lr=1.0)
     runner.train()
     after = weights(runner)
     moved = math.sqrt(sum((after[name] - before[name]).square().sum().item() for name in after))
@@ -186,7 +207,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, task
     )
     assert read_checkpoint(last)["iters"] == 8
     assert all(tensor.isfinite().all() for tensor in weights(runner).values())
-    with pytest.raises(UserError, match="there was no checkpoint yet"):
+    with pytest.raises(UserError, match="there is no checkpoint yet"):
         make_runner(tmp_path, ToyTask(nan_at=0), job_id="other").train()
 
 
@@ -198,41 +219,41 @@ def test_lavis_task_with_one_loss_and_no_evaluation(tmp_path):
     assert not (runner.output_dir / "checkpoint_best.pth").exists()
 
 
-def test_settings_that_make_no_sense(tmp_path):
+def test_invalid_settings(tmp_path):
     class Stream(IterableDataset):
         pass
 
     model = nn.Sequential()
     for settings, message in (
         ({"batch_size_train": 1}, "run.batch_size_train: 1 on 1 process"),
-        ({"batch_size_train": 25}, "run.batch_size_train: 25 .* takes more than the 24 training samples"),
+        ({"batch_size_train": 25}, "run.batch_size_train: 25 .* exceeds the 24 training samples"),
         ({"max_iters": None}, "give run.max_iters or run.max_epoch"),
         ({"max_minutes": 0}, "run.max_minutes is 0, but must be a number above 0"),
         ({"amp": "fp16"}, "run.amp: fp16 needs a GPU"),
         ({"resume_ckpt_path": "nothing.pth"}, "run.resume_ckpt_path: there is no checkpoint file"),
-        ({"datasets": {"toy": {"val": ToyDataset()}}}, "no split 'train' .* the data sets give val"),
+        ({"datasets": {"toy": {"val": ToyDataset()}}}, "no split 'train' .* the datasets have val"),
     ):
         with pytest.raises(UserError, match=message):
             make_runner(tmp_path, model=model, **settings)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="Cannot write to .*set run.output_dir to another folder"):
         make_runner(tmp_path / "file")
-    with pytest.raises(UserError, match="no split 'test' .* the data sets give train, val"):
+    with pytest.raises(UserError, match="no split 'test' .* the datasets have train, val"):
         make_runner(tmp_path, max_iters=1, valid_splits=["test"]).train()
 
 
-def test_checkpoints_that_cannot_be_continued(tmp_path):
+def test_checkpoints_that_do_not_fit(tmp_path):
     path = make_runner(tmp_path, max_iters=4).train() and tmp_path / "job" / "checkpoint_last.pth"
     for settings, message in (
         ({"batch_size_train": 2}, "was made with run.batch_size_train = 4, not 2"),
         ({"accum_grad_iters": 2}, "was made with run.accum_grad_iters = 1, not 2"),
-        ({"lr_scale": {"even": 2}}, "has other parameter groups: set run.lr_scale as it was"),
+        ({"lr_scale": {"even": 2}}, "has other parameter groups; restore run.lr_scale"),
         ({"model": WiderModel()}, "is of another architecture: 1 tensors do not fit"),
     ):
         with pytest.raises(UserError, match=message):
             make_runner(tmp_path, resume_ckpt_path=str(path), **settings).train()
     torch.save({"model": {}}, path)
-    with pytest.raises(UserError, match="holds weights but no state of a run to continue"):
+    with pytest.raises(UserError, match="holds weights but no training state"):
         make_runner(tmp_path, resume_ckpt_path="auto").train()
 
 

@@ -1,6 +1,7 @@
 """LAVIS's own classes learn the same through our tasks and runner as through LAVIS's own loop."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,13 +26,13 @@ TASKS = {
     "clip": FashionPretrainTask({}),
     "blip_retrieval": FashionRetrievalTask({}),
     "albef_retrieval": FashionRetrievalTask({}),
-    "blip_caption": FashionCaptioningTask(),
+    "blip_caption": FashionCaptioningTask({}),
 }
 UPDATES, BATCH = 3, 4
 
 
 class Products(Dataset):
-    """As many products as the updates see, of two images each with one text; the row is not the product's."""
+    """As many products as the updates see, each with two images and one text; rows differ from product indices."""
 
     samples = tiny_samples(UPDATES * BATCH)
 
@@ -51,7 +52,7 @@ class Products(Dataset):
 
 
 class LavisLoop(BaseTask):
-    """LAVIS's training step, which is seeded and remembered."""
+    """Runs LAVIS's training step under a seed and records its loss."""
 
     def __init__(self):
         super().__init__()
@@ -107,10 +108,12 @@ def test_losses_and_weights_are_those_of_lavis_s_own_loop(arch, tmp_path, monkey
     again = copy.deepcopy(model)
     if arch == "clip":
         monkeypatch.setattr(BaseTask, "build_model", lambda self, cfg: model)
-        TASKS[arch].build_model(None)  # as a run does: gives CLIP a loss that needs no process group
+        TASKS[arch].build_model(
+            SimpleNamespace(model_cfg=SimpleNamespace(arch="clip"))
+        )  # as a run does: gives CLIP a loss that needs no process group
     batches, losses, rates, run = through_our_runner(TASKS[arch], model, tmp_path, monkeypatch)
 
-    # What LAVIS's CLIP asks a process group for its loss; a real one of one process would fail in LAVIS's meters.
+    # Fake the process group for the loss of LAVIS's CLIP; a real group of one process would fail in LAVIS's meters.
     monkeypatch.setattr(dist, "get_world_size", lambda: 1)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     optimizer = build_optimizer(again, run)
@@ -148,7 +151,7 @@ def test_rows_of_a_product_are_no_negatives_of_each_other():
 def test_what_a_model_cannot_do_is_said_before_the_run(arch, k_test, message, monkeypatch):
     model = tiny_baseline(arch)
     monkeypatch.setattr(BaseTask, "build_model", lambda self, cfg: model)
-    cfg = type("Config", (), {"model_cfg": type("Model", (), {"arch": arch})})
+    cfg = SimpleNamespace(model_cfg=SimpleNamespace(arch=arch))
     task = FashionPretrainTask({"k_test": k_test})
     if message is None:
         assert task.build_model(cfg) is model
@@ -158,7 +161,7 @@ def test_what_a_model_cannot_do_is_said_before_the_run(arch, k_test, message, mo
 
 
 def test_lavis_s_clip_without_ours_cannot_train_in_one_process():
-    """Why our task gives it a loss; where this fails, LAVIS has mended it."""
+    """This is why the task replaces CLIP's loss. If this test fails, LAVIS has fixed it."""
     model = lavis_model("clip")
     assert type(model) is CLIP
     with pytest.raises((ValueError, RuntimeError), match="process group"):

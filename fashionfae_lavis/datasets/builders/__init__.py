@@ -1,4 +1,4 @@
-"""Data set builders, registered with LAVIS when this package is imported."""
+"""Dataset builders; importing this package registers them with LAVIS."""
 
 from fashionfae_lavis.datasets.builders.catalogue import (
     CatalogueBuilder,

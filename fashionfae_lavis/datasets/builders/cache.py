@@ -1,4 +1,4 @@
-"""Where data sets lie, and their configurations."""
+"""The folders of data files and of dataset configurations."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,9 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "datasets"
 
 
 def cache_folder() -> Path:
-    """FASHIONFAE_CACHE where it is set, else LAVIS's cache folder where that exists, else the user's own.
+    """Returns FASHIONFAE_CACHE if it is set, else LAVIS's cache folder if that exists, else the user's cache folder.
 
-    LAVIS's default is a path inside its authors' machine, hence the question whether it exists.
+    LAVIS's default cache is a path on its authors' machine, so it is used only if it exists.
     """
     if os.environ.get("FASHIONFAE_CACHE"):
         return Path(os.environ["FASHIONFAE_CACHE"]).expanduser()
@@ -22,5 +22,5 @@ def cache_folder() -> Path:
 
 
 def data_folder(storage: str | None, default: str) -> Path:
-    """The folder that `storage` names, below the cache folder unless it is absolute or begins with `~`."""
+    """Returns the folder that `storage` names, below the cache folder unless it is absolute or begins with `~`."""
     return cache_folder() / Path(storage or default).expanduser()

@@ -1,91 +1,78 @@
-"""Builders of FashionGen and of FashionGen-Mini, which is drawn into the same files."""
+"""Builders of FashionGen, and of FashionGen-Mini, which is generated in the same file format."""
 
 from pathlib import Path
+from typing import Any
 
 from lavis.common.registry import registry
-from lavis.datasets.builders.base_dataset_builder import BaseDatasetBuilder
 
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
-from fashionfae_lavis.datasets.datasets.fashiongen import FashionGenDataset, FashionGenEvalDataset
+from fashionfae_lavis.datasets.builders.products import ProductBuilder
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FILE_NAMES, open_fashiongen
+from fashionfae_lavis.datasets.protocols import ProductFile
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.processors import FashionTextProcessor
 from fashionfae_lavis.text.product_text import ATTRIBUTES, CLASSES, prompt_names
 
-TRAIN_FILE = "fashiongen_256_256_train.h5"
-VALIDATION_FILE = "fashiongen_256_256_validation.h5"
-LABELS = CLASSES  # FashionGen's files: 48 and 121
+TRAIN_FILE, VALIDATION_FILE = FILE_NAMES.values()
 
 
 @registry.register_builder("fashiongen")
-class FashionGenBuilder(BaseDatasetBuilder):
-    """Splits `train` (a product per item) and `val` (an image per item) from the files in one folder.
+class FashionGenBuilder(ProductBuilder):
+    """Builder of `train` and `val` from the two files in one folder, or from their shards.
 
-    The folder is `build_info.images.storage`: a relative path is below the cache folder, null is
-    `<cache>/fashiongen`. With `label`, one of LABELS, items have a "label" (recognition); its classes are the sorted
-    values of the training split. Raises UserError for files that are missing or unusable, an unknown label, and a text
-    that names it.
+    The folder is `build_info.images.storage`: a relative path is below the cache folder, null is `<cache>/fashiongen`.
+    `label` is category or sub category (48 and 121 classes in FashionGen's files).
+
+    Raises:
+        UserError: a file is missing or unusable, the label is unknown, or the text states it.
     """
 
-    train_dataset_cls = FashionGenDataset
-    eval_dataset_cls = FashionGenEvalDataset
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashiongen.yaml")}
 
     def folder(self) -> Path:
-        """Where the two files are. An absolute `storage`, or one with `~`, is taken as it is."""
+        """Returns the folder of the files; an absolute `storage`, or one with `~`, is not below the cache folder."""
         return data_folder(self.config.build_info.get(self.data_type).storage, "fashiongen")
 
-    def _download_data(self):
-        """FashionGen cannot be downloaded: a missing file is reported when it is opened."""
-
-    def build(self) -> dict:
-        self.build_processors()
-        train = self.train_dataset_cls(
-            self.folder() / TRAIN_FILE,
-            self.vis_processors["train"],
-            self.text_processors["train"],
-            double_view=self.config.get("double_view", False),
-        )
-        validation = self.eval_dataset_cls(
-            self.folder() / VALIDATION_FILE, self.vis_processors["eval"], self.text_processors["eval"]
-        )
+    def open_files(self) -> dict[str, ProductFile]:
         if self.config.get("label"):
-            self.check_label()
-            classnames = sorted(set(train.file.texts[self.config.label]))
-            for dataset in (train, validation):
-                dataset.set_labels(self.config.label, classnames)
-        return {"train": train, "val": validation}
+            self.check_label(self.config.label)
+        return {
+            "train": open_fashiongen(self.folder() / TRAIN_FILE),
+            "val": open_fashiongen(self.folder() / VALIDATION_FILE),
+        }
 
-    def check_label(self) -> None:
-        label = self.config.label
-        if label not in LABELS:
-            raise UserError(f"`label` of the data set is {label!r}, but must be {' or '.join(LABELS)}.")
+    def check_label(self, label: str) -> None:
+        """Raises UserError for an unknown label, and for a text processor whose text states it."""
+        if label not in CLASSES:
+            raise UserError(f"`label` of the dataset is {label!r}, but must be {' or '.join(CLASSES)}.")
         for split, processor in self.text_processors.items():
-            mode = getattr(processor, "mode", None)
-            if mode and label in prompt_names(ATTRIBUTES, mode):
+            if isinstance(processor, FashionTextProcessor) and label in prompt_names(ATTRIBUTES, processor.mode):
                 raise UserError(
-                    f"`text_processor.{split}.mode` of the data set is {mode}, whose text names the {label} that is "
+                    f"`text_processor.{split}.mode` of the dataset is {processor.mode}, whose text states the {label} "
                     "to be recognised: set it to recognition."
                 )
 
 
 @registry.register_builder("fashiongen_mini")
 class FashionGenMiniBuilder(FashionGenBuilder):
-    """As FashionGen, from files that are drawn at first use."""
+    """Builder of FashionGen-Mini, whose files are generated on first use and read like FashionGen's."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashiongen_mini.yaml")}
 
-    def _download_data(self):
-        # Imported here: only the process that draws needs the drawing code.
+    def _download_data(self) -> None:
+        # Imported late, because only the process that draws needs the drawing code.
         from fashionfae_lavis.mini.fashiongen import prepare
 
         prepare(self.folder())
 
-    def build(self) -> dict:
+    def options(self, split: str, file: ProductFile) -> dict[str, Any]:
         from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
         from fashionfae_lavis.mini.fashiongen.visible import VisibleAttributes
 
-        datasets = super().build()
-        for split, dataset in zip(("train", "validation"), datasets.values(), strict=True):
-            dataset.attribute_words = ATTRIBUTE_WORDS
-            dataset.extra_attributes = VisibleAttributes(split, dataset.product_ids)
-            dataset.unseen_attributes = ("gender", "season")
-        return datasets
+        visible = VisibleAttributes("validation" if split == "val" else split, file.product_ids)
+        return {
+            "attribute_words": ATTRIBUTE_WORDS,
+            "extra_attributes": visible,
+            "text_rewriter": visible,
+            "unseen_attributes": ("gender", "season"),
+        }

@@ -1,4 +1,4 @@
-"""Builders of FashionIQ and of FashionIQ-Mini, which is drawn into the same files."""
+"""Builders of FashionIQ, and of FashionIQ-Mini, which is generated in the same file format."""
 
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from fashionfae_lavis.datasets.datasets.fashioniq import FashionIQDataset, Fashi
 
 @registry.register_builder("fashioniq")
 class FashionIQBuilder(BaseDatasetBuilder):
-    """Splits `train` (a request per item) and `val` (an image per item, and requests) from the files in one folder.
+    """Builder of `train` (one item per request) and `val` (one item per image, and the requests) from one folder.
 
-    The folder is `build_info.images.storage`: a relative path is below the cache folder, null is
-    `<cache>/fashioniq`. FashionIQ's test split has no targets. Raises UserError for files that are missing or unusable.
+    The folder is `build_info.images.storage`: a relative path is below the cache folder, null is `<cache>/fashioniq`.
+    FashionIQ's test split has no targets, so it is not read.
+
+    Raises:
+        UserError: a file is missing or unusable.
     """
 
     train_dataset_cls = FashionIQDataset
@@ -22,13 +25,13 @@ class FashionIQBuilder(BaseDatasetBuilder):
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashioniq.yaml")}
 
     def folder(self) -> Path:
-        """Where captions, image_splits and images are."""
+        """Returns the folder that contains captions, image_splits and images."""
         return data_folder(self.config.build_info.get(self.data_type).storage, "fashioniq")
 
-    def _download_data(self):
-        """FashionIQ's images are not ours to ship: a missing file is reported when it is looked for."""
+    def _download_data(self) -> None:
+        """Downloads nothing: FashionIQ's images cannot be redistributed, and `build` reports a missing file."""
 
-    def build(self) -> dict:
+    def build(self) -> dict[str, FashionIQDataset | FashionIQEvalDataset]:
         self.build_processors()
         return {
             split: dataset_class(
@@ -47,12 +50,12 @@ class FashionIQBuilder(BaseDatasetBuilder):
 
 @registry.register_builder("fashioniq_mini")
 class FashionIQMiniBuilder(FashionIQBuilder):
-    """As FashionIQ, from files that are drawn at first use."""
+    """Builder of FashionIQ-Mini, whose files are generated on first use and read like FashionIQ's."""
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "fashioniq_mini.yaml")}
 
-    def _download_data(self):
-        # Imported here: only the process that draws needs the drawing code.
+    def _download_data(self) -> None:
+        # Imported late, because only the process that draws needs the drawing code.
         from fashionfae_lavis.mini.fashioniq import prepare
 
         prepare(self.folder())

@@ -1,1 +1,1 @@
-"""Data sets that read files."""
+"""Datasets, and the files that they read."""

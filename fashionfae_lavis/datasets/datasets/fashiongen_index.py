@@ -1,14 +1,16 @@
-"""What a run reads of a FashionGen file beside its images, as JSON: written once, it opens in a second.
+"""The columns of a FashionGen file that a run reads, and their JSON index, which opens in a second.
 
     {"format": 1, "source": {"name", "bytes", "modified"}, "product_ids": [P], "row_product": [N],
      "decode_fallbacks": n, "title": [P], "description": [P],
-     "attributes": {<name>: {"values": [sorted], "products": [P, place in values]}, ...}}
+     "attributes": {<name>: {"values": [sorted], "products": [P, index into values]}, ...}}
 
-The values of an attribute are its vocabulary, those of category and sub category the lists of classes.
+The sorted values of an attribute are its vocabulary. For category and sub category they are the class lists.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,46 +20,83 @@ from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names
 FORMAT = 1
 
 
-def source_of(path: Path) -> dict:
-    """What tells a file from another of the same name."""
-    about = path.stat()
-    return {"name": path.name, "bytes": about.st_size, "modified": about.st_mtime_ns}
+@dataclass(frozen=True)
+class Columns:
+    """All columns of a FashionGen file except its images, grouped by product.
+
+    Attributes:
+        product_ids: (P,) int64, in order of their first row.
+        row_product: (N,) int64, the index of each image's product.
+        texts: field -> P strings.
+        decode_fallbacks: number of these strings that were UTF-8 rather than ISO-8859-1.
+        mixed: number of products whose rows have different texts; None for columns read from an index.
+    """
+
+    product_ids: np.ndarray
+    row_product: np.ndarray
+    texts: dict[str, list[str]]
+    decode_fallbacks: int
+    mixed: int | None = None
+
+    def to_json(self, source: Path) -> dict[str, Any]:
+        """Returns the content of the index of the file at `source`."""
+        attributes = {}
+        for name in attribute_names(self.texts):
+            values = sorted(set(self.texts[name]))
+            number = {value: i for i, value in enumerate(values)}
+            attributes[name] = {"values": values, "products": [number[value] for value in self.texts[name]]}
+        return {
+            "format": FORMAT,
+            "source": fingerprint(source),
+            "product_ids": self.product_ids.tolist(),
+            "row_product": self.row_product.tolist(),
+            "decode_fallbacks": self.decode_fallbacks,
+            **{name: self.texts[name] for name in FREE_TEXT},
+            "attributes": attributes,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Columns":
+        """Restores the columns that `to_json` packed.
+
+        Raises:
+            KeyError, IndexError, TypeError, ValueError: the content is not an index.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+        texts = {name: content[name] for name in FREE_TEXT}
+        for name, column in content["attributes"].items():
+            texts[name] = [column["values"][i] for i in column["products"]]
+        product_ids, row_product = (np.array(content[key], dtype=np.int64) for key in ("product_ids", "row_product"))
+        if {len(column) for column in texts.values()} != {len(product_ids)}:
+            raise ValueError("its columns differ in length")
+        return cls(product_ids, row_product, texts, content["decode_fallbacks"])
 
 
-def pack(file) -> dict:
-    """The content of an index of `file` (a FashionGenFile)."""
-    attributes = {}
-    for name in attribute_names(file.texts):
-        values = sorted(set(file.texts[name]))
-        place = {value: i for i, value in enumerate(values)}
-        attributes[name] = {"values": values, "products": [place[value] for value in file.texts[name]]}
-    return {
-        "format": FORMAT,
-        "source": source_of(file.path),
-        "product_ids": file.product_ids.tolist(),
-        "row_product": file.row_product.tolist(),
-        "decode_fallbacks": file.decode_fallbacks,
-        **{name: file.texts[name] for name in FREE_TEXT},
-        "attributes": attributes,
-    }
+class FashionGenProducts:
+    """The products of one FashionGen split without images, which the subclasses read.
+
+    Attributes:
+        path: the HDF5 file, or the folder of shards.
+        columns: product ids, rows and texts, which are also attributes of this object, as `ProductFile` requires.
+    """
+
+    def __init__(self, path: Path, columns: Columns):
+        self.path = path
+        self.columns = columns
+        self.product_ids = columns.product_ids
+        self.row_product = columns.row_product
+        self.texts = columns.texts
 
 
-def unpack(content: dict, file) -> None:
-    """Set on `file` what `pack` took from one; KeyError, IndexError, TypeError or ValueError for other content."""
-    if content["format"] != FORMAT:
-        raise ValueError(f"it is of format {content['format']}")
-    file.product_ids = np.array(content["product_ids"], dtype=np.int64)
-    file.row_product = np.array(content["row_product"], dtype=np.int64)
-    file.decode_fallbacks = content["decode_fallbacks"]
-    file.texts = {name: content[name] for name in FREE_TEXT}
-    for name, column in content["attributes"].items():
-        file.texts[name] = [column["values"][i] for i in column["products"]]
-    if {len(texts) for texts in file.texts.values()} != {len(file.product_ids)}:
-        raise ValueError("its columns differ in length")
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Returns the name, size and time of a file, which distinguish it from another file of the same name."""
+    status = path.stat()
+    return {"name": path.name, "bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-def write_json(content: dict, path: Path) -> Path:
-    """Whole or not at all; UserError where it cannot be written."""
+def write_json(content: dict[str, Any], path: Path) -> Path:
+    """Writes `content` to `path` atomically; raises UserError if it cannot be written."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, ensure_ascii=False)
         file.write("\n")

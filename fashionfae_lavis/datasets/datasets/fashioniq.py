@@ -1,7 +1,7 @@
-"""FashionIQ as LAVIS data sets: requests to train on, images and requests about them to evaluate on.
+"""FashionIQ as LAVIS datasets: requests for training, gallery images and requests for evaluation.
 
-A request is a reference image and a text that asks for a target image. The text is both captions, joined by "and", as
-most work on FashionIQ does: in the file's order in evaluation, in random order in training.
+A request is a reference image and a text that asks for a target image. As in most work on FashionIQ, the text is both
+captions joined by "and", in the file's order for evaluation and in random order for training.
 """
 
 import logging
@@ -26,21 +26,26 @@ ImageKey = tuple[str, str]  # class, id
 
 
 def join_captions(captions: Iterable[str]) -> str:
-    """`is red.`, `has long sleeves` -> `is red and has long sleeves`."""
+    """Joins captions: `is red.`, `has long sleeves` -> `is red and has long sleeves`."""
     return " and ".join(caption.strip(" .,?!") for caption in captions)
 
 
 class _FashionIQBase(BaseDataset):
-    """What both have: `requests`, those of all classes whose two images are there; `left_out`, how many are not.
+    """Base class of `FashionIQDataset` and `FashionIQEvalDataset`.
 
     Args:
-        folder: holds captions, image_splits and images; see fashioniq_files.
+        folder: contains captions, image_splits and images; see fashioniq_files.py.
         split: "train" or "val".
-        allow_missing: leave requests out whose images are missing, and missing images of the gallery.
+        vis_processor, text_processor: applied to an image and to a request's text.
+        allow_missing: whether to leave out missing gallery images, and the requests that name them.
+
+    Attributes:
+        requests: the requests of all classes whose two images exist.
+        left_out: number of requests that were left out.
 
     Raises:
-        UserError: a file is missing, damaged or of another shape; an image is missing, unless that is allowed; none
-            is left of a class.
+        UserError: a file is missing, damaged or malformed; an image is missing and `allow_missing` is off; a class has
+            no request left.
     """
 
     def __init__(self, folder: str | Path, split: str, vis_processor, text_processor, allow_missing: bool = False):
@@ -64,7 +69,7 @@ class _FashionIQBase(BaseDataset):
 
     @staticmethod
     def _needed(requests: list[Request], folder: Path, garment: str, split: str) -> list[str]:
-        """The ids of the images of one class, each once."""
+        """Returns the distinct ids of the images of one class."""
         return list(dict.fromkeys(image for request in requests for image in (request.reference, request.target)))
 
     def _has(self, request: Request) -> bool:
@@ -72,40 +77,43 @@ class _FashionIQBase(BaseDataset):
 
     def _report(self, missing: list[str], folder: Path, split: str, allow_missing: bool) -> None:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        said = f"{len(missing)} of {len(missing) + len(self.paths)} images of FashionIQ's {split} split"
+        count = f"{len(missing)} of {len(missing) + len(self.paths)} images of FashionIQ's {split} split"
         if not allow_missing:
             raise UserError(
-                f"{said} are not in {folder / 'images'} ({names}): put them there, or set "
-                "datasets.fashioniq.allow_missing to True, which leaves them and what asks for them out"
+                f"{count} are not in {folder / 'images'} ({names}): put them there, or set "
+                "datasets.fashioniq.allow_missing to True to leave out these images and their requests."
             )
         bare = [garment for garment in CLASSES if all(request.garment != garment for request in self.requests)]
         if bare:
-            raise UserError(f"{said} are not in {folder / 'images'} ({names}): nothing is left of {', '.join(bare)}")
-        logging.warning("%s are missing (%s) and %d requests with them", said, names, self.left_out)
+            raise UserError(
+                f"{count} are not in {folder / 'images'} ({names}), which leaves no request of {', '.join(bare)}: put "
+                "more of them there."
+            )
+        logging.warning("%s are missing (%s), so %d requests are left out.", count, names, self.left_out)
 
     def photograph(self, key: ImageKey) -> Image.Image:
-        """The image of this class and id, RGB. Raises UserError when its file is damaged."""
+        """Reads the image of this class and id, RGB; raises UserError if its file is damaged."""
         path = self.paths[key]
         try:
             with Image.open(path) as image:
                 return image.convert("RGB")
         except OSError as error:
-            raise UserError(f"{path} is damaged or no image: download it again, or delete it") from error
+            raise UserError(f"{path} is not a readable image: download it again, or delete it.") from error
 
     def image(self, garment: str, image_id: str) -> torch.Tensor:
-        """The processed image, (3, S, S)."""
+        """Returns the processed image, (3, S, S)."""
         return self.vis_processor(self.photograph((garment, image_id)))
 
     def collater(self, samples: list[dict]) -> dict:
-        """A batch: images (B, 3, S, S), all else lists of B."""
-        batch = {key: [sample[key] for sample in samples] for key in samples[0]}
+        """Collates a batch: images (B, 3, S, S), everything else lists of B."""
+        batch: dict = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "target_image"}:
             batch[key] = torch.stack(batch[key])
         return batch
 
 
 class FashionIQDataset(_FashionIQBase):
-    """One item per request: "image" (the reference), "target_image", "text_input"."""
+    """A `RequestSplit`: one item per request, with "image" (the reference), "target_image" and "text_input"."""
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -122,13 +130,10 @@ class FashionIQDataset(_FashionIQBase):
 
 
 class FashionIQEvalDataset(_FashionIQBase):
-    """One item per image of the gallery, and beside them the requests.
-
-    Attributes: `keys`, class and id of each of the N images; `row_class` (N,) str; of the Q requests, `reference` and
-    `target` (Q,) int64 rows of the gallery, and `texts`, Q strings. Further errors as above:
+    """A `CompositionSplit`: one item per gallery image, and the requests as attributes.
 
     Raises:
-        UserError: a request names an image that the list of the split lacks.
+        UserError: as in the base class, or a request names an image that the split's list lacks.
     """
 
     def __init__(self, folder: str | Path, split: str, vis_processor, text_processor, allow_missing: bool = False):
@@ -147,7 +152,7 @@ class FashionIQEvalDataset(_FashionIQBase):
         if strangers:
             raise UserError(
                 f"{folder}: captions/cap.{garment}.{split}.json names {min(strangers)}, which "
-                f"image_splits/split.{garment}.{split}.json lacks: the two are not of the same release"
+                f"image_splits/split.{garment}.{split}.json lacks: copy both files from the same release."
             )
         return listed
 

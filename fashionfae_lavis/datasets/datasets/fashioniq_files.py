@@ -1,8 +1,8 @@
-"""FashionIQ's files: requests (captions), lists of images (image_splits), and the images, below one folder.
+"""FashionIQ's files below one folder: requests (captions), image lists (image_splits) and images.
 
 captions/cap.<class>.<split>.json       [{"candidate": id, "target": id, "captions": [text, text]}, ...]
 image_splits/split.<class>.<split>.json [id, ...]
-images/<id>.jpg                         or .png, .jpeg; or images/<class>/<id>.jpg, as some copies have them
+images/<id>.jpg                         or .png, .jpeg; some copies have images/<class>/<id>.jpg
 """
 
 import json
@@ -18,7 +18,7 @@ IMAGE_ENDINGS = (".jpg", ".png", ".jpeg")
 
 
 class Request(NamedTuple):
-    """`target` is asked for with `reference` in sight, in two captions; both are image ids."""
+    """Two captions that ask for the image `target`, given the image `reference`; both are image ids."""
 
     garment: str
     reference: str
@@ -27,48 +27,53 @@ class Request(NamedTuple):
 
 
 def read_requests(folder: Path, garment: str, split: str) -> list[Request]:
-    """The requests of one class and split, in the file's order.
+    """Reads the requests of one class and split, in the file's order.
 
     Raises:
-        UserError: the file is missing, damaged, empty or of another shape.
+        UserError: the file is missing, damaged, empty or malformed.
     """
     path = folder / "captions" / f"cap.{garment}.{split}.json"
     entries = _read_list(path)
     for number, entry in enumerate(entries):
         if not _is_request(entry):
             raise UserError(
-                f"{path}: entry {number} is not a request of FashionIQ's: each is a candidate, a target (image ids) "
-                f"and captions (two texts), not {json.dumps(entry)[:120]}"
+                f"{path}: entry {number} must have candidate and target (image ids) and captions (two texts), but is "
+                f"{json.dumps(entry)[:120]}: copy the file again."
             )
     return [Request(garment, entry["candidate"], entry["target"], tuple(entry["captions"])) for entry in entries]
 
 
 def read_image_list(folder: Path, garment: str, split: str) -> list[str]:
-    """The ids of one class and split, each once, in the file's order; errors as in `read_requests`."""
+    """Reads the distinct image ids of one class and split, in the file's order; errors as in `read_requests`."""
     path = folder / "image_splits" / f"split.{garment}.{split}.json"
     entries = _read_list(path)
     for number, entry in enumerate(entries):
         if not isinstance(entry, str):
-            raise UserError(f"{path}: entry {number} is not an image id, but {json.dumps(entry)[:120]}")
+            raise UserError(
+                f"{path}: entry {number} must be an image id, but is {json.dumps(entry)[:120]}: copy the file again."
+            )
     return list(dict.fromkeys(entries))
 
 
 def find_images(folder: Path, garment: str) -> dict[str, Path]:
-    """The images at hand, id -> path; the class's own folder comes before the common one.
+    """Finds the images of one class; a folder for the class takes precedence over the common folder.
+
+    Returns:
+        Image id -> path.
 
     Raises:
-        UserError: there is no folder `images`.
+        UserError: the folder `images` is missing.
     """
     images = folder / "images"
     if not images.is_dir():
         raise _missing(images)
     found = {}
-    for place in (images, images / garment):
-        if place.is_dir():
-            for name in os.listdir(place):
+    for directory in (images, images / garment):
+        if directory.is_dir():
+            for name in os.listdir(directory):
                 stem, ending = os.path.splitext(name)
                 if ending.lower() in IMAGE_ENDINGS:
-                    found[stem] = place / name
+                    found[stem] = directory / name
     return found
 
 
@@ -88,7 +93,7 @@ def _is_request(entry) -> bool:
 
 def _missing(path: Path) -> UserError:
     return UserError(
-        f"{path} is missing: get FashionIQ's captions and image_splits from github.com/XiaoxiaoGuo/fashion-iq, which "
-        "also says where its images can be downloaded, and set datasets.fashioniq.build_info.images.storage to the "
-        "folder they are in; without them, projects/fashionfae/composition.yaml runs on datasets: fashioniq_mini"
+        f"{path} is missing: get captions and image_splits from github.com/XiaoxiaoGuo/fashion-iq, which also says "
+        "where to download the images, and set datasets.fashioniq.build_info.images.storage to their folder, or use "
+        "`datasets: fashioniq_mini`, as projects/fashionfae/composition.yaml does."
     )

@@ -1,4 +1,4 @@
-"""Image files as photographs: upright, RGB, on white, and no larger than is of use."""
+"""Reading of image files as upright RGB on white, no larger than needed."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,32 +8,33 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-# No recipe looks at more than 256 pixels of the shorter side. A JPEG is read at the smallest scale (1/2, 1/4, 1/8) that
-# has these, which for a photograph of 12,000 x 12,000 pixels takes 7 MB instead of 432.
+# No recipe uses more than 256 pixels of the shorter side. A JPEG is decoded at the smallest scale (1/2, 1/4, 1/8) that
+# has at least as many. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
 ENOUGH = 512
-ORIENTATION = 0x0112  # of EXIF; 1 is upright
+ORIENTATION = 0x0112  # the EXIF tag; 1 means upright
 
 
 def read_photograph(path: str | Path) -> Image.Image:
-    """The image in this file as RGB: turned as its EXIF says, transparent parts white.
+    """Reads an image file as RGB, rotated by its EXIF orientation, with white behind transparency.
 
-    Raises whatever Pillow raises: beside OSError also others, its decoders being what they are.
+    Raises:
+        Exception: whatever Pillow raises for a broken file, which is not always an OSError.
     """
     with _strictly(), Image.open(path) as image:
         image.draft("RGB", (ENOUGH, ENOUGH))
         image.load()
-        # Asked first, as Pillow copies what it does not turn.
+        # Pillow copies even an upright image, so transpose only the others.
         upright = image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
         return to_rgb(upright)
 
 
 @contextmanager
 def _strictly() -> Iterator[None]:
-    """LAVIS makes Pillow fill up truncated files with grey: here they are an error."""
+    """Makes truncated files an error; LAVIS configures Pillow to pad them with grey."""
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
-            # Pillow refuses what is twice as large as what it warns of: that is enough.
+            # Pillow still rejects images of twice the size that it warns about.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     finally:
@@ -41,10 +42,10 @@ def _strictly() -> Iterator[None]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes as RGB."""
+    """Converts an image of any Pillow mode to RGB."""
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16"):  # Pillow would cut off all above 255
+    if image.mode.startswith("I;16"):  # Pillow would clip values above 255
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")

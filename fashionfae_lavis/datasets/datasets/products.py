@@ -1,53 +1,78 @@
-"""Products as LAVIS data sets: a random view of each to train on, all images to evaluate on."""
+"""Products as LAVIS datasets: a random view of each product for training, every image for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from lavis.datasets.datasets.base_dataset import BaseDataset
 
+from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
+from fashionfae_lavis.errors import UserError
+
 
 class _ProductsBase(BaseDataset):
-    """What both have: `product_ids` (P,), `subcategory` (P,) str, `row_product` (N,).
-
-    After `set_labels` items have a "label", and their text no longer the prompt that would state it.
+    """Base class of `ProductDataset` and `ProductEvalDataset`; see datasets/protocols.py for the attributes.
 
     Args:
-        file: what holds the products: `path`; `product_ids` (P,) int64; `row_product` (N,) int64, index of the product
-            of each image; `texts`, for each field a list of P strings; `image(row)`, a PIL image or uint8 (H, W, 3).
+        file: the products' texts and images.
+        vis_processor, text_processor: applied to an image and to the fields of a product.
+        label: the field whose value is the class of a product. Items then have a "label", and their text omits the
+            prompt of this field.
+        classnames: with `label`, the classes of the training split, in the order of their indices.
+        attribute_words, extra_attributes, unseen_attributes, text_rewriter: facts about the attributes, for the
+            attribute probe and the grounding report.
     """
 
-    unseen_attributes = ("season",)  # which no picture shows
-
-    def __init__(self, file, vis_processor, text_processor):
+    def __init__(
+        self,
+        file: ProductFile,
+        vis_processor,
+        text_processor,
+        *,
+        label: str | None = None,
+        classnames: Sequence[str] = (),
+        attribute_words: Mapping[str, Sequence[str]] | None = None,
+        extra_attributes: Mapping[str, Sequence[str]] | None = None,
+        unseen_attributes: Sequence[str] = ("season",),
+        text_rewriter: TextRewriter | None = None,
+    ):
         super().__init__(vis_processor, text_processor, vis_root=str(file.path))
         self.file = file
         self.product_ids, self.row_product = file.product_ids, file.row_product
-        kinds = next((file.texts[name] for name in ("sub category", "category") if name in file.texts), None)
-        self.subcategory = np.array(kinds or [""] * len(self.product_ids))
-        self.labels = self.label_field = None
-
-    def set_labels(self, field: str, classnames: Sequence[str]) -> None:
-        """Label each product with the place of its text `field` in `classnames`.
-
-        Sets `classnames`, which is LAVIS's name for it, `unseen` (sorted values of this split that are not among
-        them: their labels come after the others, so that no prediction can be right) and `labels` (P,) int64.
-        """
-        values = self.file.texts[field]
-        self.label_field, self.classnames = field, list(classnames)
-        self.unseen = sorted(set(values) - set(classnames))
-        number = {name: label for label, name in enumerate([*self.classnames, *self.unseen])}
-        self.labels = np.array([number[value] for value in values])
+        if not np.issubdtype(np.asarray(self.product_ids).dtype, np.integer):
+            raise UserError(
+                f"{file.path}: the product ids must be integers, not {self.product_ids[0]!r}: number the products."
+            )
+        classes = next((file.texts[name] for name in ("sub category", "category") if name in file.texts), None)
+        self.subcategory = np.array(classes or [""] * len(self.product_ids))
+        self.attribute_words = attribute_words or {}
+        self.extra_attributes = {} if extra_attributes is None else extra_attributes
+        self.unseen_attributes = unseen_attributes
+        self.text_rewriter = text_rewriter
+        self.label_field, self.classnames = label, list(classnames)
+        self.labels: np.ndarray | None = None
+        self.unseen: list[str] = []
+        if label is not None:
+            values = file.texts[label]
+            self.unseen = sorted(set(values) - set(classnames))
+            number = {name: i for i, name in enumerate([*classnames, *self.unseen])}
+            self.labels = np.array([number[value] for value in values])
 
     def product_fields(self, product: int) -> dict[str, str]:
-        """The texts of the product with this index (not its id), an empty string where it has none."""
+        """Returns the texts of the product with this index (not its id), "" where it has none."""
         return {name: texts[product] for name, texts in self.file.texts.items()}
 
-    def image(self, row: int) -> torch.Tensor:
-        """The processed image of this row, (3, S, S)."""
-        return self.vis_processor(self.file.image(row))
+    def photograph(self, row: int) -> Picture:
+        """Returns the unprocessed image in this row."""
+        return self.file.image(row)
 
-    def item(self, product: int, row: int, index: int) -> dict:
+    def image(self, row: int) -> torch.Tensor:
+        """Returns the processed image in this row, (3, S, S)."""
+        return self.vis_processor(self.photograph(row))
+
+    def item(self, product: int, row: int, index: int) -> dict[str, Any]:
+        """Returns the item of a product with the image in one of its rows."""
         fields = self.product_fields(product)
         label = {} if self.labels is None else {"label": int(self.labels[product])}
         return {
@@ -60,9 +85,9 @@ class _ProductsBase(BaseDataset):
             **label,
         }
 
-    def collater(self, samples: list[dict]) -> dict:
-        """A batch: images (B, 3, S, S), `product_id`, `image_id` and `label` (B,) int64, all else lists of B."""
-        batch = {key: [sample[key] for sample in samples] for key in samples[0]}
+    def collater(self, samples: list[dict]) -> dict[str, Any]:
+        """Collates images to (B, 3, S, S); `product_id`, `image_id` and `label` to (B,) int64; the rest to lists."""
+        batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "image_2"}:
             batch[key] = torch.stack(batch[key])
         for key in batch.keys() & {"product_id", "image_id", "label"}:
@@ -71,13 +96,13 @@ class _ProductsBase(BaseDataset):
 
 
 class ProductDataset(_ProductsBase):
-    """One item per product, with one of its views drawn at each access from torch's global generator.
+    """A `TrainingSplit`: one item per product, with a random view drawn at each access from torch's global generator.
 
-    With `double_view`, `image_2` is another view, or the same one again of a product that has only one.
+    With `double_view`, `image_2` is another view, or the same view if the product has only one.
     """
 
-    def __init__(self, file, vis_processor, text_processor, double_view: bool = False):
-        super().__init__(file, vis_processor, text_processor)
+    def __init__(self, file: ProductFile, vis_processor, text_processor, double_view: bool = False, **options):
+        super().__init__(file, vis_processor, text_processor, **options)
         self.double_view = double_view
         counts = np.bincount(self.row_product)
         self._views = np.split(np.argsort(self.row_product, kind="stable"), np.cumsum(counts)[:-1])
@@ -85,7 +110,7 @@ class ProductDataset(_ProductsBase):
     def __len__(self) -> int:
         return len(self.product_ids)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         views = self._views[index]
         first = int(torch.randint(len(views), ()))
         item = self.item(index, views[first], index)
@@ -96,10 +121,10 @@ class ProductDataset(_ProductsBase):
 
 
 class ProductEvalDataset(_ProductsBase):
-    """One item per image."""
+    """A `ProductSplit`: one item per image."""
 
     def __len__(self) -> int:
         return len(self.row_product)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         return self.item(int(self.row_product[index]), index, index)

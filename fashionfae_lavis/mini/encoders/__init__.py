@@ -1,1 +1,8 @@
-"""The encoders that FashionFAE-mini starts from, as the paper's start from ImageNet and from books."""
+"""Training of the encoders that FashionFAE-mini starts from.
+
+They replace the pre-trained ViT and BERT that the paper's encoders start from.
+"""
+
+from fashionfae_lavis.mini.encoders.make import make_mini_encoders
+
+__all__ = ["make_mini_encoders"]

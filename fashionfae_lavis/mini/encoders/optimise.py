@@ -1,4 +1,4 @@
-"""The loop that both encoders of FashionFAE-mini are trained by before they meet."""
+"""The training loop of both encoders."""
 
 import sys
 from collections.abc import Callable
@@ -10,11 +10,19 @@ from tqdm import tqdm
 
 from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
 
-SEED = 1  # FashionGen-Mini's is 0
+SEED = 1  # FashionGen-Mini has seed 0
 
 
 def optimise(module: nn.Module, loss_of_batch: Callable[[], Tensor], updates: int, name: str, lr: float) -> None:
-    """`updates` steps of AdamW on `module`, each on `loss_of_batch()`; what is drawn depends on SEED only."""
+    """Trains a module with AdamW; all random draws depend only on `SEED`.
+
+    Args:
+        module: the module to train.
+        loss_of_batch: draws a batch and returns its loss.
+        updates: number of updates.
+        name: label of the progress bar.
+        lr: peak learning rate.
+    """
     torch.manual_seed(SEED)
     run = OmegaConf.create(
         {

@@ -1,41 +1,45 @@
-"""The text encoder that FashionFAE-mini starts from, as the paper's starts from a BERT that has read books.
+"""Training of the text encoder that FashionFAE-mini starts from, in place of the paper's BERT.
 
-It reads pairs of texts of one product and never sees a picture. The first text is a product's own; the second, which
-takes the place that the image will take, names what can be seen of the product. BERT's two objectives (Devlin et al.,
-arXiv 1810.04805) teach it to look up there what is missing in the first text, and to say whether both are of the same
-product; a contrastive one, as in sentence embeddings (Reimers and Gurevych, arXiv 1908.10084), to sum up a text.
+It reads pairs of texts and never sees a picture. The first is the product's text. The second names the product's
+visible attributes, at the positions that image tokens will have. BERT's two objectives (Devlin et al., arXiv
+1810.04805) teach the encoder to look up missing words of the first text in the second, and to decide whether both
+describe the same product. A contrastive objective, as in sentence embeddings (Reimers and Gurevych, arXiv 1908.10084),
+teaches it to summarise a text.
 """
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
 from fashionfae_lavis.mini.encoders.optimise import SEED, optimise
 from fashionfae_lavis.mini.fashiongen.attributes import Product, change_one
-from fashionfae_lavis.mini.fashiongen.copywriting import pick
-from fashionfae_lavis.mini.fashiongen.wording import ADJECTIVES, GARMENT_NAMES, NOUNS
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of, pick
+from fashionfae_lavis.mini.fashiongen.words import ADJECTIVES, GARMENT_NAMES, NOUNS
 from fashionfae_lavis.models.fashionfae import FashionFAE
 from fashionfae_lavis.objectives.itc import contrastive_loss
 from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normalise
 from fashionfae_lavis.text.word_pieces import Text, word_pieces
 
 BATCH = 64
-COPIES = 4  # texts written for each product
-PIECES = 24  # of a second text
-MASKED_SHARE = 0.25  # more than in the main job: each text is short, and what it lacks stands beside it
+COPIES = 4  # wordings of each product
+PIECES = 24  # word pieces of a second text
+MASKED_SHARE = 0.25  # more than in pre-training, because the second text contains the answer
 MATCHING, CONTRASTIVE = 0.3, 0.2  # shares of the updates; the others predict words
 
 
-def what_is_seen(subcategory: str, look: Mapping[str, str], tokenizer, rng: np.random.Generator) -> list[int]:
-    """PIECES word pieces that name the garment and its visible attributes in any order, said again from the start.
+def visible_pieces(
+    subcategory: str, look: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+) -> list[int]:
+    """Names the garment and its visible attributes in random order, repeated to `PIECES` word pieces.
 
-    Repeated, they need no padding: the places of an image are all taken, too.
+    Like image tokens, the repeated pieces need no padding.
     """
     phrases = [pick(GARMENT_NAMES[subcategory], rng)]
     for name, value in look.items():
@@ -47,31 +51,38 @@ def what_is_seen(subcategory: str, look: Mapping[str, str], tokenizer, rng: np.r
 
 
 class Pairs:
-    """Batches of pairs of texts of these products; what is drawn depends on SEED only."""
+    """Random batches of pairs of texts; all draws depend only on `SEED`.
 
-    def __init__(self, products: list[Product], tokenizer):
+    Args:
+        products: the products to draw from.
+        tokenizer: the model's tokenizer.
+    """
+
+    def __init__(self, products: list[Product], tokenizer: PreTrainedTokenizerBase):
         self.products, self.tokenizer = products, tokenizer
         self.rng = np.random.default_rng(SEED)
 
     def draw(self) -> list[Product]:
+        """Draws `BATCH` products."""
         return [self.products[index] for index in self.rng.integers(len(self.products), size=BATCH)]
 
     def fields(self, product: Product) -> dict[str, str]:
-        """The product's texts in one of COPIES wordings."""
-        return fields_of(dataclasses.replace(product, stream=(*product.stream, int(self.rng.integers(COPIES)))))
+        """Writes the product's texts in one of `COPIES` wordings."""
+        stream: Any = (*product.stream, int(self.rng.integers(COPIES)))
+        return fields_of(dataclasses.replace(product, stream=stream))
 
     def texts(self, products: list[Product]) -> list[str]:
-        """Half of them with their attributes, half the description alone."""
+        """Builds one text per product, with or without attributes with equal probability."""
         modes = self.rng.choice(TEXT_MODES, len(products))
         return [fashion_text(self.fields(product), mode) for product, mode in zip(products, modes, strict=True)]
 
-    def seen(self, products: list[Product]) -> Tensor:
-        """What is seen of each product (B, PIECES)."""
-        rows = [what_is_seen(p.subcategory, p.look(), self.tokenizer, self.rng) for p in products]
+    def visible(self, products: list[Product]) -> Tensor:
+        """Builds the second texts (B, `PIECES`)."""
+        rows = [visible_pieces(p.subcategory, p.look(), self.tokenizer, self.rng) for p in products]
         return torch.tensor(rows)
 
     def another(self, product: Product) -> Product:
-        """Another product: any, or the same with one to four attributes changed."""
+        """Draws another product: any of them, or the same product with one to four attributes changed."""
         if self.rng.random() < 0.4:
             return self.products[self.rng.integers(len(self.products))]
         visible = product.visible
@@ -81,50 +92,48 @@ class Pairs:
 
 
 def masked_words(model: FashionFAE, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Masked words of the first texts, to be looked up in the second: vocabulary logits (P, V) and the words (P,)."""
+    """Predicts masked words of the first texts, given the second; returns vocabulary logits (P, V) and targets (P,)."""
     products = pairs.draw()
     masked = [
         mask_text(pairs.fields(product), model.tokenizer, pairs.rng, model.max_length, masked_share=MASKED_SHARE)
         for product in products
     ]
     input_ids, mask, labels, _ = pad_masked(masked, model.tokenizer)
-    bert, places = model.fusion_encoder, labels >= 0
-    words = bert.embeddings.word_embeddings
-    states = bert.encode_joint(Text(input_ids, mask), words(pairs.seen(products)))[:, : labels.shape[1]]
-    return model.mlm_head(states[places], words.weight), labels[places]
+    labelled = labels >= 0
+    words = model.fusion_encoder.embeddings.word_embeddings
+    logits, _ = model.predict_words(words(pairs.visible(products)), Text(input_ids, mask), labelled)
+    return logits, labels[labelled]
 
 
 def matches(model: FashionFAE, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Are both texts of one product? Of half of the pairs the second is of another. Logits (B, 2) and match (B,)."""
+    """Judges whether both texts describe one product, as half of the pairs do; returns logits (B, 2) and match (B,)."""
     products = pairs.draw()
     others = [product if pairs.rng.random() < 0.5 else pairs.another(product) for product in products]
     match = [
         (one.subcategory, one.visible) == (two.subcategory, two.visible)
         for one, two in zip(products, others, strict=True)
     ]
-    bert = model.fusion_encoder
-    seen = bert.embeddings.word_embeddings(pairs.seen(others))
-    joint = bert.encode_joint(model.tokenize(pairs.texts(products)), seen)
-    return model.itm_head(bert.pooler(joint)), torch.tensor(match).long()
+    visible = model.fusion_encoder.embeddings.word_embeddings(pairs.visible(others))
+    return model.match_logits(visible, model.tokenize(pairs.texts(products))), torch.tensor(match).long()
 
 
 def sentence_loss(model: FashionFAE, pairs: Pairs) -> Tensor:
-    """The mean state of a text, alone, against the mean word of what is seen: which belong together?"""
+    """Computes the contrastive loss of the embeddings of the first texts and the mean words of the second."""
     products = pairs.draw()
-    words = model.fusion_encoder.embeddings.word_embeddings(pairs.seen(products)).mean(1)
+    words = model.fusion_encoder.embeddings.word_embeddings(pairs.visible(products)).mean(1)
     return contrastive_loss(model.scaled(words), model.text_embedding(model.tokenize(pairs.texts(products))))
 
 
 def train_text_encoder(model: FashionFAE, products: list[Product], updates: int) -> dict[str, float]:
-    """Train `model.fusion_encoder`; words stand where projected image tokens will.
+    """Trains `model.fusion_encoder` with words at the positions of projected image tokens.
 
     Returns:
-        accuracy (0..1) on the last BATCH products, which are not trained on: of masked words, and of matching.
+        Accuracies (0..1) of masked words and of matching on the last `BATCH` products, which are held out.
     """
     pairs, test_pairs = Pairs(products[:-BATCH], model.tokenizer), Pairs(products[-BATCH:], model.tokenizer)
     visual = model.fusion_encoder.visual_embeddings
     projection, visual.projection = visual.projection, nn.Identity()
-    with torch.no_grad():  # no louder than a word, or nobody would hear the word
+    with torch.no_grad():  # the larger initial visual positions would drown the words
         visual.position_embeddings.weight.copy_(model.fusion_encoder.embeddings.position_embeddings.weight)
 
     def loss_of_batch() -> Tensor:

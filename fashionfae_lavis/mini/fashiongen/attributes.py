@@ -1,11 +1,11 @@
-"""What FashionGen-Mini can sell: the attribute space, and how products are drawn from it.
+"""The attribute space of FashionGen-Mini, and the sampling of products from it.
 
-Nine attributes can be seen (`VISIBLE`); a garment has those that make sense for it. Each value is drawn
-uniformly and on its own, so that no attribute gives away another. Brand and season are independent of
-everything that is drawn, and gender leans to women for dresses and skirts only.
+Pictures show nine attributes (`VISIBLE`); a garment has the ones that make sense for it. Each value is drawn uniformly
+and independently, so no attribute reveals another. Brand and season are independent of the picture, and gender is
+skewed towards women only for dresses and skirts.
 
-A combination of garment and visible attributes belongs to validation when its checksum says so (one in
-five), whatever the sizes of the splits: a validation product is never a combination seen in training.
+The checksum of a combination of garment and visible attributes decides whether it belongs to validation (one in five),
+regardless of the sizes of the splits. No combination therefore occurs in both splits.
 """
 
 import itertools
@@ -41,7 +41,7 @@ SEASONS = tuple(f"{half}{year}" for year in (2016, 2017, 2018) for half in ("SS"
 
 @dataclass(frozen=True)
 class Garment:
-    """A subcategory: the category it belongs to, and the values that each attribute can have."""
+    """A subcategory: its category, and the values that each attribute can have."""
 
     category: str
     options: dict[str, tuple[str, ...]]
@@ -110,36 +110,36 @@ class Product:
         return GARMENTS[self.subcategory].category
 
     def look(self) -> dict[str, str]:
-        """The visible attributes that this garment has, as attribute -> value."""
+        """Returns the visible attributes of this garment, as attribute -> value."""
         return dict(self.visible)
 
     def generator(self, use: int) -> np.random.Generator:
-        """The product's own random stream for one `use` (0 attributes, 1 texts, 2 drawing)."""
+        """Returns the product's random stream for one `use` (0 attributes, 1 texts, 2 poses, 3 drawing)."""
         return np.random.default_rng((*self.stream, use))
 
 
 def held_out(subcategory: str, visible: tuple[tuple[str, str], ...]) -> bool:
-    """True when this combination may occur in validation only, False when in training only."""
+    """Returns whether this combination belongs to validation rather than training."""
     return zlib.crc32(repr((subcategory, visible)).encode()) % 5 == 0
 
 
 def sample_products(split: str, count: int, seed: int = 0) -> list[Product]:
-    """`count` products of a split ("train" or "validation"), subcategories in turn.
+    """Samples `count` products of a split ("train" or "validation"), cycling through the subcategories.
 
-    Combinations of a split are distinct. Two validation products out of three form pairs of siblings: of the
-    same subcategory, and exactly one visible attribute differs.
+    Combinations within a split are distinct. Two out of three validation products form pairs of siblings, which have
+    the same subcategory and differ in exactly one visible attribute.
     """
     validation = split == "validation"
     products: list[Product] = []
     taken = set()
     for index in range(count):
         subcategory = tuple(GARMENTS)[index % len(GARMENTS)]
-        turn = index // len(GARMENTS)
+        cycle = index // len(GARMENTS)
         stream = (seed, int(validation), index)
         rng = np.random.default_rng((*stream, 0))
-        paired = validation and turn % 6 in (1, 3)
+        paired = validation and cycle % 6 in (1, 3)
         for attempt in itertools.count():
-            if paired and attempt < 200:  # once in thousands no free sibling exists: then a fresh look
+            if paired and attempt < 200:  # for one in thousands of products, no free sibling exists
                 visible = change_one(subcategory, products[index - len(GARMENTS)].visible, rng)
             else:
                 visible = sample_look(subcategory, rng)
@@ -151,7 +151,7 @@ def sample_products(split: str, count: int, seed: int = 0) -> list[Product]:
 
 
 def sample_look(subcategory: str, rng: np.random.Generator) -> tuple[tuple[str, str], ...]:
-    """A value for each visible attribute of the garment."""
+    """Samples a value for each visible attribute of the garment."""
     options = GARMENTS[subcategory].options
     return tuple((name, str(rng.choice(options[name]))) for name in VISIBLE if name in options)
 
@@ -159,11 +159,11 @@ def sample_look(subcategory: str, rng: np.random.Generator) -> tuple[tuple[str, 
 def change_one(
     subcategory: str, visible: tuple[tuple[str, str], ...], rng: np.random.Generator
 ) -> tuple[tuple[str, str], ...]:
-    """The look with another value of one attribute."""
-    place = int(rng.integers(len(visible)))
-    name, old = visible[place]
+    """Returns the look with one attribute changed to another value."""
+    index = int(rng.integers(len(visible)))
+    name, old = visible[index]
     others = [value for value in GARMENTS[subcategory].options[name] if value != old]
-    return (*visible[:place], (name, str(rng.choice(others))), *visible[place + 1 :])
+    return (*visible[:index], (name, str(rng.choice(others))), *visible[index + 1 :])
 
 
 def complete(
@@ -172,7 +172,7 @@ def complete(
     stream: tuple[int, int, int],
     rng: np.random.Generator,
 ) -> Product:
-    """The product of this look, with what cannot be seen drawn at random; its id tells the stream."""
+    """Makes a product with this look and random invisible attributes; its id encodes the stream."""
     women = 0.9 if subcategory in ("DRESSES", "SKIRTS") else 0.5
     fabric = dict(visible)["fabric"]
     return Product(

@@ -13,13 +13,13 @@ from fashionfae_lavis.mini.fashiongen.sketch import Layer, Points, Sketch, curve
 
 _SKIRT_LENGTH = {"mini": 88, "knee": 146, "maxi": 226}
 _LEG_LENGTH = {"cropped": 176, "full": 258}
-# Trousers: half width of a leg at knee and ankle.
+# Trousers: half the width of a leg at knee and ankle.
 _LEGS = {"slim": (15, 10.5), "wide": (26, 31), "flared": (14, 31)}
 WAIST = 34
 
 
 def sketch_skirt(look: dict[str, str], back: bool) -> Sketch:
-    """A skirt from the front or the back."""
+    """Sketches a skirt from the front or the back."""
     sketch = Sketch()
     bottom = _SKIRT_LENGTH[look["length"]]
     sketch.fill(whole(_skirt_half(look["shape"], bottom)), Layer.BODY)
@@ -72,7 +72,7 @@ def _add_skirt_folds(sketch: Sketch, shape: str, hem: float, bottom: float) -> N
 
 
 def sketch_trousers(look: dict[str, str], back: bool) -> Sketch:
-    """Trousers from the front or the back."""
+    """Sketches trousers from the front or the back."""
     sketch = Sketch()
     bottom = _LEG_LENGTH[look["length"]]
     knee, ankle = _LEGS[look["shape"]]
@@ -109,13 +109,12 @@ def _leg_centre(y: float, ankle: float) -> float:
 
 
 def _width_at(knee: float, ankle: float, bottom: float, y: float) -> float:
-    """Half the width of a leg at height y, from thigh to knee to ankle."""
+    """Returns half the width of a leg at height y, interpolated between thigh, knee and ankle."""
     return float(np.interp(y, (84, 0.6 * bottom, bottom), (23.5, knee, ankle)))
 
 
 def _leg(knee: float, ankle: float, bottom: float) -> Points:
-    heights = [100, 125, 150, 175, 200, 230, 258]
-    heights = [y for y in heights if y < bottom - 8] + [bottom]
+    heights = [y for y in (100, 125, 150, 175, 200, 230, 258) if y < bottom - 8] + [bottom]
     outer = [(_leg_centre(y, ankle) + _width_at(knee, ankle, bottom, y), y) for y in heights]
     inner = [(max(0.5, _leg_centre(y, ankle) - _width_at(knee, ankle, bottom, y)), y) for y in reversed(heights)]
     return join((0, 0), curve((WAIST, 0), (44, 40), (46, 72), *outer), curve(*inner, (0, 86)))

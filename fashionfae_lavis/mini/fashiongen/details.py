@@ -1,4 +1,4 @@
-"""Closures and trims: what is sewn onto a garment."""
+"""Closures and trims that are sewn onto a garment."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from fashionfae_lavis.mini.fashiongen.sketch import Layer, Sketch, join
 
 
 def add_buttons(sketch: Sketch, columns: tuple[float, ...], top: float, bottom: float) -> None:
-    """Columns of round buttons, about 22 units apart, beside the edge of the overlapping front."""
+    """Adds columns of round buttons, about 22 units apart, and the edge of the overlapping front next to them."""
     edge = 7 if len(columns) == 1 else 20
     sketch.line([(edge, top), (edge, bottom)], Layer.SEAM, 1.2)
     if len(columns) == 1:
@@ -18,7 +18,7 @@ def add_buttons(sketch: Sketch, columns: tuple[float, ...], top: float, bottom: 
 
 
 def add_zip(sketch: Sketch, top: float, bottom: float) -> None:
-    """A metal zip with teeth, and its pull."""
+    """Adds a metal zip with teeth and a pull."""
     sketch.band([(0, top), (0, bottom)], Layer.METAL, 6)
     for y in np.arange(top + 2, bottom - 1, 4):
         sketch.line([(-2.6, y), (2.6, y)], Layer.OUTLINE, 1.3)
@@ -26,7 +26,7 @@ def add_zip(sketch: Sketch, top: float, bottom: float) -> None:
 
 
 def add_pockets(sketch: Sketch, x: float, y: float, half: float, height: float, both: bool = True) -> None:
-    """A patch pocket with a flap centred on x, and its mirror image."""
+    """Adds a patch pocket with a flap, centred on x, and with `both` its mirror image."""
     for side in (1, -1) if both else (1,):
         centre = side * x
         shape = [
@@ -39,7 +39,7 @@ def add_pockets(sketch: Sketch, x: float, y: float, half: float, height: float, 
 
 
 def add_belt(sketch: Sketch, half: float, y: float, back: bool) -> None:
-    """A belt around the waist; the buckle is in front."""
+    """Adds a belt around the waist, with a buckle in front."""
     sketch.band([(-half, y), (0, y + 1.5), (half, y)], Layer.BELT, 11)
     if not back:
         sketch.fill([(-8, y - 6.5), (8, y - 6.5), (8, y + 9), (-8, y + 9)], Layer.METAL)
@@ -47,7 +47,7 @@ def add_belt(sketch: Sketch, half: float, y: float, back: bool) -> None:
 
 
 def add_ruffle(sketch: Sketch, half: float, bottom: float) -> None:
-    """A gathered strip below the hem."""
+    """Adds a gathered strip below the hem."""
     waves = max(6, round(half / 5))
     x = np.linspace(-half - 7, half + 7, 8 * waves)
     wave = 3.5 * np.abs(np.sin(np.linspace(0, waves * np.pi, 8 * waves)))

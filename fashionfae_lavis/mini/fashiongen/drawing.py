@@ -1,7 +1,7 @@
-"""Draws the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale ground.
+"""Drawing of the views of a product: a sketch of the garment, cut out of cloth, in soft light on a pale background.
 
-Shapes are painted at twice the size and reduced, which smooths their edges; all else happens at
-the final size.
+Shapes are painted at twice the size and then reduced, which smooths their edges. Everything else is drawn at the final
+size.
 """
 
 from collections.abc import Collection
@@ -21,30 +21,30 @@ DETAIL_ZOOM = 1.9
 _SLEEVE_ANGLE = 24
 _FOLDS = 8
 _CLOTH = (Layer.BODY, Layer.LEFT, Layer.RIGHT, Layer.TRIM, Layer.CONTRAST)
-# Tables from how far inside the garment a place is to its shading and shadow, in steps: files stay small.
+# Distance of a pixel to the garment's edge -> shading and shadow, in steps, which keeps files small.
 _ROUNDED = [128 - 4 * round(0.05 * (255 - value)) for value in range(256)]
 _SHADOW = [6 * round(value * 70 / 255 / 6) for value in range(256)]
 
 
 def choose_poses(product: Product) -> list[str]:
-    """The front and one to three other views."""
+    """Chooses the front and one to three other random poses."""
     rng = product.generator(2)
     count = int(rng.integers(1, 4))
     return ["front", *(str(pose) for pose in rng.permutation(OTHER_POSES)[:count])]
 
 
 def draw_views(product: Product, image_size: int) -> list[np.ndarray]:
-    """One uint8 (image_size, image_size, 3) RGB picture for each of `choose_poses`."""
+    """Draws one uint8 (image_size, image_size, 3) RGB picture for each of `choose_poses`."""
     rng = product.generator(3)
     look = product.look()
-    front, back = (_sketch(product.subcategory, look, seen_from_behind) for seen_from_behind in (False, True))
+    front, back = (_sketch(product.subcategory, look, back=side) for side in (False, True))
     return [
         _draw_view(back if pose == "back" else front, look, pose, image_size, rng) for pose in choose_poses(product)
     ]
 
 
 def draw_front(product: Product, image_size: int) -> np.ndarray:
-    """The first of `draw_views` alone."""
+    """Draws only the first of `draw_views`."""
     look = product.look()
     return _draw_view(_sketch(product.subcategory, look, False), look, "front", image_size, product.generator(3))
 
@@ -68,13 +68,13 @@ def _draw_view(sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: 
     squeeze = np.array([0.9, 0.58])[:: rng.choice((-1, 1))] if pose == "turned" else np.ones(2)
     shift = size * (0.5 + rng.uniform(-0.02, 0.02, 2))
 
-    def place(points: Points) -> Points:
-        """Garment units to pixels at twice the size."""
+    def to_pixels(points: Points) -> Points:
+        """Converts garment units to pixels at twice the size."""
         x, y = (points - centre).T
         x = x * np.where(x < 0, squeeze[0], squeeze[1])
         return 2 * (np.stack([x, y + (1 - squeeze.min()) * 0.12 * x], 1) * scale + shift)
 
-    layers = sketch.paint(place, 2 * size, 2 * scale, thin=2 * 1.5 * size / 256)
+    layers = sketch.paint(to_pixels, 2 * size, 2 * scale, thin=2 * 1.5 * size / 256)
     base, second, contrast = (np.array(colour) + rng.integers(-5, 6) for colour in COLOURS[look["colour"]])
     cloth = _Cloth(
         look,
@@ -89,22 +89,22 @@ def _draw_view(sketch: Sketch, look: dict[str, str], pose: str, size: int, rng: 
 
 
 def _dress(layers: Image.Image, cloth: "_Cloth") -> Image.Image:
-    """The garment at the final size, on a ground of its own colour: flat colours first, cloth upon them."""
+    """Draws the garment at the final size on a background of its colour: first flat colours, then cloth."""
     garment = layers.copy()
     garment.putpalette(cloth.colours.tobytes())
     garment = garment.convert("RGB").reduce(2)
     for layer in _CLOTH:
-        places = _only(layers, (layer,))
-        extent = places.getbbox()
+        area = _only(layers, (layer,))
+        extent = area.getbbox()
         if extent:
-            box = (extent[0] // 2, extent[1] // 2, (extent[2] + 1) // 2, (extent[3] + 1) // 2)
-            mask = places.reduce(2, box=tuple(2 * side for side in box))
-            garment.paste(cloth.cut(layer, box), box[:2], mask)
+            left, top, right, bottom = extent[0] // 2, extent[1] // 2, (extent[2] + 1) // 2, (extent[3] + 1) // 2
+            mask = area.reduce(2, box=(2 * left, 2 * top, 2 * right, 2 * bottom))
+            garment.paste(cloth.cut(layer, (left, top, right, bottom)), (left, top), mask)
     return garment
 
 
 def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """An RGB colour for each layer; lines on dark cloth are lighter than it, so that they show."""
+    """Returns an RGB colour for each layer; lines on dark cloth are lighter than the cloth to remain visible."""
     dark = base.mean() < 80
     colours = np.zeros((len(Layer), 3))
     colours[[Layer.NOTHING, Layer.BODY, Layer.LEFT, Layer.RIGHT]] = base
@@ -121,18 +121,28 @@ def _flat_colours(base: np.ndarray, contrast: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Cloth:
-    """The patterned and textured cloth of one view."""
+    """The patterned and textured cloth of one view.
+
+    Attributes:
+        look: the product's visible attributes.
+        colours: uint8 (layers, 3).
+        second: the second colour of the pattern.
+        split: the row below which a colour-blocked body has its second colour.
+        zoom: magnification of pattern and texture.
+        size: width and height of the picture.
+        corner: position of the picture in the fields of pattern and texture.
+    """
 
     look: dict[str, str]
-    colours: np.ndarray  # uint8 (layers, 3)
-    second: tuple[int, int, int]  # the other colour of the pattern
-    split: int  # the row below which a colour-blocked body has its second colour
+    colours: np.ndarray
+    second: tuple[int, int, int]
+    split: int
     zoom: float
     size: int
-    corner: np.ndarray  # where in the fields the picture lies
+    corner: np.ndarray
 
     def cut(self, layer: Layer, box: tuple[int, int, int, int]) -> Image.Image:
-        """A piece for one layer, to fit into `box` of the picture."""
+        """Cuts a piece of cloth for one layer, for the region `box` of the picture."""
         angle = {Layer.LEFT: _SLEEVE_ANGLE, Layer.RIGHT: -_SLEEVE_ANGLE}.get(layer, 0)
         window = (*(box[:2] + self.corner).tolist(), *(box[2:] + self.corner).tolist())
         name, fabric = self.look["pattern"], self.look["fabric"]
@@ -147,12 +157,12 @@ class _Cloth:
 
 
 def _add(image: Image.Image, field: Image.Image) -> Image.Image:
-    """Adds a field centred on 128 to all three channels."""
+    """Adds a field, which is centred on 128, to all three channels."""
     return ImageChops.add(image, Image.merge("RGB", (field,) * 3), 1, -128)
 
 
 def _only(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
-    """255 where one of these layers is, elsewhere 0; at twice the final size."""
+    """Returns a mask at twice the final size, 255 in these layers and 0 elsewhere."""
     table = [0] * 256
     for layer in wanted:
         table[layer] = 255
@@ -160,7 +170,7 @@ def _only(layers: Image.Image, wanted: Collection[Layer]) -> Image.Image:
 
 
 def _light(garment: Image.Image, layers: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
-    """Folds and round edges on the garment, a soft shadow under it, and the ground."""
+    """Adds folds and rounded edges to the garment, a soft shadow under it, and the background."""
     inside = _only(layers, tuple(Layer)[1:]).reduce(2)
     soft = inside.reduce(8).filter(ImageFilter.BoxBlur(1)).resize((size, size), Image.Resampling.BILINEAR)
     bend = folds(size, int(rng.integers(_FOLDS)))

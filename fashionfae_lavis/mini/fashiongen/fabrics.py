@@ -1,8 +1,8 @@
-"""Colours, patterns and fabric textures of FashionGen-Mini, as ready-made fields that drawings are cut from.
+"""Colours, patterns and fabric textures of FashionGen-Mini, as fields that drawings are cut from.
 
-A field is an 8-bit image larger than a drawing; drawings take a window of it at a random place. Distances are
-in pixels of a 256-pixel drawing; `zoom` enlarges what is in the field, `angle` (degrees) turns it, as sleeves
-do. Fields are kept once made: there are a few dozen of them, 120 kB each.
+A field is an 8-bit image larger than a drawing, which uses a window of it at a random position. Distances are in pixels
+of a 256-pixel drawing; `zoom` enlarges the content of a field, and `angle` (degrees) turns it along a sleeve. The few
+dozen fields, 120 kB each, are cached.
 """
 
 from functools import cache
@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-# colour -> the cloth, the second colour of its patterns, the colour of contrast trims.
+# Colour -> RGB of the cloth, of the second colour in its patterns, and of contrast trims.
 COLOURS = {
     "black": ((44, 44, 48), (230, 228, 222), (158, 158, 164)),
     "white": ((247, 246, 242), (88, 96, 112), (58, 60, 68)),
@@ -25,7 +25,7 @@ COLOURS = {
     "pink": ((244, 152, 184), (166, 38, 96), (122, 28, 70)),
     "brown": ((120, 78, 46), (242, 226, 198), (54, 34, 24)),
 }
-MARGIN = 96  # how far a window can be moved inside a field
+MARGIN = 96  # how far a window can move inside a field
 
 Field = np.ndarray
 
@@ -43,12 +43,12 @@ def _image(field: Field) -> Image.Image:
 
 
 def _stepped(field: Field, step: int) -> Field:
-    """Rounded to multiples of `step`: hardly seen, but files are half the size."""
+    """Rounds to multiples of `step`, which is hardly visible but halves the size of files."""
     return np.round(field / step) * step
 
 
 def _edge(signed: Field) -> Field:
-    """0 to 1 over about a pixel around `signed` = 0, so that edges are not jagged."""
+    """Maps a signed distance to a smooth edge that rises from 0 to 1 over about a pixel."""
     return np.clip(signed + 0.5, 0, 1)
 
 
@@ -58,7 +58,7 @@ def _stripes(t: Field, period: float, width: float) -> Field:
 
 @cache
 def pattern(name: str, size: int, zoom: float, angle: float) -> Image.Image:
-    """How much of the second colour shows, 0-255."""
+    """Returns the amount of the second colour at each pixel, 0-255."""
     x, y = _grid(size, zoom, angle)
     return _image(255 * _PATTERNS[name](x, y))
 
@@ -73,7 +73,7 @@ def _checked(x: Field, y: Field) -> Field:
 
 
 def _cells(x: Field, y: Field, period: float) -> tuple[Field, Field]:
-    """Coordinates from the centre of each cell of a lattice with every second row shifted by half a cell."""
+    """Returns coordinates relative to the centres of the cells of a lattice; odd rows are shifted by half a cell."""
     row = np.floor(y / period)
     return (x + (row % 2) * period / 2) % period - period / 2, y % period - period / 2
 
@@ -84,7 +84,7 @@ def _dotted(x: Field, y: Field) -> Field:
 
 
 def _floral(x: Field, y: Field) -> Field:
-    """Five-petalled flowers with an open centre, and a small leaf between them."""
+    """Draws five-petalled flowers with an open centre, and a small leaf between them."""
     period = 46
     u, v = _cells(x, y, period)
     turn = np.floor(y / period) * 0.7
@@ -100,15 +100,15 @@ _PATTERNS = {"striped": _striped, "checked": _checked, "dotted": _dotted, "flora
 
 @cache
 def texture(name: str, size: int, zoom: float, angle: float) -> Image.Image:
-    """What the fabric adds to the colour: 128 adds nothing, less darkens, more lightens."""
+    """Returns the fabric's shading: 128 leaves the colour unchanged, lower values darken, higher values lighten."""
     x, y = _grid(size, zoom, angle)
     return _image(_stepped(128 + _TEXTURES[name](x, y), 8))
 
 
-def _noise(shape: tuple[int, int], wide: float, high: float, seed: int) -> Field:
-    """Smooth noise of unit deviation whose blotches are about `wide` x `high` pixels."""
+def _noise(shape: tuple[int, ...], wide: float, high: float, seed: int) -> Field:
+    """Returns smooth noise of unit standard deviation with blotches of about `wide` x `high` pixels."""
     small = np.random.default_rng(seed).normal(size=(int(shape[0] / high) + 3, int(shape[1] / wide) + 3))
-    large = Image.fromarray(small.astype(np.float32)).resize(shape[::-1], Image.Resampling.BICUBIC)
+    large = Image.fromarray(small.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
     field = np.asarray(large)
     return (field - field.mean()) / field.std()
 
@@ -119,7 +119,7 @@ def _blotches(x: Field, wide: float, high: float, seed: int) -> Field:
 
 
 def _wool(x: Field, y: Field) -> Field:
-    """Knitted stitches: columns of Vs."""
+    """Draws knitted stitches: columns of Vs."""
     wide, high = 13.0, 9.0
     arm = np.abs(x % wide - wide / 2)
     stitch = np.abs((y + arm * 1.1) % high - high / 2) / (high / 2)
@@ -128,32 +128,32 @@ def _wool(x: Field, y: Field) -> Field:
 
 
 def _denim(x: Field, y: Field) -> Field:
-    """Steep diagonal twill on a washed, uneven ground."""
+    """Draws steep diagonal twill on a washed, uneven ground."""
     twill = np.cos((x * 0.83 + y * 0.56) * 2 * np.pi / 6.5)
     return 20 * twill + 9 * _blotches(x, 30, 50, 3)
 
 
 def _leather(x: Field, y: Field) -> Field:
-    """Hard highlights along broken, slanting creases on a dark, smooth ground."""
+    """Draws hard highlights along broken, slanting creases on a dark, smooth ground."""
     slanted = _blotches(x, 34, 60, 5) + 0.02 * (x + 0.4 * y) % 2
     crease = np.clip(1 - np.abs(slanted) * 1.9, 0, 1) ** 2
     return 140 * crease * np.clip(0.85 + _blotches(x, 40, 40, 6), 0, 1) - 36
 
 
 def _silk(x: Field, y: Field) -> Field:
-    """Broad soft waves of sheen."""
+    """Draws broad soft waves of sheen."""
     phase = (x * 0.8 + y * 0.45) / 30 + 0.9 * _blotches(x, 90, 120, 8)
     return 44 * np.sin(phase * 2) ** 3 + 12
 
 
 def _linen(x: Field, y: Field) -> Field:
-    """An open weave of uneven threads."""
+    """Draws an open weave of uneven threads."""
     across, down = _blotches(x, 26, 2.4, 11), _blotches(x, 2.4, 26, 12)
     return 15 * np.clip(across, -2, 2.2) + 15 * np.clip(down, -2, 2.2)
 
 
 def _corduroy(x: Field, y: Field) -> Field:
-    """Fine upright ribs."""
+    """Draws fine upright ribs."""
     rib = np.abs(x % 8 - 4) / 4
     return 24 - 74 * rib**2.5
 
@@ -166,7 +166,7 @@ _TEXTURES = {
 
 @cache
 def folds(size: int, number: int) -> Image.Image:
-    """Soft shading of hanging cloth, one of several; centred on 128 like a texture."""
+    """Returns the soft shading of hanging cloth, one of several, centred on 128 like a texture."""
     shape = (size, size)
     upright = _noise(shape, 26 * size / 256, 150 * size / 256, 100 + number)
     slanted = _noise(shape, 70 * size / 256, 70 * size / 256, 200 + number)

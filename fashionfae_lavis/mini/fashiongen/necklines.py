@@ -2,7 +2,7 @@
 
 from fashionfae_lavis.mini.fashiongen.sketch import Layer, Points, Sketch, curve, join, mirror, whole
 
-# The right half of the front's upper edge, from the centre line to where it meets the shoulder.
+# The right half of the front's upper edge, from the centre line to the shoulder.
 _EDGES = {
     "crew": curve((0, 15), (11, 11), (18, -1)),
     "v": join((0, 52), (18, -1)),
@@ -24,12 +24,12 @@ _BANDED = ("crew", "v", "scoop", "boat", "square")
 
 
 def neck_edge(neckline: str, back: bool) -> Points:
-    """Where the body begins: points from the centre line to the right shoulder."""
+    """Returns the upper edge of the body: points from the centre line to the right shoulder."""
     return _BACK.get(neckline, _HIGH) if back else _EDGES[neckline]
 
 
 def add_neck(sketch: Sketch, neckline: str, back: bool, trim: Layer, behind: bool) -> None:
-    """What is `behind` the body (the inside of the back, a hood), or what lies on top of it (a collar)."""
+    """Adds the parts `behind` the body (the inside of the back, a hood), or those on top of it (a collar)."""
     if behind:
         if neckline == "hood":
             sketch.fill(_hood(), Layer.BODY)
@@ -42,7 +42,7 @@ def add_neck(sketch: Sketch, neckline: str, back: bool, trim: Layer, behind: boo
         return
     if neckline in _BANDED:
         edge = neck_edge(neckline, back).copy()
-        edge[-1, 1] += 2.5  # or the cut end of the band would stand out above the shoulder
+        edge[-1, 1] += 2.5  # keeps the cut end of the band from showing above the shoulder
         sketch.band(whole_edge(edge), trim, 5.5)
     elif back:
         _COLLARS_BEHIND.get(neckline, _collar_behind)(sketch, trim)
@@ -51,7 +51,7 @@ def add_neck(sketch: Sketch, neckline: str, back: bool, trim: Layer, behind: boo
 
 
 def whole_edge(edge: Points) -> Points:
-    """The edge from the left shoulder to the right one."""
+    """Completes a right half to the edge from the left to the right shoulder."""
     return join(mirror(edge)[::-1], edge)
 
 
@@ -74,7 +74,7 @@ def _hood_back(sketch: Sketch, trim: Layer) -> None:
 
 
 def _tube(width: float, height: float) -> Points:
-    """Half of a standing collar."""
+    """Returns the right half of a standing collar."""
     base = width + 3
     top = curve((0, -height + 4), (width * 0.7, -height + 2.5), (width, -height))
     side = curve((width, -height), (width - 0.5, -height * 0.4), (base, 2))

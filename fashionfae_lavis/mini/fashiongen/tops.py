@@ -1,4 +1,4 @@
-"""Silhouettes of everything that hangs from the shoulders: tops, sweaters, jackets, coats and dresses."""
+"""Silhouettes of garments that hang from the shoulders: tops, sweaters, jackets, coats and dresses."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from fashionfae_lavis.mini.fashiongen.sketch import Layer, Points, Sketch, curve
 
 @dataclass(frozen=True)
 class Cut:
-    """Half widths of the body, and where its hem is."""
+    """Half widths of the body, and the y coordinate of its hem (`bottom`)."""
 
     shoulder: float
     chest: float
@@ -53,7 +53,7 @@ WAIST = 88
 
 
 def sketch_top(subcategory: str, look: dict[str, str], back: bool) -> Sketch:
-    """The garment from the front, or from the back, where necklines are high and nothing fastens."""
+    """Sketches the garment from the front, or from the back, which has a high neckline and no closure."""
     sketch = Sketch()
     cut = _CUTS[subcategory, look.get("length")]
     sleeves = look.get("sleeves", "sleeveless")
@@ -92,7 +92,7 @@ def _armhole(cut: Cut, bare: bool) -> Points:
 
 
 def _body(cut: Cut, edge: Points, bare: bool, tail: bool) -> Points:
-    """The outline of the front: neckline, shoulder, armhole, side seam, hem."""
+    """Returns the outline of the body: neckline, shoulder, armhole, side seam, hem."""
     side = curve((cut.chest, 47), (cut.waist, WAIST), *_below_waist(cut), (cut.hem, cut.bottom))
     hem = join((cut.hem * 0.6, cut.bottom + 2.5), (0, cut.bottom + 3))
     if tail:
@@ -101,15 +101,15 @@ def _body(cut: Cut, edge: Points, bare: bool, tail: bool) -> Points:
 
 
 def _below_waist(cut: Cut) -> list[tuple[float, float]]:
-    """A point that lets long skirts swing out from the hip rather than straight from the waist."""
+    """Returns a point that makes long skirts flare from the hip rather than straight from the waist."""
     if cut.bottom < 140:
         return []
     share = 36 / (cut.bottom - WAIST)
     return [(cut.waist + (cut.hem - cut.waist) * (share + 0.1), WAIST + 36)]
 
 
-def _add_sleeves(sketch: Sketch, cut: Cut, kind: str, knit: bool, trim: Layer) -> None:
-    length, degrees, end = _SLEEVES[kind]
+def _add_sleeves(sketch: Sketch, cut: Cut, sleeves: str, knit: bool, trim: Layer) -> None:
+    length, degrees, end = _SLEEVES[sleeves]
     along = np.array([np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))])
     across = np.array([-along[1], along[0]])  # from the outer to the inner edge
     top, pit = np.array([cut.shoulder, 7.0]), np.array([cut.chest - 3, 49.0])
@@ -135,7 +135,7 @@ def _add_sleeves(sketch: Sketch, cut: Cut, kind: str, knit: bool, trim: Layer) -
 
 
 def _add_seams(sketch: Sketch, cut: Cut, subcategory: str, bare: bool) -> None:
-    """Folds under the arms, the waist and flare of a dress, darts of a blazer, stitching at the hem."""
+    """Adds folds under the arms, the waist and flare of a dress, the darts of a blazer, and hem stitching."""
 
     def both(points: Points) -> None:
         sketch.line(points, Layer.SEAM)
@@ -161,7 +161,7 @@ def _add_seams(sketch: Sketch, cut: Cut, subcategory: str, bare: bool) -> None:
 
 
 def _add_hem(sketch: Sketch, cut: Cut, trim: Layer, knit: bool) -> None:
-    """A ribbed or contrasting band along the hem."""
+    """Adds a ribbed or contrasting band along the hem."""
     width = 12 if knit else 9
     y, half = cut.bottom - 3, cut.hem - 1.5
     line = curve((-half, y - 2), (0, y + 1), (half, y - 2))

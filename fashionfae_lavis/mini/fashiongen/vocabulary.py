@@ -1,8 +1,8 @@
-"""Builds the vocabulary of the mini model: `python -m fashionfae_lavis.mini.fashiongen.vocabulary`
+"""Building of the mini model's vocabulary: `python -m fashionfae_lavis.mini.fashiongen.vocabulary`.
 
-It writes `fashionfae_lavis/vocabularies/mini/`: a WordPiece vocabulary in which each word of
-FashionGen-Mini's training texts and of the prompts is one piece. Letters and digits are there as pieces of
-their own, first and following, so that any other text can be encoded too.
+Writes `fashionfae_lavis/vocabularies/mini/`, a WordPiece vocabulary in which each word of FashionGen-Mini's training
+texts and of the prompts is one piece. Letters and digits are also pieces, at the beginning of a word and inside it, so
+that any other text can be encoded.
 """
 
 import json
@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.trainers import WordLevelTrainer
 
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.text.product_text import FIELDS, expand_season, fashion_text, prompt_template
 
 FOLDER = Path(__file__).parents[2] / "vocabularies" / "mini"
@@ -26,7 +26,7 @@ CONFIG = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_
 
 
 def build_vocabulary() -> list[str]:
-    """The entries in order: special ones, letters and digits, then the words, frequent ones first."""
+    """Returns the entries in order: special tokens, letters and digits, then words by decreasing frequency."""
     fields = map(fields_of, sample_products("train", TRAIN_PRODUCTS))
     texts = [fashion_text(field, "description+attributes").replace("[SEP]", "") for field in fields]
     prompts = [" ".join(prompt_template(name)) for name in FIELDS] + [expand_season(season) for season in SEASONS]
@@ -41,6 +41,7 @@ def build_vocabulary() -> list[str]:
 
 
 def main() -> None:
+    """Writes the vocabulary and its tokenizer configuration."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     entries = build_vocabulary()
     (FOLDER / "vocab.txt").write_text("\n".join(entries) + "\n")

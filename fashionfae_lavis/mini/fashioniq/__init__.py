@@ -1,7 +1,7 @@
-"""FashionIQ-Mini: drawn garments and requests to change them, in FashionIQ's file layout, made here when needed.
+"""FashionIQ-Mini: garments and requests to change them, in FashionIQ's file layout, drawn on first use.
 
-The garments are those of FashionGen-Mini, seen from the front: see `requests` for which are shown and asked for,
-`captions` for the words.
+The garments are FashionGen-Mini's, seen from the front. `requests` chooses the garments and the requests, `captions`
+writes the texts.
 """
 
 import io
@@ -26,23 +26,31 @@ from fashionfae_lavis.workers import in_workers
 
 __all__ = ["prepare"]
 
-# Counts every change of what is drawn or written here; drawing has a number of its own.
+# Increase this with every change of garments, requests or files. FashionGen-Mini's version covers the drawing code.
 GENERATOR_VERSION = 1
 FOLDERS = ("captions", "image_splits", "images")
-RECIPE = "recipe.json"  # written last: where it is right, all else is there
+RECIPE = "recipe.json"  # written last: if its content is right, everything else is complete
 JPEG_QUALITY = 88
-BYTES_PER_IMAGE = 22_000  # of 256 x 256 pixels, with a margin
+BYTES_PER_IMAGE = 22_000  # for 256 x 256 pixels, with a margin
 
 
 def prepare(
     folder: Path, train_pool: int = 200, validation_pool: int = 200, image_size: int = 256, seed: int = 0
 ) -> None:
-    """Draws the data set into `folder` unless it is there already.
+    """Draws the dataset into `folder` unless it exists already.
 
-    2,400 requests to train on, 603 to validate on, in galleries of 600 images a class; the garments of a pool, of which
-    a class has four in training and three in validation, can be fewer.
-    Of processes that call this at the same time one draws and the others wait. Raises UserError when the folder cannot
-    be written, has too little room, or holds other files.
+    There are 2,400 requests for training and 603 for validation, in galleries of 600 images per class. If several
+    processes call this at the same time, one draws and the others wait.
+
+    Args:
+        folder: the folder to draw into.
+        train_pool: garments per pool; a class has four pools in training.
+        validation_pool: the same for validation, where a class has three pools.
+        image_size: width and height of an image in pixels.
+        seed: seed of the garments and the requests.
+
+    Raises:
+        UserError: the folder cannot be written to, has too little free space, or contains other files.
     """
     folder = Path(folder)
     recipe = {
@@ -52,16 +60,16 @@ def prepare(
         "image_size": image_size,
         "seed": seed,
     }
-    if _is_whole(folder, recipe):
+    if _is_complete(folder, recipe):
         return
     with drawing_into(folder, "FashionIQ-Mini"):
-        if not _is_whole(folder, recipe):
-            _check_ours(folder)
+        if not _is_complete(folder, recipe):
+            _check_drawn(folder)
             _write(folder, recipe)
 
 
-def _is_whole(folder: Path, recipe: dict) -> bool:
-    """True when the folder was made by this recipe, and no image has gone since."""
+def _is_complete(folder: Path, recipe: dict) -> bool:
+    """Returns whether the folder was drawn by this recipe and still has all its images."""
     try:
         written = json.loads((folder / RECIPE).read_text())
         count = written.pop("images")
@@ -70,18 +78,18 @@ def _is_whole(folder: Path, recipe: dict) -> bool:
         return False
 
 
-def _check_ours(folder: Path) -> None:
-    """What is replaced must have been drawn by us: no photograph is to be lost to a path in the wrong place."""
+def _check_drawn(folder: Path) -> None:
+    """Checks that the files to replace were drawn by this code, so that a wrong path cannot delete photographs."""
     if not (folder / RECIPE).exists() and any((folder / name).exists() for name in FOLDERS):
         raise UserError(
-            f"{folder} holds files that are not FashionIQ-Mini's, which are drawn only into a folder of their own: "
-            "set datasets.fashioniq_mini.build_info.images.storage to another one, or read it as datasets: fashioniq"
+            f"{folder} contains files that are not FashionIQ-Mini's: set "
+            "datasets.fashioniq_mini.build_info.images.storage to another folder, or read it as `datasets: fashioniq`."
         )
 
 
 def _write(folder: Path, recipe: dict) -> None:
-    """Draws beside what is there, then puts the new folders into their places, the recipe last."""
-    (folder / RECIPE).touch()  # what is here from now on is ours, also if this run is killed
+    """Draws into a temporary folder, then replaces the old folders, and finally the recipe."""
+    (folder / RECIPE).touch()  # marks the folder as drawn, even if this run is killed
     new = folder / ".new"
     shutil.rmtree(new, ignore_errors=True)  # left by a run that was killed
     try:
@@ -124,6 +132,6 @@ def _draw(folder: Path, garments: list[Product], image_size: int) -> None:
 
 def _jpeg(product: Product, image_size: int) -> bytes:
     file = io.BytesIO()
-    # Colour at full resolution: thin stripes would lose theirs.
+    # Keep the colour at full resolution, because subsampling would remove it from thin stripes.
     Image.fromarray(np.asarray(draw_front(product, image_size))).save(file, "jpeg", quality=JPEG_QUALITY, subsampling=0)
     return file.getvalue()

@@ -1,16 +1,16 @@
-"""Requests in words: two captions, as if by two people, that say what the target has and the reference has not.
+"""Requests in words: two captions, as if by two people, that say what the target has and the reference lacks.
 
-The words for values are those of FashionGen-Mini's shop copy (`wording`). Between them the two captions name every
-change; one of them may leave one out.
+The words for values come from FashionGen-Mini's texts (`fashiongen.words`). Together the two captions name every
+change, although one of them may omit one.
 """
 
 import numpy as np
 
-from fashionfae_lavis.mini.fashiongen.copywriting import pick
-from fashionfae_lavis.mini.fashiongen.wording import ADJECTIVES, NOUNS
+from fashionfae_lavis.mini.fashiongen.descriptions import pick
+from fashionfae_lavis.mini.fashiongen.words import ADJECTIVES, NOUNS
 from fashionfae_lavis.mini.fashioniq.requests import Request
 
-# Attributes named by an adjective, and those (_DETAILS) named by something that the garment has.
+# Frames for attributes that are named by an adjective. The others are named by a detail of the garment (_DETAILS).
 _BY_ADJECTIVE = {
     "colour": ["is {new}", "in {new}", "is {new} instead of {old}", "is {new} not {old}", "more {new}"],
     "pattern": ["is {new}", "more {new}", "is {new} instead of {old}", "is {new} not {old}", "{new} pattern all over"],
@@ -18,7 +18,7 @@ _BY_ADJECTIVE = {
 }
 _ADJECTIVES = {
     **{name: ADJECTIVES[name] for name in ("colour", "fabric")},
-    # nobody says "is stripe", though shops print it before a garment
+    # nobody says "is stripe", although shops write "stripe dress"
     "pattern": ADJECTIVES["pattern"] | {value: [value] for value in ("striped", "checked", "floral")},
 }
 _BY_DETAIL = ["has {new}", "with {new}", "has {new} instead of {old}", "with {new} not {old}"]
@@ -51,20 +51,20 @@ _DETAILS = {
         "ruffle": ["ruffle hem", "ruffled edge"],
     },
 }
-# Where the target has none of it, what the reference had is named.
+# Frames for a target without the detail, which name the reference's detail.
 _GONE = ["without {old}", "no {old}", "has no {old}"]
 _NOTHING_BEFORE = _BY_DETAIL[:2]
 
 
 def write_captions(request: Request, rng: np.random.Generator) -> list[str]:
-    """Two captions that differ."""
+    """Writes two different captions."""
     changes = [str(name) for name in rng.permutation(request.changes())]
     while True:
-        said = [list(changes), list(changes)]
+        mentioned = [list(changes), list(changes)]
         if len(changes) == 2 and rng.random() < 0.5:
-            # one person sees one change only
-            said[int(rng.integers(2))].pop(int(rng.integers(2)))
-        captions = [" and ".join(_change(name, request, rng) for name in rng.permutation(names)) for names in said]
+            # one person notices only one change
+            mentioned[int(rng.integers(2))].pop(int(rng.integers(2)))
+        captions = [" and ".join(_change(name, request, rng) for name in rng.permutation(names)) for names in mentioned]
         if captions[0] != captions[1]:
             return captions
 

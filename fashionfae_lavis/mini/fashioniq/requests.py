@@ -1,8 +1,8 @@
-"""Which garments FashionIQ-Mini shows, and which of them is asked for with which in sight.
+"""The garments of FashionIQ-Mini, and the requests: pairs of a reference garment and a target garment.
 
-Garments come in pools: of one kind, and alike in all but a few attributes, of which a pool has most combinations. Each
-request changes one or two of these attributes. So there are always many garments that differ from the reference as
-little as the one asked for does, and many that have what the text says: neither image nor text is enough.
+A pool holds garments of one kind that differ in only a few attributes, in most combinations. Each request changes one
+or two of these attributes. Many garments are therefore as similar to the reference as the target, and many match the
+text, so neither image nor text alone is enough.
 """
 
 import itertools
@@ -18,43 +18,51 @@ from fashionfae_lavis.mini.fashiongen.attributes import (
     sample_look,
 )
 
-# FashionIQ's classes: dresses; shirts, T-shirts among them; women's tops. Coats, blazers, skirts and trousers have no
-# place there.
+# FashionIQ's classes are dresses, shirts (including T-shirts) and women's tops. Coats, blazers, skirts and trousers
+# belong to none of them.
 CLASSES = {
     "dress": ("DRESSES",),
     "shirt": ("SHIRTS", "T-SHIRTS"),
     "toptee": ("TANK TOPS", "PULLOVERS", "CARDIGANS"),
 }
-# Pools of a class, and requests of a pool.
+# Numbers of pools per class, and of requests per pool.
 POOLS = {"train": (4, 200), "val": (3, 67)}
-TWO_CHANGES = 0.75  # share of the requests that change two attributes
+TWO_CHANGES = 0.75  # the share of requests that change two attributes
 
 Look = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Request:
-    """`target` is asked for, with `reference` in sight; both are of the same pool."""
+    """A request for `target`, given `reference`; both are from the same pool."""
 
     reference: Product
     target: Product
 
     def changes(self) -> list[str]:
-        """The visible attributes in which they differ, one or two."""
+        """Returns the one or two visible attributes in which the garments differ."""
         return [name for (name, old), (_, new) in zip(self.reference.visible, self.target.visible, strict=True)
                 if old != new]  # fmt: skip
 
 
 def image_id(product: Product) -> str:
-    """A name of ten characters, as FashionIQ's images have."""
+    """Returns a name of ten characters, like FashionIQ's image ids."""
     return f"B{product.product_id:09d}"
 
 
 def sample_split(split: str, pool_size: int, seed: int) -> dict[str, tuple[list[Product], list[Request]]]:
-    """For each class of a split ("train" or "val") its garments, `pool_size` a pool, and the requests.
+    """Samples the garments and requests of a split.
 
-    Garments of validation are combinations that FashionGen-Mini holds out, those of training are not: neither data set
-    trains on what the other one tests. No two garments of a split look the same, and no request comes twice.
+    Validation uses combinations that FashionGen-Mini holds out, and training uses the others, so neither dataset trains
+    on combinations that the other tests. No two garments of a split look the same, and no request occurs twice.
+
+    Args:
+        split: "train" or "val".
+        pool_size: number of garments per pool.
+        seed: seed of garments and requests.
+
+    Returns:
+        Class -> its garments and its requests.
     """
     pools, requests_each = POOLS[split]
     taken: set[tuple[str, Look]] = set()
@@ -62,7 +70,7 @@ def sample_split(split: str, pool_size: int, seed: int) -> dict[str, tuple[list[
     for name, subcategories in CLASSES.items():
         garments, requests = [], []
         for number in range(pools):
-            # FashionGen-Mini's streams have 0 and 1 in the middle, and their use after them.
+            # Unlike this stream, FashionGen-Mini's streams have 0 or 1 in second position, and end with their use.
             stream = (seed, 2 + list(POOLS).index(split))
             rng = np.random.default_rng((*stream, count, 3))
             subcategory = subcategories[number % len(subcategories)]
@@ -79,7 +87,7 @@ def sample_split(split: str, pool_size: int, seed: int) -> dict[str, tuple[list[
 def _sample_pool(
     subcategory: str, validation: bool, size: int, taken: set[tuple[str, Look]], rng: np.random.Generator
 ) -> list[Look]:
-    """`size` looks that differ from each other in as few attributes and values as give so many."""
+    """Samples `size` looks that differ in as few attributes and values as possible."""
     centre = dict(sample_look(subcategory, rng))
     options = {name: [value] for name, value in centre.items()}
     free: list[Look] = []

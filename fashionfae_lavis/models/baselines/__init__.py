@@ -1,8 +1,8 @@
 """LAVIS's BLIP, ALBEF and CLIP at any size, from scratch and offline; importing this package registers them.
 
-The classes are LAVIS's own, and so are their losses. What is ours: sizes, vocabulary and image encoder come from the
-configuration, and weights from our checkpoints. LAVIS's names (`blip_retrieval`, `clip`, ...) stay what they are, and
-are what our recipes for FashionGen use, with the weights that they download.
+The classes and losses are LAVIS's. Sizes, vocabulary and image encoder come from the configuration, and weights from
+checkpoints of this package. LAVIS's own models (`blip_retrieval`, `clip`, ...) keep their names. The recipes for
+FashionGen use them with downloaded weights.
 """
 
 from fashionfae_lavis.models.baselines.albef import FashionAlbef, FashionAlbefRecognition, FashionAlbefRetrieval

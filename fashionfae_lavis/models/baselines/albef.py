@@ -1,13 +1,16 @@
 """LAVIS's ALBEF (Li et al., arXiv 2107.07651): pre-training, retrieval and recognition, from scratch."""
 
 from lavis.common.registry import registry
+from lavis.models.albef_models import AlbefBase
 from lavis.models.albef_models.albef_classification import AlbefClassification
 from lavis.models.albef_models.albef_pretrain import AlbefPretrain
 from lavis.models.albef_models.albef_retrieval import AlbefRetrieval
-from lavis.models.med import BertForMaskedLM, XBertEncoder
+from lavis.models.med import BertForMaskedLM
 from omegaconf import DictConfig
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
-from fashionfae_lavis.models.baselines.parts import build_bert, build_image_encoder
+from fashionfae_lavis.models.baselines.parts import build_image_encoder, build_text_encoder, build_word_predictor
 from fashionfae_lavis.models.baselines.scratch import NewHead, Scratch
 from fashionfae_lavis.models.configuration import model_config_path
 
@@ -15,13 +18,18 @@ CONFIGS = {"mini": model_config_path("fashion_albef_mini")}
 
 
 class _Albef(Scratch):
-    """How ALBEF's models are built: LAVIS's constructors take the encoders."""
+    """Mixin that builds ALBEF's models from a configuration.
+
+    Attributes:
+        OPTIONS: configuration keys that are passed on to LAVIS's constructor.
+    """
 
     PRETRAINED_MODEL_CONFIG_DICT = CONFIGS
-    OPTIONS = ("embed_dim", "queue_size", "momentum", "alpha", "temp", "max_txt_len")
+    FAMILY = (AlbefBase,)
+    OPTIONS: tuple[str, ...] = ("embed_dim", "queue_size", "momentum", "alpha", "temp", "max_txt_len")
 
     @classmethod
-    def build(cls, cfg: DictConfig, tokenizer) -> "_Albef":
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "_Albef":
         options = {name: cfg[name] for name in cls.OPTIONS}
         return cls(
             image_encoder=build_image_encoder(cfg),
@@ -31,25 +39,26 @@ class _Albef(Scratch):
         )
 
     @classmethod
-    def bert(cls, cfg: DictConfig, vocab_size: int):
-        return build_bert(XBertEncoder, cfg, vocab_size, add_pooling_layer=False)
+    def bert(cls, cfg: DictConfig, vocab_size: int) -> nn.Module:
+        """Builds the text encoder."""
+        return build_text_encoder(cfg, vocab_size)
 
 
 @registry.register_model("fashion_albef")
 class FashionAlbef(_Albef, AlbefPretrain):
-    """LAVIS's `albef_pretrain`: contrast with a momentum queue, matching, and masked words, all distilled."""
+    """LAVIS's `albef_pretrain`: momentum contrast, matching and masked words, with distillation."""
 
     ARCH = "fashion_albef"
     OPTIONS = (*_Albef.OPTIONS, "mlm_mask_prob")
 
     @classmethod
-    def bert(cls, cfg: DictConfig, vocab_size: int):
-        return build_bert(BertForMaskedLM, cfg, vocab_size)
+    def bert(cls, cfg: DictConfig, vocab_size: int) -> nn.Module:
+        return build_word_predictor(BertForMaskedLM, cfg, vocab_size)
 
 
 @registry.register_model("fashion_albef_retrieval")
 class FashionAlbefRetrieval(_Albef, AlbefRetrieval):
-    """LAVIS's `albef_retrieval`: contrast and matching, in which rows of one product are no negatives."""
+    """LAVIS's `albef_retrieval`: contrastive loss and matching; rows of the same product are not negatives."""
 
     ARCH = "fashion_albef_retrieval"
 

@@ -1,4 +1,7 @@
-"""LAVIS's CLIP (Radford et al., arXiv 2103.00020) from scratch: image encoder, vocabulary and sizes are given."""
+"""LAVIS's CLIP (Radford et al., arXiv 2103.00020) from scratch, with FashionFAE's image encoder and vocabulary."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from lavis.common.dist_utils import get_rank, get_world_size
@@ -7,6 +10,7 @@ from lavis.models.clip_models.loss import ClipLoss
 from lavis.models.clip_models.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from fashionfae_lavis.models.attention_init import mimetic_attention_
 from fashionfae_lavis.models.baselines.parts import PatchEncoder, build_image_encoder, sine_positions_
@@ -15,21 +19,30 @@ from fashionfae_lavis.models.configuration import model_config_path
 from fashionfae_lavis.text.product_text import normalise, prompt_template
 from fashionfae_lavis.text.word_pieces import tokenize_texts
 
-WORDS = 0.02  # spread of CLIP's word embeddings
+WORD_SPREAD = 0.02  # standard deviation of CLIP's word embeddings
+
+
+def clip_loss() -> ClipLoss:
+    """Builds CLIP's loss for any number of processes; LAVIS's own loss always needs a process group."""
+    return ClipLoss(rank=get_rank(), world_size=get_world_size())
 
 
 def set_loss(model: CLIP) -> None:
-    """Give a CLIP of LAVIS its loss: the one it would make itself asks for a process group that a CPU run has not."""
-    model._loss = ClipLoss(rank=get_rank(), world_size=get_world_size())
+    """Replaces the loss of LAVIS's `clip` by `clip_loss`."""
+    model._loss = clip_loss()
 
 
 class WordPieces:
-    """In place of CLIP's tokenizer: texts -> ids (B, length), with an end that has the highest id.
+    """Tokenizer for CLIP that maps texts to word-piece ids (B, length).
 
-    CLIP finds the end of a text that way, so it is none of the vocabulary's pieces.
+    CLIP takes the highest id as the end of a text, so the end token is appended to the vocabulary.
+
+    Args:
+        tokenizer: word-piece tokenizer of transformers.
+        length: length to which every text is padded or cut, in word pieces.
     """
 
-    def __init__(self, tokenizer, length: int):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int):
         self.tokenizer, self.length = tokenizer, length
         self.end = len(tokenizer)
 
@@ -43,7 +56,7 @@ class WordPieces:
 
 
 class ImageTower(nn.Module):
-    """The image encoder's CLS, projected, as CLIP's own ViT ends."""
+    """The image encoder with CLIP's projection of its [CLS]."""
 
     def __init__(self, encoder: PatchEncoder, embed_dim: int):
         super().__init__()
@@ -51,38 +64,43 @@ class ImageTower(nn.Module):
         self.proj = nn.Parameter(encoder.embed_dim**-0.5 * torch.randn(encoder.embed_dim, embed_dim))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) -> (B, embed_dim)."""
+        """Maps images (B, 3, S, S) to embeddings (B, embed_dim), not normalised."""
         return self.encoder(images)[:, 0] @ self.proj
 
 
 @registry.register_model("fashion_clip")
 class FashionClip(Scratch, CLIP):
-    """LAVIS's `clip`, with FashionFAE's image encoder and a vocabulary of word pieces.
+    """LAVIS's `clip` with FashionFAE's image encoder and word pieces.
 
-    Its text transformer is CLIP's: causal, and four times as wide inside. It names classes by our prompts.
+    The text transformer is CLIP's: causal, with a hidden layer four times as wide. Zero-shot classification uses
+    FashionFAE's prompts.
     """
 
     ARCH = "fashion_clip"
     PRETRAINED_MODEL_CONFIG_DICT = {"mini": model_config_path("fashion_clip_mini")}
     IMAGE_PREFIX = "visual.encoder."
+    HAS_MOMENTUM = False
+    transformer: Any
+    positional_embedding: nn.Parameter
 
-    def __init__(self, embed_dim: int, image_encoder: PatchEncoder, text: CLIPTextCfg, *, tokenizer):
-        # The smallest ViT that CLIP can build, to be replaced.
+    def __init__(self, embed_dim: int, image_encoder: PatchEncoder, text: CLIPTextCfg, *, tokenizer: WordPieces):
+        # CLIP builds an image encoder in any case: a minimal ViT, which is replaced below.
         super().__init__(embed_dim, CLIPVisionCfg(0, 64, 1, 1), text, tokenizer=tokenizer)
         self.visual = ImageTower(image_encoder, embed_dim)
         self.tokenizer = tokenizer
         for block in self.transformer.resblocks:
-            mimetic_attention_(*block.attn.in_proj_weight.chunk(3), block.attn.out_proj.weight)
-        sine_positions_(self.positional_embedding, WORDS)
+            query, key, value = block.attn.in_proj_weight.chunk(3)
+            mimetic_attention_(query, key, value, block.attn.out_proj.weight)
+        sine_positions_(self.positional_embedding, WORD_SPREAD)
         self.prompt_templates = [_template(name) for name in ("category", "sub category")]
-        set_loss(self)
+        self._loss = clip_loss()
 
     @classmethod
-    def build(cls, cfg: DictConfig, tokenizer) -> "FashionClip":
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "FashionClip":
         pieces = WordPieces(tokenizer, cfg.max_txt_len)
         sizes = CLIPTextCfg(context_length=cfg.max_txt_len, vocab_size=pieces.end + 1, **cfg.text_encoder)
         return cls(cfg.embed_dim, build_image_encoder(cfg), sizes, tokenizer=pieces)
 
 
-def _template(name: str):
+def _template(name: str) -> Callable[[str], str]:
     return lambda value: " ".join([*prompt_template(name), normalise(value)])

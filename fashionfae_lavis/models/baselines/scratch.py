@@ -1,11 +1,14 @@
-"""What lets a model class of LAVIS be built without a download, and be loaded like a model of ours."""
+"""Mixins that build a LAVIS model without a download and load it from checkpoints of this package."""
 
 import logging
 import re
+from collections.abc import Callable
+from typing import Any
 
-import torch
 from lavis.common.registry import registry
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
@@ -15,55 +18,77 @@ from fashionfae_lavis.models.initial_weights import load_tokenizer
 
 
 class NewHead:
-    """For models whose classifier pre-training does not give: the recognition task does not evaluate a new one."""
+    """Mixin for models with a classifier, which pre-training does not train. List it before `Scratch`."""
+
+    is_whole: bool
 
     @property
     def head_is_new(self) -> bool:
+        """Whether the classifier still has its random weights."""
         return not self.is_whole
 
 
-class Scratch(Configured):
-    """To be put before a model class of LAVIS: the tokenizer is given, and `from_config` needs no hub.
+class Scratch(Configured, nn.Module):
+    """Mixin that builds a LAVIS model from a configuration, without a download.
 
-    A subclass sets `ARCH`, the name it is registered under, and `PRETRAINED_MODEL_CONFIG_DICT`, and defines `build`.
+    List it before the LAVIS model class.
+
+    Args:
+        *args, **kwargs: arguments of the LAVIS model class.
+        tokenizer: the model's tokenizer.
 
     Attributes:
-        is_whole: whether a checkpoint of this very model has been loaded, heads and all.
+        ARCH: name registered with LAVIS; set by the subclass.
+        FAMILY: LAVIS's base classes whose models share weights with this one.
+        IMAGE_PREFIX: prefix of the image encoder's weights.
+        HAS_MOMENTUM: whether the model has momentum encoders, which `copy_params` initialises.
+        is_whole: whether a checkpoint of this model has been loaded, heads included.
     """
 
     ARCH: str
-    IMAGE_PREFIX = "visual_encoder."  # of the image encoder's weights
+    FAMILY: tuple[type, ...] = ()
+    IMAGE_PREFIX = "visual_encoder."
+    HAS_MOMENTUM = True
+    copy_params: Callable[[], None]
     is_whole = False
 
-    def __init__(self, *args, tokenizer, **kwargs):
-        self.tokenizer = tokenizer  # LAVIS's constructor asks for it
+    def __init__(self, *args: Any, tokenizer: Any, **kwargs: Any):
+        self.tokenizer = tokenizer  # set first, because LAVIS's constructor calls `init_tokenizer`
         super().__init__(*args, **kwargs)
 
-    def init_tokenizer(self):
+    def init_tokenizer(self) -> Any:
+        """Returns the given tokenizer; LAVIS's class would download one."""
         return self.tokenizer
 
     @classmethod
-    def build(cls, cfg: DictConfig, tokenizer) -> "Scratch":
-        """The model with its random initial weights, from the configuration's `model`."""
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "Scratch":
+        """Builds the model with random initial weights from the `model` section of a configuration."""
         raise NotImplementedError
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "Scratch":
-        """Model of a type ("mini"), or of a checkpoint's path; UserError if that is of another architecture."""
+        """Builds the model of a type ("mini") or of a checkpoint.
+
+        Raises:
+            UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
+        """
         cfg = cls.config_for(model_type).model
         if cfg.get("load_finetuned", False) and cfg.arch != cls.ARCH:
             raise UserError(
-                f"{model_type} is of the model {cfg.arch}, not {cls.ARCH}: to start from its weights, set "
+                f"{model_type} holds the model {cfg.arch}, not {cls.ARCH}: to start from its weights, set "
                 "`model.pretrained` to this file."
             )
         return cls.from_config(cfg)
 
     @classmethod
-    def from_config(cls, cfg) -> "Scratch":
-        """Build from a configuration like configs/models/fashion_blip_mini.yaml, then load the weights it names.
+    def from_config(cls, cfg: DictConfig | dict[str, Any]) -> "Scratch":
+        """Builds the model from a `model` section and loads the weights that the section names.
+
+        Args:
+            cfg: `model` section with the keys of the model's yaml, such as configs/models/fashion_blip_mini.yaml.
 
         Raises:
-            UserError: the vocabulary or a file it names cannot be read, or is of another model.
+            UserError: the vocabulary or a checkpoint cannot be read or does not fit.
         """
         cfg = OmegaConf.create(cfg)
         model = cls.build(cfg, load_tokenizer(cfg.vocabulary))
@@ -74,45 +99,51 @@ class Scratch(Configured):
         return model
 
     def load_checkpoint(self, url_or_filename: str) -> None:
-        """Load one of our checkpoints of this model; anything missing or of another shape is an error."""
+        """Loads a checkpoint of this model.
+
+        Raises:
+            UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
+        """
         load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
         self.is_whole = True
 
     def start_from(self, path: str) -> None:
-        """Load a checkpoint of this model whole, or of its family (BLIP, ALBEF) the weights of the same names.
+        """Loads initial weights from a checkpoint.
 
-        Queues of past embeddings, and heads that the other has not, start anew. Of a file of mini/encoders the
-        image encoder is taken, and all else is new.
+        A checkpoint of this model is loaded whole. From another model of the family (BLIP, ALBEF), weights of the same
+        name are loaded; queues of past embeddings and other heads stay random. From an encoder file, which
+        `fashionfae make-mini-encoders` writes, only the image encoder is loaded.
 
         Raises:
-            UserError: the file cannot be read, its weights do not fit, or it is of another family.
+            UserError: the file cannot be read, its weights do not fit, or it holds a model of another family.
         """
         content = read_checkpoint(path)
         state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
         if arch != self.ARCH:
             state = self._image_encoder_of(state) if arch == ENCODERS else self._family_of(state, arch, path)
-            own = self.state_dict()
-            taken = {name: tensor for name, tensor in state.items() if name in own and "queue" not in name}
-            parts = (dict.fromkeys(name.split(".")[0] for name in names) for names in (taken, own.keys() - taken))
-            taken_parts, new_parts = (", ".join(sorted(names)) or "nothing" for names in parts)
-            logging.info("%s is of the model %s: taken %s; new in %s.", path, arch, taken_parts, new_parts)
-            state = own | taken
+            new = self.state_dict()
+            loaded = {name: tensor for name, tensor in state.items() if name in new and "queue" not in name}
+            parts = ({name.split(".")[0] for name in names} for names in (loaded, new.keys() - loaded))
+            loaded_parts, new_parts = (", ".join(sorted(names)) or "nothing" for names in parts)
+            logging.info("Loaded %s from %s (model %s); new: %s.", loaded_parts, path, arch, new_parts)
+            state = new | loaded
         load_weights(self, state, path)
         self.is_whole = arch == self.ARCH
-        if arch == ENCODERS and hasattr(self, "copy_params"):
+        if arch == ENCODERS and self.HAS_MOMENTUM:
             self.copy_params()  # the momentum encoders start as copies
 
-    def _image_encoder_of(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        mark = "image_encoder."
-        found = {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
+    def _image_encoder_of(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Selects and renames the image encoder of an encoder file."""
+        prefix = "image_encoder."
+        found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         return {self.IMAGE_PREFIX + name: tensor for name, tensor in found.items()}
 
-    def _family_of(self, state: dict[str, torch.Tensor], arch: str, path: str) -> dict[str, torch.Tensor]:
+    def _family_of(self, state: dict[str, Tensor], arch: str, path: str) -> dict[str, Tensor]:
+        """Selects and renames the weights shared with another model of the family."""
         found = registry.get_model_class(arch)
-        family = {base for base in type(self).__mro__ if base.__name__ in ("BlipBase", "AlbefBase")}
-        if found is None or not family & set(found.__mro__):
+        if found is None or not issubclass(found, self.FAMILY):
             raise UserError(
-                f"{path} is of the model {arch}, which shares no weights with {self.ARCH}: set `model.arch` to it."
+                f"{path} holds the model {arch}, which shares no weights with {self.ARCH}: set `model.arch` to {arch}."
             )
-        # ALBEF's pre-training model holds its BERT below a word head, the others bare.
+        # ALBEF's pre-training model keeps its BERT under `bert.`, below a word head.
         return {re.sub(r"^(text_encoder(_m)?)\.bert\.", r"\1.", name): tensor for name, tensor in state.items()}

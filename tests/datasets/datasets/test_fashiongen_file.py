@@ -54,7 +54,7 @@ def test_texts_are_iso_8859_1_unless_they_are_utf_8(tmp_path, write_file):
     names = np.array([["Beyoncé".encode("iso-8859-1")], ["Beyoncé".encode()], [b"plain"]])
     file = FashionGenFile(write_file(tmp_path / "x.h5", ids=[1, 2, 3], input_name=names))
     assert file.texts["title"] == ["Beyoncé", "Beyoncé", "plain"]
-    assert file.decode_fallbacks == 1
+    assert file.columns.decode_fallbacks == 1
 
 
 def test_images_are_read_by_row_and_only_then(path, monkeypatch):
@@ -66,7 +66,7 @@ def test_images_are_read_by_row_and_only_then(path, monkeypatch):
         assert (image[..., 0] == row).all() and (image[0, :, 1] == np.arange(16)).all()
 
 
-def test_a_pickled_copy_opens_the_file_anew(path):
+def test_a_pickled_copy_opens_the_file_itself(path):
     file = FashionGenFile(path)
     file.image(0)
     copy = pickle.loads(pickle.dumps(file))
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_hdf5(tmp_path):
 
 def test_lacking_columns_are_all_named(tmp_path, write_file):
     path = write_file(tmp_path / "train.h5", input_season=None, input_name=None)
-    with pytest.raises(UserError, match="train.h5 lacks input_name, input_season"):
+    with pytest.raises(UserError, match="train.h5 lacks the columns input_name, input_season"):
         FashionGenFile(path)
 
 

@@ -26,7 +26,7 @@ def colour(garment, number):
 
 
 def write(folder):
-    """Three classes of four images and three requests each; images are of one colour, which says whose they are."""
+    """Three classes of four images and three requests each; the colour of an image identifies it."""
     for name in ("captions", "image_splits", "images"):
         (folder / name).mkdir(parents=True)
     for garment in CLASSES:
@@ -153,7 +153,7 @@ def test_missing_images_are_left_out_and_counted_where_that_is_allowed(folder, c
     path.write_text(json.dumps([*entries, {"candidate": "S1", "target": "S3", "captions": ["is 3", "longer"]}]))
     with caplog.at_level(logging.WARNING):
         dataset = val(folder, allow_missing=True)
-    assert "3 of 12 images" in caplog.text and "4 requests with them" in caplog.text
+    assert "3 of 12 images" in caplog.text and "4 requests are left out" in caplog.text
     assert dataset.left_out == 4 and dataset.missing_images == 3
     assert len(dataset) == 9 and ("toptee", "T3") not in dataset.keys
     pairs = [(dataset.keys[r][1], dataset.keys[t][1]) for r, t in zip(dataset.reference, dataset.target, strict=True)]
@@ -163,7 +163,7 @@ def test_missing_images_are_left_out_and_counted_where_that_is_allowed(folder, c
 
 def test_a_class_of_which_nothing_is_left_is_an_error(folder):
     (folder / "images" / "S0.jpg").unlink()
-    with pytest.raises(UserError, match="nothing is left of shirt"):
+    with pytest.raises(UserError, match="leaves no request of shirt"):
         train(folder, allow_missing=True)
 
 
@@ -190,11 +190,11 @@ def test_damaged_json_is_named(folder, content):
     [
         ({"D0": "D1"}, "holds a dict instead of FashionIQ's list"),
         ([], "holds an empty list"),
-        (["D0"], 'entry 0 is not a request .* not "D0"'),
-        ([{"candidate": "D0", "captions": ["a", "b"]}], "entry 0 is not a request"),  # the test split has no targets
-        ([{"candidate": "D0", "target": "D1", "captions": ["a"]}], "entry 0 is not a request"),
-        ([{"candidate": "D0", "target": "D1", "captions": "ab"}], "entry 0 is not a request"),
-        ([{"candidate": "D0", "target": 1, "captions": ["a", "b"]}], "entry 0 is not a request"),
+        (["D0"], 'entry 0 must have candidate and target .* but is "D0"'),
+        ([{"candidate": "D0", "captions": ["a", "b"]}], "entry 0 must have candidate"),  # the test split has no targets
+        ([{"candidate": "D0", "target": "D1", "captions": ["a"]}], "entry 0 must have candidate"),
+        ([{"candidate": "D0", "target": "D1", "captions": "ab"}], "entry 0 must have candidate"),
+        ([{"candidate": "D0", "target": 1, "captions": ["a", "b"]}], "entry 0 must have candidate"),
     ],
 )
 def test_json_of_another_shape_is_named(folder, content, message):
@@ -205,7 +205,7 @@ def test_json_of_another_shape_is_named(folder, content, message):
 
 def test_an_image_list_of_another_shape_is_named(folder):
     (folder / "image_splits" / "split.shirt.val.json").write_text('["S0", 7]')
-    with pytest.raises(UserError, match="split.shirt.val.json: entry 1 is not an image id, but 7"):
+    with pytest.raises(UserError, match="split.shirt.val.json: entry 1 must be an image id, but is 7"):
         val(folder)
 
 
@@ -219,5 +219,5 @@ def test_a_request_about_an_image_that_is_not_listed_is_an_error(folder):
 def test_a_damaged_image_is_named(folder, keep):
     path = folder / "images" / "S2.jpg"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"S2.jpg is damaged or no image"):
+    with pytest.raises(UserError, match=r"S2.jpg is not a readable image"):
         val(folder)[6]

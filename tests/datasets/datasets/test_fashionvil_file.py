@@ -79,12 +79,12 @@ def test_what_is_no_text_is_no_prompt(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"title": "t"}, "entry 1 .* needs `images`, one path or a list of some, not null"),
-        ({"title": "t", "images": []}, r"entry 1 .* needs `images`, one path or a list of some, not \[\]"),
+        ({"title": "t"}, "entry 1 .* needs `images`, a path or a list of paths, not null"),
+        ({"title": "t", "images": []}, r"entry 1 .* needs `images`, a path or a list of paths, not \[\]"),
         ({"title": "t", "images": ["a.png", 3]}, r'entry 1 .* needs `images`, .* not \["a.png", 3\]'),
         ({"images": ["0_0.png"]}, "entry 1 .* needs `title`, a text, not null"),
         ({"images": ["0_0.png"], "title": ["t"]}, "entry 1 .* needs `title`, a text, not"),
-        (["t"], r'entry 1 .* is not a product of FashionViL\'s, but \["t"\]'),
+        (["t"], r'entry 1 .* must be a product .* but is \["t"\]'),
     ],
 )
 def test_an_entry_that_lacks_what_it_needs_is_named(tmp_path, entry, message):
@@ -98,7 +98,7 @@ def test_an_entry_that_lacks_what_it_needs_is_named(tmp_path, entry, message):
 def test_files_and_folders_that_are_missing_or_damaged(tmp_path):
     folder = tmp_path / "BigFACAD"
     with pytest.raises(
-        UserError, match="BigFACAD/val_info.json is missing: .*`build_info.images.storage` .* that holds BigFACAD"
+        UserError, match="BigFACAD/val_info.json is missing: .*`build_info.images.storage` .* that contains BigFACAD"
     ):
         read_fashionvil(folder, "val")
     folder.mkdir()
@@ -111,7 +111,7 @@ def test_files_and_folders_that_are_missing_or_damaged(tmp_path):
         with pytest.raises(UserError, match=f"val_info.json {message}"):
             read_fashionvil(folder, "val")
     (folder / "val_info.json").write_text(json.dumps(products("BigFACAD", 1)))
-    with pytest.raises(UserError, match=r"has no folder of images for val_info.json \(images, val, women\)"):
+    with pytest.raises(UserError, match=r"has no image folder for val_info.json \(images, val, women\)"):
         read_fashionvil(folder, "val")
 
 
@@ -124,7 +124,7 @@ def test_missing_images_are_counted_named_and_left_out_if_that_is_allowed(tmp_pa
     (folder / "train_info.json").write_text(json.dumps(entries))
     with pytest.raises(
         UserError,
-        match="2 of 5 images of .* are not in .*women .tops/gone/0.jpeg, .*set `allow_missing` of the data set",
+        match="2 of 5 images of .* are not in .*women .tops/gone/0.jpeg, .*set `allow_missing` of the dataset",
     ):
         read_fashionvil(folder, "train")
     with caplog.at_level(logging.WARNING):
@@ -134,7 +134,7 @@ def test_missing_images_are_counted_named_and_left_out_if_that_is_allowed(tmp_pa
     assert [file.image(row).getpixel((0, 0))[0] for row in range(3)] == pytest.approx([0, 5, 10], abs=2)  # a JPEG
 
     (folder / "train_info.json").write_text(json.dumps(entries[3:]))
-    with pytest.raises(UserError, match="1 of 1 images .*: no product is left"):
+    with pytest.raises(UserError, match="1 of 1 images .*, which leaves no product"):
         read_fashionvil(folder, "train", allow_missing=True)
 
 

@@ -12,7 +12,7 @@ def test_values_are_numbered_per_attribute_where_the_picture_shows_them():
     pictures = [(product, pose) for product in products for pose in choose_poses(product)]
     assert labels.shape == (len(pictures), len(values))
     for (product, pose), row in zip(pictures, labels, strict=True):
-        named = {name: names[place] for (name, names), place in zip(values.items(), row, strict=True) if place >= 0}
+        named = {name: names[index] for (name, names), index in zip(values.items(), row, strict=True) if index >= 0}
         look = {**product.look(), "sub category": product.subcategory}
         hidden = {"back": {"neckline", "closure"}, "detail": {"length"}}.get(pose, set())
         assert named == {name: value for name, value in look.items() if name not in hidden}

@@ -18,16 +18,16 @@ def pairs(model):
     return text.Pairs(sample_products("train", 40), model.tokenizer)
 
 
-def test_what_is_seen_names_every_attribute_that_has_words(model):
+def test_the_second_text_names_every_attribute_that_has_words(model):
     product = next(p for p in sample_products("train", 40) if p.subcategory == "SKIRTS")
     look = {"colour": "red", "shape": "pleated", "closure": "none"}
-    pieces = text.what_is_seen(product.subcategory, look, model.tokenizer, np.random.default_rng(0))
+    pieces = text.visible_pieces(product.subcategory, look, model.tokenizer, np.random.default_rng(0))
     assert len(pieces) == text.PIECES
     words = model.tokenizer.decode(pieces).split()
     assert {"red", "crimson"} & set(words)
     assert {"pleated"} <= set(words)
     assert "skirt" in words
-    assert len(set(words)) < len(words)  # said again
+    assert len(set(words)) < len(words)  # repeated
 
 
 def test_another_product_looks_different(pairs):

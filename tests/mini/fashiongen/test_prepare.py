@@ -13,10 +13,10 @@ import pytest
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.mini import fashiongen as fashiongen_mini
-from fashionfae_lavis.mini.fashiongen import FILE_NAMES, prepare, writing
+from fashionfae_lavis.mini.fashiongen import FILE_NAMES, hdf5_file, prepare
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.drawing import choose_poses, draw_views
-from fashionfae_lavis.mini.fashiongen.writing import fields_of, write_split
 
 KEYS = {
     "index", "index_2", "input_brand", "input_category", "input_composition", "input_concat_description",
@@ -88,14 +88,7 @@ def test_a_second_call_changes_nothing_and_draws_nothing(folder, monkeypatch):
     assert [(folder / name).stat().st_mtime_ns for name in FILE_NAMES.values()] == before
 
 
-def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
-    products = sample_products("train", 7)
-    for processes in (1, 3):
-        write_split(tmp_path / f"{processes}.h5", products, 32, {"seed": 0}, processes)
-    assert digest(tmp_path / "1.h5") == digest(tmp_path / "3.h5")
-
-
-def test_another_recipe_or_a_broken_file_is_drawn_anew(tmp_path, monkeypatch):
+def test_another_recipe_or_a_broken_file_is_drawn_again(tmp_path, monkeypatch):
     prepare(tmp_path, 2, 2, 32)
     train, validation = (tmp_path / name for name in FILE_NAMES.values())
     first, kept = digest(train), digest(validation)
@@ -127,7 +120,7 @@ def test_a_run_that_stops_leaves_no_file(tmp_path, monkeypatch):
         next(drawn)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "_write_images", stop)
+    monkeypatch.setattr(hdf5_file, "_write_images", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path, 2, 2, 32)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
@@ -150,39 +143,9 @@ def test_two_processes_at_once_draw_once(tmp_path):
     assert one == other  # both saw the same files: nobody replaced them
 
 
-def test_workers_end_when_their_reader_is_killed(tmp_path):
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-
-    def start_and_report():
-        drawn = writing._drawn(sample_products("train", 2000), 64, 2)
-        next(drawn)
-        queue.put([worker.pid for worker in multiprocessing.active_children()])
-        time.sleep(60)
-
-    reader = context.Process(target=start_and_report)
-    reader.start()
-    pids = queue.get(timeout=30)
-    reader.kill()
-    reader.join()
-    assert len(pids) == 2
-    deadline = time.monotonic() + 10
-    while any(map(_runs, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(_runs, pids))
-
-
-def _runs(pid):
-    """False too for a process that has ended and waits to be collected by its new parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_a_killed_worker_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "draw_views", lambda product, size: os._exit(1))
-    with pytest.raises(UserError, match="a worker process has died"):
+    monkeypatch.setattr(hdf5_file, "draw_views", lambda product, size: os._exit(1))
+    with pytest.raises(UserError, match="a worker process died"):
         prepare(tmp_path, 2, 2, 32)
 
 

@@ -1,12 +1,12 @@
-"""Texts that differ in one visible attribute, and in nothing else."""
+"""Rewritten texts differ in one visible attribute, and in nothing else."""
 
 import numpy as np
 import pytest
 
 from fashionfae_lavis.mini.fashiongen.attributes import GARMENTS, VISIBLE, sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.visible import VisibleAttributes
-from fashionfae_lavis.mini.fashiongen.wording import VALUE_WORDS
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
+from fashionfae_lavis.mini.fashiongen.words import VALUE_WORDS
 from fashionfae_lavis.text.product_text import fashion_text, normalise
 
 COUNT = 300

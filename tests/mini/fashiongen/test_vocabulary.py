@@ -1,4 +1,4 @@
-"""The vocabulary that ships for the mini model."""
+"""The packaged vocabulary of the mini model."""
 
 import string
 
@@ -7,8 +7,8 @@ from transformers import BertTokenizerFast
 
 from fashionfae_lavis.mini.fashiongen import ATTRIBUTE_WORDS
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.mini.fashiongen.descriptions import fields_of
 from fashionfae_lavis.mini.fashiongen.vocabulary import FOLDER, build_vocabulary
-from fashionfae_lavis.mini.fashiongen.writing import fields_of
 from fashionfae_lavis.text.product_text import fashion_text
 
 

@@ -6,7 +6,7 @@ from transformers import BertTokenizerFast
 
 from fashionfae_lavis.mini.fashiongen.attributes import GARMENTS
 from fashionfae_lavis.mini.fashiongen.vocabulary import FOLDER
-from fashionfae_lavis.mini.fashiongen.wording import VALUE_WORDS
+from fashionfae_lavis.mini.fashiongen.words import VALUE_WORDS
 from fashionfae_lavis.mini.fashioniq.captions import _ADJECTIVES, _DETAILS, write_captions
 from fashionfae_lavis.mini.fashioniq.requests import CLASSES, POOLS, sample_split
 from fashionfae_lavis.text.product_text import normalise
@@ -23,7 +23,7 @@ UNNAMED = {("length", "regular"): "regular"}
 
 @pytest.fixture(scope="module")
 def written():
-    """All requests of a small data set, each with its two captions."""
+    """All requests of a small dataset, each with its two captions."""
     pairs = []
     for split in POOLS:
         for _, requests in sample_split(split, 60, seed=0).values():
@@ -68,7 +68,7 @@ def test_every_value_that_can_be_asked_for_has_words():
 
 
 def test_the_mini_vocabulary_covers_them(written):
-    """No unknown word, and but for a few common words each is one piece."""
+    """Captions have no unknown words, and all but a few common words are one piece."""
     tokenizer = BertTokenizerFast.from_pretrained(FOLDER)
     words = {word for _, captions in written for caption in captions for word in normalise(caption).split()}
     assert not any(tokenizer.unk_token_id in tokenizer(word).input_ids for word in words)

@@ -1,4 +1,4 @@
-"""Writing of the files: layout, what happens again, and what happens when it goes wrong."""
+"""Writing of the files: layout, repeated calls, and failures."""
 
 import hashlib
 import json
@@ -61,7 +61,7 @@ def test_a_second_call_draws_nothing(folder, monkeypatch):
     prepare(folder, **SMALL)
 
 
-def test_it_is_drawn_anew_when_it_is_not_the_same_or_not_whole(folder, tmp_path):
+def test_it_is_drawn_again_when_it_is_not_the_same_or_not_complete(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     before = digest(folder)
@@ -107,12 +107,12 @@ def test_two_processes_at_once_draw_once(tmp_path):
 def test_a_folder_of_somebody_elses_is_left_alone(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine.jpg").touch()
-    with pytest.raises(UserError, match=r"holds files that are not FashionIQ-Mini's.*fashioniq_mini.build_info"):
+    with pytest.raises(UserError, match=r"contains files that are not FashionIQ-Mini's.*fashioniq_mini.build_info"):
         prepare(tmp_path, **SMALL)
     assert (tmp_path / name / "mine.jpg").exists()
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 0}))
-    with pytest.raises(UserError, match=r"cannot draw FashionIQ-Mini into .*0 MB are free.*FASHIONFAE_CACHE"):
+    with pytest.raises(UserError, match=r"Cannot draw FashionIQ-Mini into .*0 MB are free.*FASHIONFAE_CACHE"):
         prepare(tmp_path, **SMALL)

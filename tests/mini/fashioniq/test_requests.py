@@ -1,4 +1,4 @@
-"""Who is asked for with whom in sight: kinds, changes, and what may not leak between the splits."""
+"""Requests: kinds of garment, changes, and no leak between the splits."""
 
 import numpy as np
 import pytest

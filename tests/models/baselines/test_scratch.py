@@ -15,8 +15,8 @@ from tiny import tiny_samples
 from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.models.encoders import ENCODERS
-from fashionfae_lavis.models.features import global_embeddings
 
 PRETRAINING = ("fashion_blip", "fashion_albef", "fashion_clip")
 
@@ -28,7 +28,7 @@ def samples(size=4):
 
 
 def save(model, path, **changes):
-    """As a run writes it: tied weights and all."""
+    """Writes a checkpoint as a run does, including tied weights."""
     config = OmegaConf.to_container(tiny_config(model.ARCH, **changes))
     save_atomically({"model": model.state_dict(), "config": {"model": config}}, path)
     return str(path)
@@ -75,7 +75,7 @@ def test_a_checkpoint_is_loaded_whole_by_its_path(arch, tmp_path):
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
     other = next(name for name in PRETRAINING if name != arch)
-    with pytest.raises(UserError, match=f"is of the model {arch}, not {other}"):
+    with pytest.raises(UserError, match=f"holds the model {arch}, not {other}"):
         load_model(other, path)
 
 
@@ -102,7 +102,7 @@ def test_the_family_starts_from_pre_training(source, target, new, tmp_path):
         theirs = {name.replace(".bert.", "."): tensor for name, tensor in theirs.items()}
     for name, tensor in model.state_dict().items():
         if new in name:
-            # Queues are drawn after what the seed gave the rest: only their shape is fresh ones'.
+            # Queues are drawn after all other weights, so only their shape equals a new model's.
             assert "queue" in name or torch.equal(tensor, fresh[name]), name
         else:
             assert torch.equal(tensor, theirs[name]), name
@@ -126,7 +126,7 @@ def test_the_image_encoder_alone_can_be_pre_trained(arch, tmp_path):
 
 def test_other_families_share_nothing(tmp_path):
     path = save(tiny_baseline("fashion_albef"), tmp_path / "albef.pth")
-    with pytest.raises(UserError, match="is of the model fashion_albef, which shares no weights with fashion_blip"):
+    with pytest.raises(UserError, match="holds the model fashion_albef, which shares no weights with fashion_blip"):
         tiny_baseline("fashion_blip", pretrained=path)
 
 
@@ -140,7 +140,7 @@ def test_a_new_classifier_is_told_from_a_trained_one(tmp_path):
 
 
 def test_why_blip_s_recognition_has_albef_s_step():
-    """LAVIS 1.0.2 names a field that its output class lacks; where this fails, LAVIS has mended it."""
+    """LAVIS 1.0.2 names a field that its output class lacks. If this test fails, LAVIS has fixed it."""
     model = tiny_baseline("fashion_blip_recognition").train()
     with pytest.raises(TypeError, match="encoder_output_m"):
         BlipClassification.forward(model, samples())
@@ -149,8 +149,8 @@ def test_why_blip_s_recognition_has_albef_s_step():
 @pytest.mark.parametrize("arch", ["fashion_blip", "fashion_blip_retrieval", "fashion_albef", "fashion_albef_retrieval"])
 def test_models_without_feature_extraction_embed_by_their_parts(arch):
     model, batch = tiny_baseline(arch).eval(), samples()
-    image = global_embeddings(model, image=batch["image"])
-    text = global_embeddings(model, text_input=batch["text_input"])
+    image = adapt(model).embed_images(batch["image"])
+    text = adapt(model).embed_texts(batch["text_input"])
     bert = model.text_encoder.bert if arch == "fashion_albef" else model.text_encoder
     with torch.no_grad():
         for row in range(4):  # one by one, without padding

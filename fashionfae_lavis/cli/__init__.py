@@ -1,0 +1,85 @@
+"""The command `fashionfae`. Each module of this package defines one subcommand.
+
+A module has two functions: `add_parser(commands)` declares the arguments, and `run` receives them and does the work.
+`run` imports its dependencies when it is called, because importing LAVIS would delay `fashionfae --help` by seconds.
+It returns an exit status, or None for success.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import NoReturn
+
+from fashionfae_lavis.cli import (
+    compare,
+    compare_golden,
+    evaluate,
+    export_checkpoint,
+    export_weights,
+    import_checkpoint,
+    make_mini_encoders,
+    reproduce,
+    train,
+)
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare import command as prepare
+
+SUBCOMMANDS = (
+    train,
+    evaluate,
+    prepare,
+    compare,
+    import_checkpoint,
+    export_checkpoint,
+    export_weights,
+    make_mini_encoders,
+    compare_golden,
+    reproduce,
+)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Parser that reports an error in one line, without the usage text. Its subparsers do the same."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a subcommand.
+
+    Args:
+        argv: arguments after the program's name; None means the arguments of the process.
+
+    Raises:
+        SystemExit: with status 2 after a user error, which is printed as one sentence, or with the nonzero status of a
+            subcommand.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = OneLineParser(prog="fashionfae", description="Train, evaluate and convert FashionFAE in LAVIS.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for subcommand in SUBCOMMANDS:
+        subcommand.add_parser(commands)
+    # Silence the warnings of LAVIS's pinned, old dependencies.
+    warnings.simplefilter("ignore", FutureWarning)
+    try:
+        if arguments and not arguments[0].startswith("-"):
+            _check_known(arguments[0], commands.choices)
+        options = vars(parser.parse_args(arguments))
+        status = options.pop("run")(**options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    if status:
+        sys.exit(status)
+
+
+def _check_known(name: str, known: Iterable[str]) -> None:
+    if name in known:
+        return
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
+    raise UserError(f"There is no subcommand {name!r}; {hint}")

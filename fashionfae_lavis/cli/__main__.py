@@ -1,0 +1,3 @@
+from fashionfae_lavis.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""Adapter of LAVIS's ALBEF: pre-training, retrieval and image-text matching."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fashionfae_lavis.models.adapters.base import Adapter
+from fashionfae_lavis.text.word_pieces import Text
+
+
+class AlbefAdapter(Adapter):
+    """Adapter of ALBEF: an image encoder, a BERT that reads text alone or with the image, and two projections."""
+
+    @property
+    def bert(self) -> nn.Module:
+        """The text encoder, which ALBEF's pre-training model keeps inside a masked-word model."""
+        return getattr(self.model.text_encoder, "bert", self.model.text_encoder)
+
+    @torch.no_grad()
+    def embed_images(self, images: Tensor) -> Tensor:
+        return F.normalize(self.model.vision_proj(self.image_tokens(images)[:, 0]).float(), dim=-1)
+
+    @torch.no_grad()
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        text = self.word_pieces(texts)
+        states = self.bert(text.input_ids, attention_mask=text.mask, return_dict=True, mode="text")
+        return F.normalize(self.model.text_proj(states.last_hidden_state[:, 0]).float(), dim=-1)
+
+    def image_tokens(self, images: Tensor) -> Tensor:
+        return self.model.visual_encoder.forward_features(images.to(self.device))
+
+    def word_pieces(self, texts: list[str]) -> Text:
+        """Tokenizes B texts to ids and mask (B, L), cut at the text length that the model is trained with."""
+        cut = {"truncation": True, "max_length": self.model.max_txt_len}
+        text = self.model.tokenizer(texts, padding=True, return_tensors="pt", **cut).to(self.device)
+        return Text(text.input_ids, text.attention_mask)
+
+    def tokenize(self, texts: list[str]) -> Text:
+        return self.word_pieces(texts)
+
+    def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
+        """Adds the logit of a match to the similarity, as LAVIS's re-ranking does."""
+        states = self.bert(
+            text.input_ids,
+            attention_mask=text.mask,
+            encoder_hidden_states=image_tokens,
+            encoder_attention_mask=torch.ones(image_tokens.shape[:2], dtype=torch.long, device=image_tokens.device),
+            return_dict=True,
+        )
+        return self.model.itm_head(states.last_hidden_state[:, 0])[:, 1].float() + similarity

@@ -1,0 +1,99 @@
+"""The base adapter, for any model with LAVIS's `extract_features` or `generate`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fashionfae_lavis.text.word_pieces import Text
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """Uniform view of a model for evaluation. Call a method only if the flag that it needs is set.
+
+    Attributes:
+        model: the model itself.
+        embeds: the model has global embeddings of images and texts, compared by dot product.
+        matches: the model has an image-text matching head.
+        predicts_words: the model predicts masked words from the image and the rest of the text.
+        composes: the model embeds an image and a text that changes it as a query for another image.
+        writes: the model generates captions.
+        classifier_is_new: the model has a classifier that no checkpoint has trained.
+    """
+
+    model: Any
+    embeds: bool = False
+    matches: bool = False
+    predicts_words: bool = False
+    composes: bool = False
+    writes: bool = False
+    classifier_is_new: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's weights."""
+        return self.model.device
+
+    def prepare_training(self) -> None:
+        """Prepares the model for training without a process group."""
+
+    @torch.no_grad()
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Maps images (B, 3, S, S) to unit-length global embeddings (B, D); needs `embeds`."""
+        samples = {"image": images.to(self.device), "text_input": None}  # ALBEF looks both keys up
+        return self.model.extract_features(samples, mode="image").image_embeds_proj[:, 0].float()
+
+    @torch.no_grad()
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Maps B texts to unit-length global embeddings (B, D); needs `embeds`."""
+        samples = {"image": None, "text_input": texts}
+        return self.model.extract_features(samples, mode="text").text_embeds_proj[:, 0].float()
+
+    def image_tokens(self, images: Tensor) -> Tensor:
+        """Maps images (B, 3, S, S) to the tokens (B, N, D) fused with a text; needs `matches` or `predicts_words`."""
+        raise NotImplementedError
+
+    def tokenize(self, texts: list[str]) -> Text:
+        """Tokenizes texts for `match_scores`, padded to the longest; needs `matches`."""
+        raise NotImplementedError
+
+    def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
+        """Scores pairs of an image and a text; needs `matches`.
+
+        Args:
+            image_tokens: (P, N, D), one image for each pair.
+            text: P texts.
+            similarity: (P,) dot products of the global embeddings.
+
+        Returns:
+            Scores (P,), higher for a better match.
+        """
+        raise NotImplementedError
+
+    def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> Tensor:
+        """Predicts masked word pieces; needs `predicts_words`.
+
+        Args:
+            image_tokens: (B, N, D).
+            text: B texts of length L.
+            positions: boolean (B, L), True where a word piece is predicted.
+
+        Returns:
+            Vocabulary logits (P, V) at these P positions, in row-major order.
+        """
+        raise NotImplementedError
+
+    def image_part(self, images: Tensor) -> Tensor:
+        """Maps images (B, 3, S, S) to the image term (B, D) of a composed query; needs `composes`."""
+        raise NotImplementedError
+
+    def text_part(self, texts: list[str]) -> Tensor:
+        """Maps B texts to the text term (B, D) of a composed query; needs `composes`."""
+        raise NotImplementedError
+
+    def generate(self, images: Tensor, num_beams: int, max_length: int, min_length: int) -> list[str]:
+        """Writes one caption for each image (B, 3, S, S) by beam search; needs `writes`."""
+        samples = {"image": images.to(self.device)}
+        return self.model.generate(samples, num_beams=num_beams, max_length=max_length, min_length=min_length)

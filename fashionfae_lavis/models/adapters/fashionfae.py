@@ -1,0 +1,31 @@
+"""Adapter of FashionFAE and of the models that share its encoders."""
+
+from torch import Tensor
+
+from fashionfae_lavis.models.adapters.base import Adapter
+from fashionfae_lavis.text.word_pieces import Text
+
+
+class FashionFAEAdapter(Adapter):
+    """Adapter of the FashionFAE models for pre-training, retrieval, recognition and composition."""
+
+    def image_tokens(self, images: Tensor) -> Tensor:
+        return self.model.fusion_tokens(images.to(self.device))
+
+    def tokenize(self, texts: list[str]) -> Text:
+        return self.model.tokenize(texts)
+
+    def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
+        """Adds the log-odds of a match to the ITC logit (scale^2 * similarity), so that re-ranking builds on ITC."""
+        logits = self.model.match_logits(image_tokens, text)
+        return logits[:, 1] - logits[:, 0] + self.model.scale**2 * similarity
+
+    def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> Tensor:
+        logits, _ = self.model.predict_words(image_tokens, text, positions)
+        return logits
+
+    def image_part(self, images: Tensor) -> Tensor:
+        return self.model.image_mean(self.image_tokens(images))
+
+    def text_part(self, texts: list[str]) -> Tensor:
+        return self.model.text_mean(self.model.tokenize(texts))

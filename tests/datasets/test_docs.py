@@ -1,0 +1,46 @@
+"""The example in docs/datasets.md runs, and its tables are complete."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fashionfae_lavis.datasets import protocols
+
+PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_name_every_member_and_key():
+    for protocol, item in protocols.ITEMS.items():
+        members = set(protocols._members(protocol)) - {"__len__", "collater"}
+        for name in members | set(item.__annotations__):
+            assert re.search(rf"`{name}[`(]", PAGE), f"{protocol.__name__}: {name}"
+        assert f"`{item.__name__}`" in PAGE
+
+
+@pytest.mark.slow
+def test_the_example_trains(tmp_path):
+    files = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
+    assert set(files) == {"shop.py", "shop.yaml", "train_shop.py", "pretrain_shop.yaml"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "elsewhere").mkdir()  # the example finds its photographs from any working directory
+    for split, first in (("train", 0), ("val", 8)):
+        products = []
+        for i in range(first, first + 8):
+            photos = [f"{i}_{view}.png" for view in range(1 + i % 2)]
+            for photo in photos:
+                Image.new("RGB", (130, 140), (20 * i, 0, 90)).save(tmp_path / "photos" / photo)
+            products.append({"title": f"Shirt {i}", "colour": ("red", "blue")[i % 2], "photos": photos})
+        (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(products))
+    options = ["run.max_iters=2", "run.iters_per_inner_epoch=2", "run.batch_size_train=4", "run.num_workers=0"]
+    command = [sys.executable, "../train_shop.py", "--cfg-path", "../pretrain_shop.yaml", "--options", *options]
+    done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (results,) = (tmp_path / "elsewhere" / "output" / "shop").glob("*/results.json")
+    assert set(json.loads(results.read_text())["val"]["aetp"]) == {"colour"}

@@ -1,0 +1,126 @@
+"""Adapters of FashionFAE, BLIP, ALBEF and CLIP, small and with random weights."""
+
+import pytest
+import torch
+from authors import tiny_of
+from baselines import tiny_baseline
+from lavis.models.albef_models.albef_feature_extractor import AlbefFeatureExtractor
+from lavis.models.blip_models.blip_feature_extractor import BlipFeatureExtractor
+from lavis.models.clip_models.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from lavis.models.clip_models.tokenizer import tokenize
+from lavis.models.med import BertForMaskedLM, XBertEncoder
+from lavis.models.vit import VisionTransformerEncoder
+from tiny import tiny_model
+from torch.utils.data import DataLoader
+from toy_products import ToyProducts
+from transformers import BertConfig
+
+from fashionfae_lavis.evaluation.attribute_probe import evaluate_attribute_probe
+from fashionfae_lavis.models import FashionComposition, FashionRecognition, FashionRetrieval
+from fashionfae_lavis.models.adapters import adapt
+
+TEXTS = ["the image description is a red shirt", "the image season is fall winter 2016"]
+
+
+def small_vit():
+    vit = VisionTransformerEncoder(img_size=32, patch_size=8, embed_dim=32, depth=1, num_heads=2)
+    vit.vision_width = 32
+    return vit
+
+
+def small_bert():
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=len(tiny_model().tokenizer), **sizes)
+    config.encoder_width, config.fusion_layer = 32, 1
+    config.add_cross_attention, config.add_type_embeddings = True, False
+    return config
+
+
+class SmallBlip(BlipFeatureExtractor):
+    @classmethod
+    def init_tokenizer(cls):
+        return tiny_model().tokenizer
+
+
+class SmallAlbef(AlbefFeatureExtractor):
+    @classmethod
+    def init_tokenizer(cls):
+        return tiny_model().tokenizer
+
+
+def build(name):
+    torch.manual_seed(0)
+    if name == "fashionfae":
+        model = tiny_model()
+    elif name == "blip":
+        model = SmallBlip(small_vit(), XBertEncoder(small_bert(), add_pooling_layer=False), embed_dim=16)
+    elif name == "albef":
+        model = SmallAlbef(small_vit(), BertForMaskedLM(small_bert()), embed_dim=16)
+    else:
+        vision = CLIPVisionCfg(layers=1, width=64, patch_size=8, image_size=32)
+        model = CLIP(16, vision, CLIPTextCfg(context_length=77, vocab_size=49408, width=32, heads=2, layers=1))
+        model.tokenizer = tokenize
+    return model.eval()
+
+
+def plainly(name, model, images):
+    """Image and text embeddings from the model's own parts."""
+    if name == "fashionfae":
+        return model.image_embedding(model.image_encoder(images)), model.text_embedding(model.tokenize(TEXTS))
+    if name == "clip":
+        return model.encode_image(images), model.encode_text(tokenize(TEXTS))
+    text = model.tokenizer(TEXTS, padding=True, return_tensors="pt")
+    encoder = model.text_encoder if name == "blip" else model.text_encoder.bert
+    states = encoder(text.input_ids, attention_mask=text.attention_mask, return_dict=True, mode="text")
+    image = model.visual_encoder.forward_features(images)[:, 0]
+    return model.vision_proj(image), model.text_proj(states.last_hidden_state[:, 0])
+
+
+@pytest.mark.parametrize("name", ["fashionfae", "blip", "albef", "clip"])
+def test_embeddings_are_those_of_the_model_and_of_unit_length(name):
+    model = build(name)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    adapter = adapt(model)
+    results = adapter.embed_images(images), adapter.embed_texts(TEXTS)
+    with torch.no_grad():
+        expected = plainly(name, model, images)
+    for result, embedding in zip(results, expected, strict=True):
+        assert result.shape == (2, embedding.shape[1]) and not torch.equal(result[0], result[1])
+        torch.testing.assert_close(result, embedding / embedding.norm(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize("name", ["blip", "albef", "clip"])
+def test_the_attribute_probe_runs_on_models_without_aetp(name):
+    dataset = ToyProducts(24)
+    loader = DataLoader(dataset, batch_size=8, collate_fn=dataset.collater)
+    result = evaluate_attribute_probe(adapt(build(name)), loader)
+    assert all({"itc", "pairs"} <= row.keys() and "aetp" not in row for row in result.attributes.values())
+    assert result.table().splitlines()[2].split().count("-") == 3  # top 5 and the two of AETP
+
+
+FLAGS = ("embeds", "matches", "predicts_words", "composes", "writes", "classifier_is_new")
+
+
+@pytest.mark.parametrize(
+    ("make", "able"),
+    [
+        (tiny_model, {"embeds", "matches", "predicts_words"}),
+        (lambda: tiny_of(FashionRetrieval), {"embeds"}),
+        (lambda: tiny_of(FashionComposition), {"composes"}),
+        (lambda: tiny_of(FashionRecognition, num_classes=5), {"classifier_is_new"}),
+        (lambda: build("blip"), {"embeds"}),
+        (lambda: build("albef"), {"embeds"}),
+        (lambda: build("clip"), {"embeds"}),
+        (lambda: tiny_baseline("fashion_clip"), {"embeds"}),
+        (lambda: tiny_baseline("fashion_blip"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_albef"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_blip_retrieval"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_albef_retrieval"), {"embeds", "matches"}),
+        (lambda: tiny_baseline("fashion_blip_caption"), {"writes"}),
+        (lambda: tiny_baseline("fashion_blip_recognition"), {"classifier_is_new"}),
+        (lambda: torch.nn.Linear(1, 1), set()),
+    ],
+)
+def test_flags_say_what_a_model_can_do(make, able):
+    adapter = adapt(make())
+    assert {flag for flag in FLAGS if getattr(adapter, flag)} == able

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+import torch
+from tiny import tiny_model
+from torch.utils.data import DataLoader
+
+from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
+from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.grounding import aetp_grounding
+from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
+from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mini")
+    prepare(folder, train_products=10, validation_products=21, image_size=64)
+    processors = FashionImageEvalProcessor(image_size=32, resize=32), FashionTextProcessor()
+    return ProductEvalDataset(FashionGenFile(folder / VALIDATION_FILE), *processors)
+
+
+def test_the_end_of_a_run_measures_the_grounding_of_what_was_trained(dataset):
+    model = tiny_model().eval()
+    steps = [{"objectives": ["itc"], "ratio": 1}, {"objectives": ["aetp"], "ratio": 1}]
+    task = FashionFAEPretrainTask({"steps": steps})
+    before = task.evaluation(model, DataLoader(dataset, batch_size=8, collate_fn=dataset.collater))
+    assert "aetp" not in before
+    result = task.finish(model, before)
+    assert result["aetp"] == aetp_grounding(model, dataset) and "apir" not in result
+    assert {**result, "aetp": None} == {**before, "aetp": None}
+    json.dumps(result.to_json())
+    assert "season" in result.table() and "APIR" not in result.table()
+    assert APIRTask({}).finish(model, before)["apir"]["places"] == 21 * 8
+
+
+def test_pretraining_step_draws_objectives_and_seeds_by_iteration():
+    task = FashionFAEPretrainTask({"seed": 3})
+    seen = {}
+
+    def model(samples):
+        seen.update(samples)
+        return {"loss": torch.zeros(())}
+
+    task.train_step(model, {"iters": 7, "micro_step": 1})
+    assert seen["objectives"] == task.sampler.at(7) and seen["mask_seed"] == (3, 0, 7, 1)
+
+
+def test_aetp_and_apir_train_alone():
+    assert AETPTask({}).sampler.objectives == AETPTask({"steps": None}).sampler.objectives == ["aetp"]
+    assert APIRTask({}).sampler.objectives == ["apir"]
+    with pytest.raises(UserError, match="aetp trains aetp alone, but run.steps names mlm, aetp: set run.steps to null"):
+        AETPTask({"steps": [{"objectives": ["mlm", "aetp"], "ratio": 1}]})
