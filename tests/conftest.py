@@ -62,3 +62,9 @@ def fields():
         "season": "FW2016",
         "composition": "100% wool",
     }
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files with slow tests first, so that no process is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

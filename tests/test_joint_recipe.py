@@ -97,7 +97,10 @@ def test_four_layouts_train_jointly_and_resume_bit_for_bit(tiny):
             "no split 'val' that can be indexed; the datasets have train, fashionvil_fashiongen",
         ),
         ("run.train_dataset_ratios.fashionvil_facad=0", "run.train_dataset_ratios.fashionvil_facad is 0, but must be"),
-        ("run.batch_size_train=11", "`datasets.fashionvil_polyvore`: run.batch_size_train: 11 on 1 process(es) needs"),
+        (
+            "run.batch_size_train=11",
+            "`datasets.fashionvil_polyvore`: run.batch_size_train: 11 on 1 process(es) exceeds",
+        ),
         (
             "datasets.fashionvil_facad.build_info.images.storage=/nowhere",
             "/nowhere/BigFACAD/train_info.json is missing",

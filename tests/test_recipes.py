@@ -29,7 +29,9 @@ def test_learning_rates_of_the_groups():
         if parameter.requires_grad:
             expected = 2e-4 if name.startswith((*fast, "promotion.")) else 1e-5
             assert rates[id(parameter)] == pytest.approx(expected), name
-            assert decays[id(parameter)] == (1e-4 if parameter.ndim > 1 else 0), name
+            decayed = parameter.ndim > 1 or name.startswith("image_encoder.")
+            decayed |= name in ("scale", "promotion.layer_norm.weight")
+            assert decays[id(parameter)] == (1e-4 if decayed else 0), name
 
 
 @pytest.mark.parametrize(

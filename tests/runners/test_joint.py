@@ -103,7 +103,7 @@ def test_other_invalid_settings(tmp_path):
         def __iter__(self):
             return iter(())
 
-    with pytest.raises(UserError, match="`datasets.shoes`: run.batch_size_train: 10 .* than the 9 training samples"):
+    with pytest.raises(UserError, match="`datasets.shoes`: run.batch_size_train: 10 .* exceeds the 9 training samples"):
         runner(tmp_path, batch_size_train=10)
     with pytest.raises(UserError, match="run.train_dataset_ratios needs several datasets"):
         make_runner(tmp_path, train_dataset_ratios={"toy": 1})
