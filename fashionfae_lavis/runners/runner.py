@@ -69,10 +69,10 @@ class FashionRunner(RunnerBase):
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
         self._eval_loaders: dict[str, DataLoader] = {}
-        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
-            find_split(self.datasets, split)  # a misspelled split must not surface after the training
         if not self.evaluate_only:
             self._set_length()
+        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
+            find_split(self.datasets, split)  # a misspelled split must not surface after the training
 
     def setup_output_dir(self) -> None:
         """Creates the run's folder (when resuming, the checkpoint's) and registers its path for LAVIS's tasks."""
