@@ -45,7 +45,7 @@ def names(*values):
 
 @pytest.fixture
 def shop(tmp_path, write_file):
-    """Three training and three validation products, one of which has a subcategory that training lacks."""
+    """Three training and three validation products, one with a subcategory that training lacks."""
     kinds = {"input_category": names("TOPS", "TOPS", "PANTS"), "input_subcategory": names("TEES", "SHIRTS", "JEANS")}
     write_file(tmp_path / "fashiongen_256_256_train.h5", ids=[1, 2, 3], size=256, **kinds)
     kinds["input_subcategory"] = names("SHIRTS", "POLOS", "JEANS")
