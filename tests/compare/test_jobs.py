@@ -5,11 +5,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import programs
 import pytest
 from omegaconf import OmegaConf
 from tiny import CONFIG
@@ -84,12 +83,12 @@ def write_plan(folder, lr=1e-3):
     OmegaConf.save(OmegaConf.create(plan), folder / "plan.yaml")
 
 
-def command(*arguments):
-    return [sys.executable, "-W", "ignore", "-m", "fashionfae_lavis.cli", "compare", *map(str, arguments)]
+def start(folder, **options):
+    return programs.start(["-m", "fashionfae_lavis.cli", "compare", "--cfg-path", "plan.yaml"], folder, **options)
 
 
 def compare(folder, *arguments):
-    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=600)
+    return programs.run_python(["-m", "fashionfae_lavis.cli", "compare", *arguments], folder, timeout=600)
 
 
 def started_program(folder, comparison):
@@ -111,9 +110,7 @@ def results_of(folder):
 @pytest.mark.slow
 def test_a_plan_from_its_command_to_its_report(workplace):
     # Killed together with the program it runs, when the first training has written a checkpoint.
-    process = subprocess.Popen(
-        command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    process = start(workplace, new_session=True)
     deadline = time.monotonic() + 300
     while not list((workplace / "compared").glob("itc/seed3/training-*/*/checkpoint_last.pth")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -204,9 +201,9 @@ def test_a_job_that_fails_is_named_with_its_reason(workplace):
 
 @pytest.mark.slow
 def test_a_terminated_comparison_ends_its_program(workplace):
-    process = subprocess.Popen(command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL)
+    process = start(workplace)
     program = started_program(workplace, process)
-    process.terminate()
+    os.kill(process.pid, signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(program, 0)
@@ -214,9 +211,9 @@ def test_a_terminated_comparison_ends_its_program(workplace):
 
 @pytest.mark.slow
 def test_a_program_that_outlives_its_comparison_keeps_the_folder_locked(workplace):
-    process = subprocess.Popen(command("--cfg-path", "plan.yaml"), cwd=workplace, stdout=subprocess.DEVNULL)
+    process = start(workplace)
     program = started_program(workplace, process)
-    process.kill()
+    os.kill(process.pid, signal.SIGKILL)
     process.wait()
     os.kill(program, signal.SIGSTOP)
     try:

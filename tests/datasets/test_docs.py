@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from programs import run_python
 
 from fashionfae_lavis.datasets import protocols
 
@@ -39,8 +38,8 @@ def test_the_example_trains(tmp_path):
             products.append({"title": f"Shirt {i}", "colour": ("red", "blue")[i % 2], "photos": photos})
         (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(products))
     options = ["run.max_iters=2", "run.iters_per_inner_epoch=2", "run.batch_size_train=4", "run.num_workers=0"]
-    command = [sys.executable, "../train_shop.py", "--cfg-path", "../pretrain_shop.yaml", "--options", *options]
-    done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=300)
+    command = ["../train_shop.py", "--cfg-path", "../pretrain_shop.yaml", "--options", *options]
+    done = run_python(command, tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     (results,) = (tmp_path / "elsewhere" / "output" / "shop").glob("*/results.json")
     assert set(json.loads(results.read_text())["val"]["aetp"]) == {"colour"}

@@ -1,10 +1,7 @@
 import json
 import math
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ import torch
 import yaml
 from lavis.common.registry import registry
 from lavis.tasks.image_text_pretrain import ImageTextPretrainTask
+from programs import run_in_two_processes, run_python
 from runner_toy import ToyDataset, ToyModel, ToyTask, make_runner
 from torch import nn
 from torch.utils.data import IterableDataset
@@ -98,8 +96,8 @@ def test_a_length_in_epochs_and_the_counters_in_the_samples(tmp_path):
 def test_kill_and_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path):
     whole = make_runner(tmp_path / "whole", test_splits=[])
     whole.train()
-    command = [sys.executable, PROGRAM, str(tmp_path / "out"), "die_at=9", "resume_ckpt_path=auto"]
-    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+    killed = run_python([PROGRAM, tmp_path / "out", "die_at=9", "resume_ckpt_path=auto"], tmp_path)
+    assert killed.returncode == -signal.SIGKILL
     folder = tmp_path / "out" / "job"
     assert read_checkpoint(folder / "checkpoint_last.pth")["iters"] == 8
 
@@ -265,9 +263,8 @@ class WiderModel(ToyModel):
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    program = [PROGRAM, str(tmp_path / "two"), f"save_to={tmp_path}/rank", "dropout=0", "accum_grad_iters=2"]
-    subprocess.run([*launcher, *program], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120)
+    settings = [f"save_to={tmp_path}/rank", "dropout=0", "accum_grad_iters=2"]
+    run_in_two_processes([PROGRAM, tmp_path / "two", *settings], tmp_path)
     ranks = [torch.load(tmp_path / f"rank{rank}") for rank in range(2)]
     assert equal(ranks[0]["model"], ranks[1]["model"])
 
