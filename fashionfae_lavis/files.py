@@ -1,13 +1,18 @@
-"""Atomic writing of files, and reading of json lists with checks."""
+"""Atomic writing of files, and reading of untrusted ones: regular files, and json that fits a type."""
 
-import json
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from fashionfae_lavis.errors import UserError
+
+Kind = TypeVar("Kind")
 
 
 @contextmanager
@@ -46,6 +51,44 @@ def make_folder(path: Path) -> None:
         raise UserError(f"Cannot create the folder {path} ({error.strerror}): use another folder.") from error
 
 
+def regular(path: str, flags: int) -> int:
+    """Opener for `open(path, opener=regular)`, which opens regular files only and so never waits for a FIFO.
+
+    Raises:
+        OSError: the path is missing, unreadable, or a folder, FIFO, socket or device.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", path)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_json(path: Path, kind: TypeAdapter[Kind], mend: str) -> Kind:
+    """Reads a json file that somebody may have edited by hand.
+
+    Args:
+        path: the file.
+        kind: the type of its content; nothing is converted.
+        mend: advice for an unusable file.
+
+    Raises:
+        UserError: the file cannot be read, is not json, or holds something else.
+    """
+    try:
+        with open(path, "rb", opener=regular) as file:
+            return kind.validate_json(file.read(), strict=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {mend}.") from error
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged ({first_problem(error)}): {mend}.") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Returns the first problem that pydantic found, as `key.index: problem`."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
+
+
 def read_json_list(path: Path, what: str) -> list[Any]:
     """Reads a non-empty list from a json file that exists.
 
@@ -54,12 +97,9 @@ def read_json_list(path: Path, what: str) -> list[Any]:
         what: description of the list, for the error.
 
     Raises:
-        UserError: the file is damaged, or holds something else or an empty list.
+        UserError: the file cannot be read, is damaged, or holds something else or an empty list.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not json, or not text
-        raise UserError(f"{path} is damaged ({error}): copy the file again.") from error
+    content = read_json(path, TypeAdapter(Any), "copy the file again")
     if not isinstance(content, list) or not content:
         found = "an empty list" if isinstance(content, list) else f"a {type(content).__name__}"
         raise UserError(f"{path} holds {found} instead of {what}: use another file.")

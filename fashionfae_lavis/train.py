@@ -27,6 +27,8 @@ from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
+from fashionfae_lavis.files import replacing
+from fashionfae_lavis.reports.pictures import optional_picture
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
 from fashionfae_lavis.tasks.base import FashionTask
 
@@ -150,29 +152,36 @@ def build_model(task: Any, cfg: Config) -> Any:
 
 
 def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
-    """Prints the results as tables, writes results.json, and draws pictures.
+    """Writes results.json, prints the results as tables, and draws pictures.
 
-    results.json is written before the pictures are drawn, and again with their paths. With several test splits, each
-    split has a folder for its pictures.
+    results.json is written first, and again with the paths of the pictures. A picture that cannot be drawn is a
+    warning. With several test splits, each split has a folder for its pictures.
+
+    Raises:
+        UserError: results.json cannot be written; the tables are printed nevertheless.
     """
     figures = {split: result.to_json() for split, result in results.items()}
-    for split, result in results.items():
-        print(f"\n{split}\n{result.table()}", flush=True)
-    if results:
-        write_results(figures, folder)
+    try:
+        if results:
+            write_results(figures, folder)
+    finally:
         for split, result in results.items():
+            print(f"\n{split}\n{result.table()}", flush=True)
+    for split, result in results.items():
+        with optional_picture(f"The picture of {split}"):
             pictures = folder if len(results) == 1 else folder / split
             pictures.mkdir(exist_ok=True)
             figures[split] |= result.draw(pictures)
-        write_results(figures, folder)
+            write_results(figures, folder)
     folders = [folder, *(folder / split for split in results)]
     paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *folder.glob("results.json")]
     print("".join(f"\n{path.stem + ':':<10} {path}" for path in paths) + "\n", flush=True)
 
 
 def write_results(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-    """Writes results.json."""
-    (folder / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    """Writes results.json atomically; raises UserError if it cannot be written."""
+    with replacing(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

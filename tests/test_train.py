@@ -291,11 +291,29 @@ def test_a_report_of_one_split_and_of_two(tmp_path, capsys):
     }
 
 
-def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(Toy, "draw", lambda self, folder: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("by\nzero"), OSError(28, "No space left"), UserError("gone"), ImportError()]
+)
+def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch, caplog, capsys, error):
+    def fail(self, folder):
+        assert (tmp_path / "results.json").exists()  # which was written first
+        raise error
+
+    monkeypatch.setattr(Toy, "draw", fail)
+    report({"val": Toy(), "test": Toy()}, tmp_path)
+    figures = {"agg_metrics": 1.5}
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": figures, "test": figures}
+    assert "val\na table" in capsys.readouterr().out
+    warned = [record.getMessage() for record in caplog.records]
+    assert len(warned) == 2 and all("\n" not in line for line in warned)
+    assert warned[0].startswith("The picture of val could not be drawn, which changes no result: ")
+
+
+def test_a_full_disk_still_shows_the_figures(tmp_path, capsys):
+    (tmp_path / "results.json.tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"Cannot write .*results.json \(No space left on device\)"):
         report({"val": Toy()}, tmp_path)
-    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5}}
+    assert "val\na table" in capsys.readouterr().out
 
 
 def test_the_command_line_takes_its_arguments_or_those_of_the_process(tmp_path, capsys, monkeypatch):

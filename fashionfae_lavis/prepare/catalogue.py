@@ -250,10 +250,7 @@ def _attribute_name(name: str) -> str:
 
 def _problems(chunk: list[list[str]], folder: Path) -> list[list[str]]:
     """Returns the problem of each image of each row of a chunk, "" for none."""
-    return [
-        ["is a web address" if "://" in name else image_problem(os.path.join(folder, name)) for name in row]
-        for row in chunk
-    ]
+    return [["is a web address" if "://" in name else image_problem(name, folder) for name in row] for row in chunk]
 
 
 def _checked(rows: _Rows, folder: Path) -> Iterator[tuple[Product, list[str]]]:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 
-from fashionfae_lavis.datasets.datasets.photographs import read_photograph
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import UnusableImage, load_photograph
 from fashionfae_lavis.prepare.tables import cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -97,18 +97,12 @@ def _listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-def image_problem(path: str | Path) -> str:
-    """Returns why this file cannot be used as a photograph, "" if it can."""
+def image_problem(name: str, folder: str | Path) -> str:
+    """Returns why the file with this name in an image folder cannot be used as a photograph, "" if it can."""
     try:
-        width, height = read_photograph(path).size
-    except Exception as error:  # Pillow raises all kinds of exceptions for broken files
-        if not os.path.isfile(path):
-            return "is missing"
-        if os.path.getsize(path) == 0:
-            return "is an empty file"
-        return f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}".replace(
-            str(path), os.path.basename(path)
-        )
+        width, height = load_photograph(os.path.join(folder, name), folder).size
+    except UnusableImage as error:
+        return str(error)
     if min(width, height) < SMALLEST:
         return f"is too small: {width} x {height} pixels"
     if max(width, height) > LONGEST * min(width, height):

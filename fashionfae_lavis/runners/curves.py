@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fashionfae_lavis.reports.pictures import optional_picture
 from fashionfae_lavis.runners.logs import objective_losses, read_metrics
 
 COLOURS = ("#3b6fb6", "#c8553d", "#4c9a6a", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
 GREY = "#555555"
 
 
+@optional_picture("curves.png")
 def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     """Plots each objective (raw and smoothed), the validation metric if there is one, and the learning rate.
 

@@ -65,7 +65,7 @@ def test_what_is_bad_is_reported_by_row(prepared):
     problems = [row[3] for row in report]
     assert problems[:4] == ["is an empty file", "is missing", "is missing", "is an empty file"]
     assert problems[4].startswith("cannot be read: image file is truncated")
-    assert problems[5] == "cannot be read: cannot identify image file 'text.jpg'"
+    assert problems[5] == "cannot be read: it is not an image in one of the formats JPEG, PNG, WEBP, GIF, BMP, TIFF"
     assert problems[6:8] == [
         "is too small: 1 x 1 pixels",
         "is not a photograph of a product: 12000 x 20 pixels",
@@ -242,7 +242,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
     program = (
         "import sys, time; from fashionfae_lavis.prepare import catalogue, images\n"
         "look = catalogue.image_problem\n"
-        "catalogue.image_problem = lambda path: time.sleep(0.003) or look(path)\n"
+        "catalogue.image_problem = lambda *file: time.sleep(0.003) or look(*file)\n"
         "catalogue.prepare_catalogue(*sys.argv[1:])"
     )
     process = subprocess.Popen(
@@ -262,7 +262,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
-    monkeypatch.setattr(catalogue, "image_problem", lambda path: os._exit(1))
+    monkeypatch.setattr(catalogue, "image_problem", lambda *file: os._exit(1))
     with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

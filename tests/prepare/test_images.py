@@ -39,6 +39,6 @@ def test_images_by_a_pattern(tmp_path):
     assert found("{sku}_*", sku="") == found("{brand}/{sku}.jpg", sku="7", brand="Nobody") == []
 
 
-def test_what_pillow_thinks_too_large_is_reported(tmp_path):
+def test_too_many_pixels_are_reported(tmp_path):
     Image.new("1", (20_000, 10_000)).save(tmp_path / "vast.png")
-    assert "exceeds limit" in image_problem(tmp_path / "vast.png")
+    assert image_problem("vast.png", tmp_path).startswith("is too large: ")

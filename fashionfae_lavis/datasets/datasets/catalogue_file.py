@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fashionfae_lavis.datasets.datasets.photographs import read_photograph
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import read_photograph
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
 NAME = "catalogue.jsonl"
@@ -59,12 +59,8 @@ class CatalogueFile:
         self.texts |= {name: [sys.intern(product["fields"].get(name, "")) for product in products] for name in names}
 
     def image(self, row: int) -> Image.Image:
-        """Reads the photograph in this row, RGB; raises UserError if it is missing or damaged."""
-        path = self._folder / self._images[row]
-        try:
-            return read_photograph(path)
-        except Exception as error:  # Pillow raises all kinds of exceptions for broken files
-            raise UserError(f"{path} cannot be read ({error}): {self._mend}.") from error
+        """Reads the photograph in this row, RGB; raises UserError if it is missing, damaged or outside the folder."""
+        return read_photograph(self._folder / self._images[row], self._folder, self._mend)
 
 
 def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, CatalogueFile]:

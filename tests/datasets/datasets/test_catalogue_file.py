@@ -53,7 +53,7 @@ def test_a_split_without_products_is_left_out(root):
 
 def test_a_damaged_photograph_is_named(root):
     (root / "photos" / "c.png").write_bytes(b"none")
-    with pytest.raises(UserError, match=r"photos/c.png cannot be read \(.*\): put it back, or prepare the catalogue"):
+    with pytest.raises(UserError, match=r"photos/c.png cannot be read: .*: put it back, or prepare the catalogue"):
         read_catalogue(root)["train"].image(2)
 
 

@@ -141,5 +141,5 @@ def test_missing_images_are_counted_named_and_left_out_if_that_is_allowed(tmp_pa
 def test_an_image_that_is_none_is_named(tmp_path):
     folder = write(tmp_path, "PolyvoreOutfits", products("PolyvoreOutfits", 2))
     (folder / "images" / "1.jpg").write_bytes(b"not an image")
-    with pytest.raises(UserError, match="images/1.jpg cannot be read .*: copy the file again"):
+    with pytest.raises(UserError, match="images/1.jpg cannot be read: .*: copy the file again"):
         read_fashionvil(folder, "train").image(1)
