@@ -177,10 +177,19 @@ class FashionEncoders(Configured, BaseModel):
         finally:
             self.train(training)
 
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.image_encoder.image_size
+
     def fusion_tokens(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to the pooled tokens that enter fusion (B, 1 + pooled_grid^2, D)."""
         return self.image_encoder.pool_tokens(self.image_encoder(images))
 
     def tokenize(self, texts: list[str]) -> Text:
-        """Tokenizes texts and pads them to the longest, on the model's device."""
+        """Tokenizes texts and pads them to the longest, on the model's device; a single string is a batch of one.
+
+        Raises:
+            UserError: there is no text, or an entry is not a string.
+        """
         return Text(*(t.to(self.device) for t in tokenize_texts(texts, self.tokenizer, self.max_length)))

@@ -17,6 +17,7 @@ from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.inputs import images_of, labels_of, texts_of
 from fashionfae_lavis.text.word_pieces import Text
 
 CATEGORIES = 48  # of FashionGen, which also has 121 subcategories
@@ -117,9 +118,13 @@ class FashionRecognition(FashionEncoders):
         return self.classifier(self.fusion_encoder.pooler(joint)).float()
 
     def classify(self, samples: dict[str, Any]) -> Tensor:
-        """Classifies the samples of `forward`; returns category logits (B, num_classes)."""
-        images = samples["image"].to(self.device)
-        texts = samples["text_input"] if self.use_text else [""] * len(images)
+        """Classifies the samples of `forward`; returns category logits (B, num_classes).
+
+        Raises:
+            UserError: a key is missing or does not fit.
+        """
+        images = images_of(samples, "this model", self.image_size).to(self.device)
+        texts = texts_of(samples, "this model", len(images)) if self.use_text else [""] * len(images)
         return self.logits(self.fusion_tokens(images), self.tokenize(texts))
 
     def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
@@ -131,8 +136,12 @@ class FashionRecognition(FashionEncoders):
 
         Returns:
             "loss", and "acc", the share of products classified correctly.
+
+        Raises:
+            UserError: a key is missing or does not fit.
         """
-        label, logits = samples["label"], self.classify(samples)
+        logits = self.classify(samples)
+        label = labels_of(samples, "training", len(logits)).to(logits.device)
         return {"loss": F.cross_entropy(logits, label), "acc": (logits.argmax(1) == label).float().mean()}
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ NAMES = [
     "import-checkpoint",
     "export-checkpoint",
     "export-weights",
+    "export-onnx",
     "make-mini-encoders",
     "compare-golden",
     "reproduce",
