@@ -1,4 +1,4 @@
-"""Reading and writing of checkpoints. Writes are atomic, and reading a file runs no code from it."""
+"""Reading and writing of checkpoints. Writes are atomic. Reading checks for damage and runs no code from the file."""
 
 import json
 import pickle
@@ -13,6 +13,7 @@ from torch import nn
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
+from fashionfae_lavis.integrity import DIGEST, damaged_member, digest
 
 WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)  # torch reports a full disk as RuntimeError
 
@@ -28,12 +29,13 @@ def save_atomically(obj: Any, path: str | Path) -> None:
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:
-    """Saves weights and configuration to one safetensors file; atomic like `save_atomically`."""
+    """Saves weights, configuration and a digest of both to one safetensors file; atomic like `save_atomically`."""
+    metadata = {"config": json.dumps(config)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(tensors, temporary, metadata={"config": json.dumps(config)})
+        save_file(tensors, temporary, metadata={**metadata, DIGEST: digest(tensors, metadata)})
         temporary.chmod(mode)  # safetensors 0.8 makes its files readable by the owner only
 
 
@@ -49,6 +51,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
+    if not isinstance(content.get("config", {}), dict):
+        raise damaged(path, f" (its 'config' is a {type(content['config']).__name__})")
     return content
 
 
@@ -60,11 +64,17 @@ def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
         trust_pickle: whether to open files that hold Python objects. Such a file can run any code, so the user decides.
 
     Raises:
-        UserError: the file is missing or damaged, or needs pickle although `trust_pickle` is off.
+        UserError: the file is missing or damaged, cannot be read, or needs pickle although `trust_pickle` is off.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint file {path}.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(
+            f"Cannot read {path} ({error.strerror}): change its permissions or use another file."
+        ) from error
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, trust_pickle)
 
 
@@ -100,6 +110,9 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
     Raises:
         UserError: a name is missing, unknown or of another shape.
     """
+    odd = next((name for name, value in state.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None:
+        raise UserError(f"{path} is not a checkpoint: its weight {odd} is a {type(state[odd]).__name__}.")
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected if name not in state]
     problems += [f"{name} is unknown" for name in state if name not in expected]
@@ -114,7 +127,24 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
     model.load_state_dict(state)
 
 
+def damaged(path: str | Path, found: str = "") -> UserError:
+    """Makes the error for a damaged file, with what was found, such as ": the digest is wrong"."""
+    return UserError(f"{path} is damaged{found or ' or not a checkpoint'}: copy the file again, or use another one.")
+
+
+def check_archive(path: str | Path) -> None:
+    """Checks the CRCs of a torch file; does nothing if the file has none.
+
+    Raises:
+        UserError: one of them is wrong.
+    """
+    member = damaged_member(Path(path))
+    if member is not None:
+        raise damaged(path, f" (the checksum of {member} is wrong)")
+
+
 def _read_torch(path: Path, trust_pickle: bool) -> Any:
+    check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except ModuleNotFoundError as error:
@@ -126,9 +156,9 @@ def _read_torch(path: Path, trust_pickle: bool) -> Any:
                 "save its weights as plain tensors or, if you trust its author, convert it with "
                 "`fashionfae import-checkpoint --trust-pickle`."
             ) from error
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+        raise damaged(path) from error
     except Exception as error:  # torch raises many types of exceptions for a broken file
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+        raise damaged(path) from error
 
 
 def _is_old_torch_file(path: Path) -> bool:
@@ -143,9 +173,15 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        raise damaged(path) from error
+    # Files of other programs, and those of version 0.1, have no digest.
+    if DIGEST in metadata and metadata[DIGEST] != digest(tensors, metadata):
+        raise damaged(path, " (its digest is wrong)")
     content: dict[str, Any] = {"model": tensors}
     if "config" in metadata:
-        content["config"] = json.loads(metadata["config"])
+        try:
+            content["config"] = json.loads(metadata["config"])
+        except ValueError as error:
+            raise damaged(path) from error
     return content

@@ -67,7 +67,7 @@ def test_damaged_files(tmp_path, suffix):
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"just some text"):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=f"^{path} is damaged or not a checkpoint.$"):
+        with pytest.raises(UserError, match=f"^{path} is damaged.*: copy the file again, or use another one.$"):
             read_checkpoint(path)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase, ViTModel
 from transformers.utils import logging as transformers_logging
 
-from fashionfae_lavis.checkpoints import find_state, load_weights, read_file
+from fashionfae_lavis.checkpoints import check_archive, find_state, load_weights, read_file
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def _from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
-    """Calls a loader of transformers; raises UserError if the hub or folder cannot be read."""
+    """Calls a loader of transformers; raises UserError if the hub or folder cannot be read, or a file is damaged."""
+    for path in sorted(Path(name).glob("*.bin")):  # transformers does not check their CRCs
+        check_archive(path)
     try:
         try:
             return load(name, local_files_only=True)  # a folder, or the hub's cache
