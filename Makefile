@@ -21,8 +21,9 @@ test:                     ## all tests, offline, on two processes
 docs:                     ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
-tables:                   ## write the tables of results.yml into README.md and docs/
+tables:                   ## write the tables of results.yml and of the settings into README.md and docs/
 	python -m fashionfae_lavis.figures
+	python -m fashionfae_lavis.schema
 
 bench:                    ## speed and memory, as ratios of one run; minutes
 	python benchmarks/retrieval_metrics.py

@@ -28,8 +28,10 @@ from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.files import replacing
+from fashionfae_lavis.preflight import check_files, check_same_on_all_processes, flat_settings
 from fashionfae_lavis.reports.pictures import optional_picture
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
+from fashionfae_lavis.schema.run import first_stage
 from fashionfae_lavis.tasks.base import FashionTask
 
 STAGE = "image_tokenizer"
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
     add_config_options(parser)
     args = parser.parse_args(argv)
     try:
-        run_config(load_config(args), evaluate)
+        run_config(load_config(args, evaluate), evaluate)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -68,11 +70,17 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
 
     Returns:
         Split of `run.test_splits` -> its result.
+
+    Raises:
+        UserError: a file that the run starts from is missing, or the processes have different configurations.
     """
     run = cfg.run_cfg
     with open_dict(run):
         run.evaluate = bool(evaluate or run.get("evaluate", False))
+    check_files(cfg)
+    settings = flat_settings(cfg)
     init_distributed(run)
+    check_same_on_all_processes(settings)
     setup_logger()
     job_id = choose_job_id(run)
     if run.get(STAGE) and not run.evaluate:
@@ -99,15 +107,12 @@ def train_image_tokenizer(cfg: Config, job_id: str) -> None:
     if model.image_tokenizer.get("weights") or (resumed and (resumed != "auto" or (folder / LAST_CHECKPOINT).exists())):
         return
     stage = copy.copy(cfg)
-    inherited = {
-        key: value for key, value in run.items() if key not in (STAGE, "steps", "lr_scale", "decay_also", "optimizer")
-    }
-    own = {"task": "fashionfae_image_tokenizer", "output_dir": str(folder), "valid_splits": []}
     stage.config = OmegaConf.create(
         {
-            "model": {**model.image_tokenizer, "arch": "fashionfae_image_tokenizer"},
+            # Training needs the decoder, even if APIR needs only the codes.
+            "model": {**model.image_tokenizer, "arch": "fashionfae_image_tokenizer", "decoder": True},
             "datasets": cfg.datasets_cfg,
-            "run": {**inherited, **own, **run[STAGE]},
+            "run": {**first_stage(run), "output_dir": str(folder)},
         }
     )
     logging.info("First stage: the image tokenizer.")

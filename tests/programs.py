@@ -83,7 +83,7 @@ def _program(arguments, folder, output, environment, new_session) -> None:
     for descriptor, ending in ((1, ".out"), (2, ".err")):
         with open(output.with_suffix(ending), "wb") as file:
             os.dup2(file.fileno(), descriptor)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", buffering=1, closefd=False)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -215,9 +215,9 @@ def test_text_guided_retrieval_and_evaluation_of_its_checkpoint(tmp_path, write_
         ),
         ("run.task", "pretrain", "`run.task`: LAVIS knows no 'pretrain'"),
         ("run.runner", "runner", "`run.runner`: LAVIS knows no 'runner'"),
-        ("model.model_type", "minni", 'did you mean "mini"'),
-        ("model", None, "lacks the key `model`"),
-        ("run", None, "lacks the key `run`"),
+        ("model.model_type", "minni", "fashionfae has no 'minni'; did you mean mini"),
+        ("model", None, "lacks the section `model`"),
+        ("run", None, "lacks the section `run`"),
     ],
 )
 def test_mistakes_in_the_file_are_named_by_key(tmp_path, write_config, key, value, message):
@@ -237,7 +237,11 @@ def test_a_model_named_by_options_brings_its_own_defaults():
         return load_config(argparse.Namespace(cfg_path=path, options=list(options) or None)).model_cfg
 
     assert (model().image_size, model().fusion_encoder.hidden_size) == (112, 128)
-    base = model("model.model_type=base")
+    sizes = [
+        f"datasets.fashiongen_mini.vis_processor.{split}={{resize: 256, image_size: 224}}"
+        for split in ("train", "eval")
+    ]
+    base = model("model.model_type=base", *sizes)
     assert (base.model_type, base.image_size, base.vit) == ("base", 224, "google/vit-base-patch16-224-in21k")
     blip = model("model.arch=blip_feature_extractor", "model.model_type=base")
     assert blip.arch == "blip_feature_extractor" and blip.med_config_path and "fusion_encoder" not in blip

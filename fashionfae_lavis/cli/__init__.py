@@ -8,7 +8,6 @@ It returns an exit status, or None for success.
 import argparse
 import sys
 import warnings
-from collections.abc import Iterable
 from typing import NoReturn
 
 from fashionfae_lavis.cli import (
@@ -25,6 +24,7 @@ from fashionfae_lavis.cli import (
 )
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare import command as prepare
+from fashionfae_lavis.suggestions import hint
 
 SUBCOMMANDS = (
     train,
@@ -66,8 +66,8 @@ def main(argv: list[str] | None = None) -> None:
     # Silence the warnings of LAVIS's pinned, old dependencies.
     warnings.simplefilter("ignore", FutureWarning)
     try:
-        if arguments and not arguments[0].startswith("-"):
-            _check_known(arguments[0], commands.choices)
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in commands.choices:
+            raise UserError(f"There is no subcommand {arguments[0]!r}; {hint(arguments[0], commands.choices)}")
         options = vars(parser.parse_args(arguments))
         status = options.pop("run")(**options)
     except UserError as error:
@@ -75,13 +75,3 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     if status:
         sys.exit(status)
-
-
-def _check_known(name: str, known: Iterable[str]) -> None:
-    if name in known:
-        return
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
-    raise UserError(f"There is no subcommand {name!r}; {hint}")

@@ -12,6 +12,7 @@ from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreem
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
+from fashionfae_lavis.yaml_file import read_yaml
 
 
 @dataclass
@@ -71,12 +72,18 @@ def read_run(folder: Path) -> tuple[dict, dict]:
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} is not the output folder of a run: it holds no config.yaml.")
+    config: Any = OmegaConf.to_container(read_yaml(folder / "config.yaml"))
+    sections = [config.get(name) for name in ("run", "model", "datasets")]
+    if not all(isinstance(section, dict) for section in sections) or "task" not in config["run"]:
+        raise UserError(f"{folder / 'config.yaml'} is not the configuration of a run: name another folder.")
+    path = folder / "results.json"
     try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-        path = folder / "results.json"
-        return config, json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
+        results = json.loads(path.read_text()) if path.exists() else {}
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder}: results.json is damaged ({error}): evaluate the run again.") from error
+    if not isinstance(results, dict):
+        raise UserError(f"{folder}: results.json is damaged (no mapping): evaluate the run again.")
+    return config, results
 
 
 def evaluated_weights(folder: Path, config: dict) -> Path | str:

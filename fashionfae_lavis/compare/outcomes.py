@@ -42,7 +42,9 @@ def kind_of(config: Mapping[str, Any]) -> str | None:
 
 def _folder(data: Mapping[str, Any]) -> Any:
     """Returns the folder in a dataset's configuration: `root` of a catalogue, `storage` of LAVIS's datasets."""
-    return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
+    if "root" in data:
+        return data["root"]
+    return ((data.get("build_info") or {}).get("images") or {}).get("storage")
 
 
 def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
@@ -59,7 +61,8 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
     }
     if kind == RECOGNITION:
         (data,) = datasets.values()
-        mode = data["text_processor"]["eval"].get("mode") if model.get("use_text", True) else "no text"
+        processor = (data.get("text_processor") or {}).get("eval") or {}
+        mode = processor.get("mode") if model.get("use_text", True) else "no text"
         protocol |= {"label": str(data.get("label")), "text mode": str(mode)}
     if kind == PROBE:
         protocol |= {"probe_products": str(run.get("probe_products", 500)), "seed of the pairs": str(run.get("seed"))}
@@ -70,7 +73,7 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
     """Returns the outcome of a run, from its configuration and its results.json; None if it has no results.
 
     Raises:
-        UserError: the run tested several splits, or its evaluation is not in `KINDS`.
+        UserError: the run tested several splits, its evaluation is not in `KINDS`, or its results were edited.
     """
     if not results:
         return None
@@ -82,7 +85,12 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
         raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
     ((split, measured),) = results.items()
     read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
-    protocol, figures, chance = read(measured)
+    try:
+        protocol, figures, chance = read(measured)
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"The results of {split} are not those of {planned.kind} ({error!r}): evaluate the run again."
+        ) from error
     return Outcome(planned.kind, planned.protocol | {"split": split} | protocol, figures, chance)
 
 

@@ -3,13 +3,13 @@
 import datetime
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.suggestions import hint
 
 FILE = Path("results.yml")
 
@@ -98,9 +98,7 @@ class Results:
         """
         if name in self.entries:
             return self.entries[name]
-        close = get_close_matches(name, self.entries)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.entries)}."
-        raise UserError(f"{FILE} has no entry {name!r}; {hint}")
+        raise UserError(f"{FILE} has no entry {name!r}; {hint(name, self.entries)}")
 
 
 def load_results(path: Path = FILE) -> Results:

@@ -1,6 +1,5 @@
 """Model configurations: their files, and the configuration of a model type or of a checkpoint."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.suggestions import hint
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -32,10 +32,9 @@ def known_config_path(model_cls: type["Configured"], model_type: str) -> str:
     types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
     if model_type in types:
         return types[model_type]
-    close = get_close_matches(str(model_type), types, 1)
-    hint = f' (did you mean "{close[0]}"?)' if close else ""
     raise UserError(
-        f'Unknown model type "{model_type}"{hint}: use one of {", ".join(types)}, or the path of a checkpoint.'
+        f'Unknown model type "{model_type}"; {hint(model_type, types)} Use one of {", ".join(types)}, or the path of a '
+        "checkpoint."
     )
 
 

@@ -45,7 +45,7 @@ def test_help_of_every_subcommand_imports_neither_torch_nor_lavis():
 def test_an_unknown_subcommand_suggests_the_nearest(capsys):
     assert error_of(["trian"], capsys) == "error: There is no subcommand 'trian'; did you mean train?\n"
     assert "did you mean export-weights?" in error_of(["export-weight"], capsys)
-    assert f"use one of {', '.join(NAMES)}." in error_of(["xyz"], capsys)
+    assert f"known are {', '.join(NAMES)}." in error_of(["xyz"], capsys)
 
 
 @pytest.mark.parametrize(
