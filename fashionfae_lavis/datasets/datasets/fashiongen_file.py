@@ -154,7 +154,7 @@ def write_index(file: FashionGenFile) -> Path:
 def open_fashiongen(path: str | Path) -> FashionGenFile | FashionGenShards:
     """Opens the HDF5 file at `path`, or its shards if only they exist."""
     folder = shards_folder(Path(path))
-    if not Path(path).exists() and (folder / INDEX).exists():
+    if not os.path.lexists(path) and os.path.lexists(folder / INDEX):
         return FashionGenShards(folder)
     return FashionGenFile(path)
 
