@@ -6,13 +6,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from fashionfae_lavis.errors import UserError
 
 Kind = TypeVar("Kind")
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 @contextmanager

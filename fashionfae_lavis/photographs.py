@@ -22,6 +22,7 @@ from fashionfae_lavis.files import regular
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # Decoding this many pixels takes up to 0.6 GB of memory.
 MOST_PIXELS = 64_000_000
+LONGEST = 100  # times the shorter side, which a recipe enlarges to 256 pixels
 # No recipe uses more than 256 pixels of the shorter side. A JPEG is decoded at the smallest scale (1/2, 1/4, 1/8) that
 # has at least as many. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
 ENOUGH = 512
@@ -85,7 +86,7 @@ def decode_photograph(file: BinaryIO) -> Image.Image:
     with _decoding():
         image = Image.open(file, formats=FORMATS)
         if image.info.get("progressive"):  # libjpeg keeps all pixels of these, whatever the scale
-            _check_size(image)
+            check_size(*image.size)
         image.draft("RGB", (ENOUGH, ENOUGH))
         return upright_rgb(image)
 
@@ -94,18 +95,22 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Returns an image of any Pillow mode as RGB, rotated by its EXIF orientation, with white behind transparency.
 
     Raises:
-        UnusableImage: the image has more than `MOST_PIXELS` pixels, or its file, which Pillow reads late, is damaged.
+        UnusableImage: the image is too large or too long, or its file, which Pillow reads late, is damaged.
     """
     with _decoding():
-        _check_size(image)
+        check_size(*image.size)
         image.load()
         # Pillow copies even an upright image, so transpose only the others.
         upright = image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
         return to_rgb(upright)
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
+def check_size(width: int, height: int) -> None:
+    """Raises UnusableImage if an image of this size would take too much memory, once it is decoded or resized."""
+    if max(width, height) > LONGEST * min(width, height):
+        raise UnusableImage(f"is not a photograph of a product: {width} x {height} pixels")
+    if min(width, height) == 0:
+        raise UnusableImage("has no pixels")
     if width * height > MOST_PIXELS:
         raise UnusableImage(
             f"is too large: {width} x {height} pixels, more than {MOST_PIXELS // 1_000_000} million in all"

@@ -192,6 +192,19 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch, size
             upright_rgb(Image.open(tmp_path / "vast.png"))
 
 
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((1, 60_000), "is not a photograph of a product: 1 x 60000 pixels"),
+        ((0, 0), "has no pixels"),
+        ((0, 9), "is not a"),
+    ],
+)
+def test_an_image_that_would_grow_when_resized_is_refused(size, reason):
+    with pytest.raises(UnusableImage, match=reason):
+        upright_rgb(Image.new("RGB", size))
+
+
 def test_a_progressive_jpeg_counts_in_full_as_its_scale_saves_no_memory(monkeypatch):
     monkeypatch.setattr("fashionfae_lavis.photographs.MOST_PIXELS", 1_000_000)
     large = Image.new("RGB", (1100, 1100))

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Formatter
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.photographs import UnusableImage, load_photograph
+from fashionfae_lavis.photographs import UnusableImage, is_inside, load_photograph
 from fashionfae_lavis.prepare.tables import cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -55,10 +55,9 @@ class Pattern:
 
     def __init__(self, pattern: str, folder: Path, columns: list[str]):
         self.folder = folder
-        self.pattern = pattern
-        directory, _, _ = pattern.rpartition("/")
+        self._directory, _, self._name = pattern.rpartition("/")
         try:
-            self.columns = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
+            self.columns = [*_columns(self._directory), *_columns(self._name)]
         except ValueError as error:
             raise UserError(f"--pattern {pattern} is malformed ({error}): write it like {{sku}}_*.jpg.") from error
         unknown = [column for column in self.columns if column not in columns]
@@ -66,7 +65,7 @@ class Pattern:
             raise UserError(
                 f"--pattern {pattern}: the table has no column {unknown[0]}; use one of {', '.join(columns)}."
             )
-        if set(directory) & set("*?") or not self.columns:
+        if set(self._directory) & set("*?") or not self.columns:
             raise UserError(
                 f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."
@@ -77,12 +76,11 @@ class Pattern:
         values = {column: cell_text(cells.get(column)) for column in self.columns}
         if not all(values.values()):
             return []
-        directory, _, name = self.pattern.rpartition("/")
-        directory = directory.format_map(values)
+        directory = _fill(self._directory, values)
         # Only the pattern has wildcards; values are matched literally.
-        name = name.format_map({column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
+        name = _fill(self._name, {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
         start = re.split(r"[*?[]", name)[0]
-        files = _listing(self.folder / directory)
+        files = _listing(self.folder / directory, self.folder)
         found = []
         for file in files[bisect_left(files, start) :]:
             if not file.startswith(start):
@@ -92,9 +90,29 @@ class Pattern:
         return found
 
 
+def _columns(pattern: str) -> list[str]:
+    """Returns the columns in braces; raises ValueError if the pattern is malformed."""
+    columns = []
+    for _, column, form, conversion in Formatter().parse(pattern):
+        if form or conversion:
+            raise ValueError("braces hold a column and nothing else")
+        columns += [] if column is None else [column]
+    return columns
+
+
+def _fill(pattern: str, values: dict[str, str]) -> str:
+    return "".join(
+        text + ("" if column is None else values[column]) for text, column, _, _ in Formatter().parse(pattern)
+    )
+
+
 @lru_cache(maxsize=16)
-def _listing(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+def _listing(directory: Path, folder: Path) -> list[str]:
+    """Returns the names in a directory, sorted; none if it is not below `folder`, or cannot be read."""
+    try:
+        return sorted(os.listdir(directory)) if is_inside(directory, folder) else []
+    except (OSError, ValueError):  # ValueError: a null byte in the path
+        return []
 
 
 def image_problem(name: str, folder: str | Path) -> str:

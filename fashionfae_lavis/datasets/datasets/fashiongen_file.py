@@ -23,7 +23,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_index import (
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, FashionGenShards, shards_folder
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import read_json, regular
-from fashionfae_lavis.photographs import MOST_PIXELS
+from fashionfae_lavis.photographs import UnusableImage, check_size
 
 FILE_NAMES = {
     "train": "fashiongen_256_256_train.h5",
@@ -154,7 +154,7 @@ def write_index(file: FashionGenFile) -> Path:
 def open_fashiongen(path: str | Path) -> FashionGenFile | FashionGenShards:
     """Opens the HDF5 file at `path`, or its shards if only they exist."""
     folder = shards_folder(Path(path))
-    if not Path(path).exists() and (folder / INDEX).exists():
+    if not os.path.lexists(path) and os.path.lexists(folder / INDEX):
         return FashionGenShards(folder)
     return FashionGenFile(path)
 
@@ -205,11 +205,12 @@ def _check(file: h5py.File, path: Path) -> tuple[int, ...]:
             f"{path}: {IMAGES} must be uint8 of shape (N, height, width, 3), not {images.dtype} {images.shape}: "
             "use an unmodified FashionGen file."
         )
-    if len(images) > MOST_ROWS or math.prod(images.shape[1:3]) > MOST_PIXELS:
-        raise UserError(
-            f"{path}: {IMAGES} has shape {images.shape}, but may have {MOST_ROWS:,} images of {MOST_PIXELS:,} pixels "
-            "at most: use an unmodified FashionGen file."
-        )
+    try:
+        check_size(images.shape[2], images.shape[1])
+        if len(images) > MOST_ROWS:
+            raise UnusableImage(f"has {len(images)} rows, more than {MOST_ROWS:,}")
+    except UnusableImage as error:
+        raise UserError(f"{path}: {IMAGES} {error}: use an unmodified FashionGen file.") from error
     for key in needed[1:]:
         column = _column(file, key, path)
         if column.shape not in ((len(images),), (len(images), 1)):

@@ -10,17 +10,16 @@ The sorted values of an attribute are its vocabulary. For category and sub categ
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from fashionfae_lavis.files import replacing
+from fashionfae_lavis.files import Int64, replacing
 from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names
 
 FORMAT = 1
-Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class IndexedAttribute(TypedDict):

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from fashionfae_lavis.datasets.datasets.fashiongen_index import Columns, FashionGenProducts, Index, Int64
+from fashionfae_lavis.datasets.datasets.fashiongen_index import Columns, FashionGenProducts, Index
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import read_json, regular
+from fashionfae_lavis.files import Int64, read_json, regular
 from fashionfae_lavis.photographs import UnusableImage, decode_photograph
 
 INDEX = "index.json"

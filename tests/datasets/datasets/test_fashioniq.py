@@ -234,3 +234,34 @@ def test_a_damaged_image_is_named(folder, keep, reason):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match=f"S2.jpg {reason}.*: download it again, or delete it"):
         val(folder)[6]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('[{"candidate": "D0", "target": "D1", "captions": ["a", "\\ud800"]}]', "is damaged"),
+        ("[" * 100_000, "is damaged .*recursion limit"),
+        ('[{"candidate": "D0"', "is damaged .*EOF"),
+        ('[{"candidate": 3, "target": "D1", "captions": ["a", "b"]}]', "entry 0 must have candidate and target"),
+        ("[[]]", "entry 0 must have candidate and target"),
+    ],
+)
+def test_requests_that_were_edited_are_one_sentence(folder, content, reason):
+    (folder / "captions" / "cap.dress.train.json").write_text(content)
+    with pytest.raises(UserError, match=f"cap.dress.train.json.*{reason}.*copy the file again") as caught:
+        train(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_folders_and_files_are_named(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    path = folder / "image_splits" / "split.shirt.val.json"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"split.shirt.val.json cannot be read \(Not a regular file\): copy the file"):
+        val(folder)
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(UserError, match=r"images cannot be read \(Permission denied\): make it readable"):
+        train(folder)
