@@ -177,6 +177,9 @@ def prepare_catalogue(
     for key, share in {"--validation": validation, "--max-bad": max_bad}.items():
         if not 0 <= share <= 1:
             raise UserError(f"{key} is {share}, but must be between 0 and 1.")
+    for key, path in {"--table": table, "--images": images, "--out": out}.items():
+        if not _is_utf8(str(path)):
+            raise UserError(f"{key} {str(path)!r} has a name that is not UTF-8: rename it.")
     if not images.is_dir():
         raise UserError(f"--images {images} is not a folder: name the folder of the images.")
     source = Table(table)
@@ -340,7 +343,7 @@ def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage
 def _checked_image(name: str, folder: Path) -> CheckedImage:
     if "://" in name:
         return "is a web address", None
-    if any("\ud800" <= letter <= "\udfff" for letter in name):
+    if not _is_utf8(name):
         return "has a name that is not UTF-8", None
     problem, photograph = checked_photograph(name, folder)
     if photograph is None:
@@ -349,6 +352,11 @@ def _checked_image(name: str, folder: Path) -> CheckedImage:
         return "", fingerprint(os.path.join(folder, name), photograph)
     except OSError as error:  # deleted since
         return f"cannot be read: {error.strerror}", None
+
+
+def _is_utf8(name: str) -> bool:
+    """Returns whether a name can be written; Python reads other bytes of file names as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _checked(rows: _Rows, folder: Path) -> Iterator[tuple[Product, list[CheckedImage]]]:

@@ -24,7 +24,7 @@ LONGEST_ROW = 1 << 23  # characters
 BATCH = 32  # rows of a Parquet file in memory
 MOST_COLUMNS = 10_000
 LONGEST_TEXT = 100_000  # characters of a cell that is used
-SHOWN_COLUMNS = 30  # in messages
+SHOWN_COLUMNS, SHOWN_LETTERS = 30, 50  # in messages, of each column
 # Spellings of a missing value, as databases, spreadsheets, pandas and R write them; compared in lower case.
 MISSING = frozenset(
     {"nan", "-nan", "na", "<na>", "n/a", "n.a.", "n.a", "null", "(null)", "\\n", "#n/a", "#na"}
@@ -33,6 +33,8 @@ MISSING = frozenset(
 # These are missing in this spelling only, because a pattern may be `none`.
 MISSING_AS_WRITTEN = frozenset({"None", "NaT"})
 PLACEHOLDERS = "-\u2013\u2014?._*/ "  # a cell of nothing but these is missing
+# Five of these bytes are undefined in Windows-1252 and stay as in ISO-8859-1.
+_WINDOWS_LETTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
@@ -110,7 +112,9 @@ class Table:
     def shown_columns(self) -> str:
         """Returns the names of the columns for a message."""
         more = len(self.columns) - SHOWN_COLUMNS
-        return ", ".join(self.columns[:SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+        return ", ".join(name[:SHOWN_LETTERS] for name in self.columns[:SHOWN_COLUMNS]) + (
+            f" and {more} more" if more > 0 else ""
+        )
 
     def _readable_rows(self) -> Iterator[Row]:
         """Yields each row; an error of the file is not one of what is written meanwhile."""
@@ -166,7 +170,9 @@ class Table:
         with open(self.path, "rb") as file:
             encoding = json.detect_encoding(file.read(4))
         codecs.register_error("fashionfae-western", self._western)
-        return open(self.path, encoding=encoding, errors="fashionfae-western", newline="")
+        # In UTF-16 and UTF-32, a wrong byte says nothing about its letter.
+        errors = "fashionfae-western" if encoding.startswith("utf-8") else "replace"
+        return open(self.path, encoding=encoding, errors=errors, newline="")
 
     def _western(self, error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeDecodeError)  # an error handler of `open` for reading
@@ -333,15 +339,7 @@ def _json_row(number: int, line: str) -> Row:
 
 
 def _western_text(wrong: bytes) -> str:
-    return "".join(map(_western_letter, wrong))
-
-
-def _western_letter(byte: int) -> str:
-    letter = bytes([byte])
-    try:
-        return letter.decode("cp1252")
-    except UnicodeDecodeError:  # Windows-1252 does not define five bytes
-        return letter.decode("iso-8859-1")
+    return wrong.decode("iso-8859-1").translate(_WINDOWS_LETTERS)
 
 
 def cell_text(value: Any) -> str:

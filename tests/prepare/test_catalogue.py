@@ -340,6 +340,15 @@ def test_a_file_name_that_is_not_utf8_is_a_problem_of_its_image(tmp_path):
     assert [row["problem"] for row in report_of(tmp_path / "out")] == ["has a name that is not UTF-8"]
 
 
+@pytest.mark.parametrize("key", ["images", "out"])
+def test_a_folder_whose_name_is_not_utf8_is_one_sentence(tmp_path, key):
+    table, photos = json_shop(tmp_path, {})
+    folders = {"images": photos, "out": tmp_path / "out", key: tmp_path / "\udce9"}
+    folders[key].mkdir()
+    with pytest.raises(UserError, match=f"--{key} .* has a name that is not UTF-8: rename it"):
+        prepare_catalogue(table, **folders)
+
+
 def test_a_reading_error_is_not_reported_as_a_full_disk(tmp_path, monkeypatch):
     table, photos = json_shop(tmp_path, {}, {})
     read = Table._json_lines

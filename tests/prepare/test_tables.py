@@ -1,8 +1,10 @@
 import datetime
 import json
 import os
+import time
 from decimal import Decimal
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -299,3 +301,13 @@ def test_a_parquet_row_has_a_limit(tmp_path, monkeypatch):
         pyarrow.parquet.write_table(pyarrow.table({"a": texts * 50}), path)
         with pytest.raises(UserError, match="rows from 1 on are longer than 1000 characters"):
             rows(path)
+
+
+def test_a_table_that_is_no_text_takes_little_time(tmp_path):
+    path = tmp_path / "shop.csv"
+    noise = np.random.default_rng(0).integers(128, 256, 200_000, dtype=np.uint8).tobytes()
+    for start in (b"a,b\n", "a,b\n".encode("utf-16"), "a,b\n".encode("utf-32") + b"x"):
+        path.write_bytes(start + noise)
+        start = time.process_time()
+        assert len(rows(path)) == 1
+        assert time.process_time() - start < 3
