@@ -9,12 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 
+from PIL import Image
+
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.photographs import UnusableImage, is_inside, load_photograph
-from fashionfae_lavis.prepare.tables import cell_text
+from fashionfae_lavis.prepare.tables import CellError, cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SMALLEST = 8  # pixels per side; smaller images are placeholders
+MOST = 1000  # images of a product
 LONGEST = 10  # times the shorter side; longer images are banners
 
 
@@ -23,16 +26,24 @@ def listed_images(cell) -> list[str]:
 
     A cell is a list, a JSON list, or text separated by `|`, `;` or line breaks (or by commas, if each part looks like
     an image file).
+
+    Raises:
+        CellError: the cell is no text or names too many images.
     """
     parts = [cell_text(part) for part in cell] if isinstance(cell, list | tuple) else _split(cell_text(cell))
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    images = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(images) > MOST:
+        raise CellError(f"names more than {MOST} images")
+    return images
 
 
 def _split(text: str) -> list[str]:
     if text.startswith("["):
         try:
             return [cell_text(part) for part in json.loads(text)]
-        except ValueError:
+        except CellError:
+            raise
+        except (ValueError, RecursionError):
             pass
     parts = re.split(r"[|;\n]", text)
     commas = text.split(",")
@@ -50,35 +61,45 @@ class Pattern:
         columns: the table's columns.
 
     Raises:
-        UserError: the pattern is malformed, or names an unknown column.
+        UserError: the pattern is malformed, leads out of the folder, or names an unknown column.
     """
 
     def __init__(self, pattern: str, folder: Path, columns: list[str]):
         self.folder = folder
-        self._directory, _, self._name = pattern.rpartition("/")
+        directory, _, name = pattern.rpartition("/")
         try:
-            self.columns = [*_columns(self._directory), *_columns(self._name)]
+            self.directory, self.name = _pieces(directory), _pieces(name)
         except ValueError as error:
             raise UserError(f"--pattern {pattern} is malformed ({error}): write it like {{sku}}_*.jpg.") from error
+        self.columns = [column for _, column in self.directory + self.name if column is not None]
         unknown = [column for column in self.columns if column not in columns]
         if unknown:
             raise UserError(
-                f"--pattern {pattern}: the table has no column {unknown[0]}; use one of {', '.join(columns)}."
+                f"--pattern {pattern}: the table has no column {unknown[0]!r}; use one of {', '.join(columns[:30])}."
             )
         if set(self._directory) & set("*?") or not self.columns:
             raise UserError(
                 f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."
             )
+        if _leads_out(pattern):
+            raise UserError(f"--pattern {pattern} leads out of the image folder: write it without .. and a leading /.")
 
     def images(self, cells: dict) -> list[str]:
-        """Returns the paths of this row's files below the folder, sorted."""
+        """Returns the paths of this row's files below the folder, sorted.
+
+        Raises:
+            CellError: a value leads out of the folder.
+        """
         values = {column: cell_text(cells.get(column)) for column in self.columns}
         if not all(values.values()):
             return []
-        directory = _fill(self._directory, values)
+        directory = "".join(text + values.get(column or "", "") for text, column in self.directory)
+        if _leads_out(directory):
+            raise CellError(f"leads out of the image folder: {directory[:100]}")
         # Only the pattern has wildcards; values are matched literally.
-        name = _fill(self._name, {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
+        literal = {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()}
+        name = "".join(text + literal.get(column or "", "") for text, column in self.name)
         start = re.split(r"[*?[]", name)[0]
         files = _listing(self.folder / directory, self.folder)
         found = []
@@ -90,20 +111,18 @@ class Pattern:
         return found
 
 
-def _columns(pattern: str) -> list[str]:
-    """Returns the columns in braces; raises ValueError if the pattern is malformed."""
-    columns = []
-    for _, column, form, conversion in Formatter().parse(pattern):
-        if form or conversion:
-            raise ValueError("braces hold a column and nothing else")
-        columns += [] if column is None else [column]
-    return columns
+def _pieces(pattern: str) -> list[tuple[str, str | None]]:
+    """Splits a pattern into literal texts, each with the column in braces that follows it."""
+    pieces = []
+    for text, column, format_spec, conversion in Formatter().parse(pattern):
+        if format_spec or conversion:
+            raise ValueError("braces hold nothing but the name of a column")
+        pieces.append((text, column))
+    return pieces
 
 
-def _fill(pattern: str, values: dict[str, str]) -> str:
-    return "".join(
-        text + ("" if column is None else values[column]) for text, column, _, _ in Formatter().parse(pattern)
-    )
+def _leads_out(path: str) -> bool:
+    return path.startswith("/") or ".." in path.split("/")
 
 
 @lru_cache(maxsize=16)
@@ -117,12 +136,18 @@ def _listing(directory: Path, folder: Path) -> list[str]:
 
 def image_problem(name: str, folder: str | Path) -> str:
     """Returns why the file with this name in an image folder cannot be used as a photograph, "" if it can."""
+    return checked_photograph(name, folder)[0]
+
+
+def checked_photograph(name: str, folder: str | Path) -> tuple[str, Image.Image | None]:
+    """Returns why the file with this name in an image folder cannot be used, or "" and the photograph."""
     try:
-        width, height = load_photograph(os.path.join(folder, name), folder).size
+        photograph = load_photograph(os.path.join(folder, name), folder)
     except UnusableImage as error:
-        return str(error)
+        return str(error), None
+    width, height = photograph.size
     if min(width, height) < SMALLEST:
-        return f"is too small: {width} x {height} pixels"
+        return f"is too small: {width} x {height} pixels", None
     if max(width, height) > LONGEST * min(width, height):
-        return f"is not a photograph of a product: {width} x {height} pixels"
-    return ""
+        return f"is not a photograph of a product: {width} x {height} pixels", None
+    return "", photograph
