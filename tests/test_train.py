@@ -15,7 +15,7 @@ from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.mini import fashioniq as fashioniq_mini
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.train import choose_job_id, load_config, main, report
+from fashionfae_lavis.train import continuing_command, load_config, main, report
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
 
@@ -252,15 +252,21 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
-    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
-    fresh = choose_job_id(run)
-    assert len(fresh) == len("20260101_000000")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "checkpoint_last.pth").touch()
-    assert choose_job_id(run) == "old"
-    run.evaluate = True
-    assert choose_job_id(run) != "old"
+def test_the_command_that_continues_a_run(tmp_path):
+    arguments = ["--cfg-path", "a b.yaml", "--options", "run.seed=3", "run.resume_ckpt_path=old.pth"]
+    fresh = "python -m lavis.train --cfg-path 'a b.yaml' --options run.seed=3"
+    assert continuing_command(None, arguments, False) == continuing_command(tmp_path, arguments, False) == fresh
+    assert continuing_command(tmp_path, arguments[:2], False) == "python -m lavis.train --cfg-path 'a b.yaml'"
+    stage = tmp_path / "image_tokenizer" / "checkpoint_last.pth"
+    stage.parent.mkdir()
+    stage.touch()
+    continued = "python -m lavis.train --cfg-path 'a b.yaml' --options run.resume_ckpt_path="
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}auto run.seed=3"
+    last = tmp_path / "checkpoint_last.pth"
+    last.touch()
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}{last} run.seed=3"
+    assert continuing_command(tmp_path, arguments[:2], False) == f"{continued}{last}"
+    assert continuing_command(tmp_path, arguments, True) == fresh.replace("train", "evaluate")
 
 
 class Toy(EvaluationResult):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fashionfae_lavis.files import replacing
 from fashionfae_lavis.runners.logs import objective_losses, read_metrics
 
 COLOURS = ("#3b6fb6", "#c8553d", "#4c9a6a", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
@@ -51,7 +52,8 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     for axis in axes[panels:]:
         axis.remove()
     figure.tight_layout()
-    figure.savefig(png_path, dpi=130)
+    with replacing(Path(png_path)) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
     plt.close(figure)
 
 
