@@ -117,6 +117,6 @@ def _is_count(value: Any) -> bool:
 
 def _unusable(path: Path, key: str, problem: str) -> UserError:
     return UserError(
-        f"run.resume_ckpt_path: {path} cannot be resumed, because of its '{key}' ({problem}): use another checkpoint, "
-        f"or start a new run from its weights with model.pretrained={path}."
+        f"{path} cannot be resumed, because of its '{key}' ({problem}): use another checkpoint, or "
+        f"start a new run from its weights with model.pretrained={path}."
     )
