@@ -2,12 +2,16 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from programs import one_line, run, run_and_kill
+from programs import command, one_line, run, run_and_kill
 
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -170,6 +174,31 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_con
         assert torch.equal(a[name], b[name]), name
     results = [json.loads((f / "results.json").read_text())["val"]["description"] for f in (whole, killed)]
     assert results[0] == results[1]
+
+
+@pytest.mark.slow
+def test_ctrl_c_prints_the_command_that_continues(tmp_path, write_config):
+    """Sent to the whole process group, as a terminal does, so that the workers of the loaders get it, too."""
+    write_config(run__max_iters=300, run__num_workers=1, run__image_tokenizer=None, run__test_splits=[])
+    log = tmp_path / "stderr"
+    with open(log, "w") as file:
+        process = subprocess.Popen(command(), cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "output").glob("*/checkpoint_last.pth")):
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    shown = log.read_text()
+    assert "Traceback" not in shown and "Stopped by SIGINT, every update is saved. To continue:" in shown
+    (last,) = (tmp_path / "output").glob("*/checkpoint_last.pth")
+    iters = torch.load(last, weights_only=True)["iters"]
+    *_, line = shown.strip().splitlines()
+    assert line.strip() == (f"python -m lavis.train --cfg-path config.yaml --options run.resume_ckpt_path={last}")
+    *_, option = line.split()
+    refused = run(tmp_path, option, "run.init_lr=1e-2")
+    assert "run.init_lr = 0.001, not 0.01: restore this setting" in one_line(refused)
+    assert torch.load(last, weights_only=True)["iters"] == iters < 300
 
 
 @pytest.mark.slow
