@@ -1,7 +1,7 @@
 # Development commands. They use the environment that `run_scripts/test.sh` or `.ci/run` created, if there is one.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: format lint types test docs tables bench
+.PHONY: format lint types test docs tables bench kill
 
 format:                   ## format the code and mend what ruff can mend
 	ruff check --fix .
@@ -30,3 +30,8 @@ bench:                    ## speed and memory, as ratios of one run; minutes
 	python benchmarks/data_loading.py
 	python benchmarks/prepare_catalogue.py
 	python benchmarks/step_time.py
+	python benchmarks/load_weights.py
+
+kill:                     ## kill and resume runs, and start ten at once; about 20 minutes
+	python benchmarks/kill_runs.py
+	python benchmarks/concurrent_runs.py

@@ -1,8 +1,11 @@
 """Reading and writing of checkpoints. Writes are atomic. Reading checks for damage and runs no code from the file."""
 
 import json
+import os
 import pickle
+import secrets
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,42 @@ from fashionfae_lavis.integrity import DIGEST, damaged_member, digest
 WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)  # torch reports a full disk as RuntimeError
 
 
-def save_atomically(obj: Any, path: str | Path) -> None:
-    """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it is complete.
+def save_atomically(obj: Any, path: str | Path, previous: Path | None = None) -> None:
+    """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it has been read back.
+
+    Args:
+        obj: the object.
+        path: file to write.
+        previous: where to keep the file that `path` was, if the file system has hard links.
 
     Raises:
         UserError: the disk is full or the folder is not writable; an older file at `path` stays untouched.
     """
-    with replacing(Path(path), WRITE_FAILURES) as temporary:
+    path = Path(path)
+    with replacing(path, WRITE_FAILURES) as temporary:
         torch.save(obj, temporary)
+        if damaged_on_disk(temporary):
+            raise OSError("the disk returned other bytes than were written")
+        if previous is not None:
+            _keep(path, previous)
+
+
+def damaged_on_disk(path: Path) -> bool:
+    """Returns whether a file that was just written reads back damaged, from the disk where that is possible."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return damaged_member(path) is not None
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Gives a file a second name, so that it outlives its replacement; `path` exists at any time."""
+    link = previous.with_name(f"{previous.name}.{secrets.token_hex(4)}.tmp")
+    with suppress(OSError):
+        os.link(path, link)
+        os.replace(link, previous)
+        link.unlink(missing_ok=True)  # a rename onto another name of the same file does nothing
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:

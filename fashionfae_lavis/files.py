@@ -1,10 +1,13 @@
 """Atomic writing of files, and reading of untrusted ones: regular files, and json that fits a type."""
 
 import errno
+import glob
 import os
+import secrets
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,11 +17,15 @@ from fashionfae_lavis.errors import UserError
 
 Kind = TypeVar("Kind")
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+STALE = 24 * 3600  # seconds since the last write, after which a temporary file has lost its writer
 
 
 @contextmanager
 def replacing(path: Path, failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[Path]:
-    """Yields a temporary path in the folder of `path`, and renames it to `path` if the block succeeds.
+    """Yields a new temporary file in the folder of `path`, and renames it to `path` if the block succeeds.
+
+    Each call has a temporary file of its own, so that two writers of one file do not mix. Those that killed programs
+    left behind are removed after a day.
 
     Args:
         path: file to write.
@@ -27,17 +34,28 @@ def replacing(path: Path, failures: tuple[type[Exception], ...] = (OSError,)) ->
     Raises:
         UserError: the block raised one of `failures`, for example on a full disk; an older file stays untouched.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        remove_temporaries(path.parent, f"{glob.escape(path.name)}.*.tmp", STALE)
     except failures as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error).splitlines()[0]
         raise UserError(f"Cannot write {path} ({reason}): free some space or use another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path, pattern: str = "*.tmp", age: float = 0) -> None:
+    """Removes temporary files in a folder that were written to at least `age` seconds ago."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another program may remove it, too
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 
 def make_folder(path: Path) -> None:

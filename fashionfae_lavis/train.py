@@ -5,22 +5,25 @@ import copy
 import gc
 import json
 import logging
+import os
 import random
+import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from lavis import tasks
 from lavis.common.config import Config
-from lavis.common.dist_utils import get_rank, is_main_process
+from lavis.common.dist_utils import get_rank, get_world_size, is_main_process
 from lavis.common.logger import setup_logger
 from lavis.common.registry import registry
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 
 from fashionfae_lavis.config_options import add_config_options
 from fashionfae_lavis.configuration import load_config
@@ -28,9 +31,11 @@ from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.files import replacing
+from fashionfae_lavis.interruption import Interrupted, interruptible, requested
 from fashionfae_lavis.preflight import check_files, check_same_on_all_processes, flat_settings
 from fashionfae_lavis.reports.pictures import optional_picture
-from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
+from fashionfae_lavis.runners import FashionRunner
+from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, own_folder
 from fashionfae_lavis.schema.run import first_stage
 from fashionfae_lavis.tasks.base import FashionTask
 
@@ -50,15 +55,61 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
     )
     add_config_options(parser)
     args = parser.parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        run_config(load_config(args, evaluate), evaluate)
+        with interruptible():
+            run_config(load_config(args, evaluate), evaluate)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as stop:
+        _end(stop.number, stop.folder, arguments, evaluate)
     finally:
         if dist.is_initialized():
             gc.collect()  # a DDP model that outlives the process group would abort the process at exit
             dist.destroy_process_group()
+
+
+def _end(number: int, folder: Path | None, arguments: Sequence[str], evaluate: bool) -> NoReturn:
+    """Says how to continue after a signal, and exits with the conventional status."""
+    if is_main_process():
+        name = signal.Signals(number).name
+        saved = "every update is saved" if folder and find_newest_checkpoint(folder) else "nothing had to be saved"
+        command = continuing_command(folder, arguments, evaluate)
+        print(f"\nStopped by {name}, {saved}. To continue:\n  {command}", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+def find_newest_checkpoint(folder: Path) -> Path | None:
+    """Returns the last checkpoint in a run's folder, or else that of its first stage."""
+    paths = (folder / LAST_CHECKPOINT, folder / STAGE / LAST_CHECKPOINT)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def continuing_command(folder: Path | None, arguments: Sequence[str], evaluate: bool) -> str:
+    """Returns the command line that continues a run.
+
+    Args:
+        folder: the run's folder. Without a checkpoint in it, the command is that of the run.
+        arguments: the run's arguments.
+        evaluate: whether the run only tests.
+    """
+    arguments = [argument for argument in arguments if not argument.startswith("run.resume_ckpt_path=")]
+    checkpoint = folder and find_newest_checkpoint(folder)
+    if checkpoint and not evaluate:
+        # A path would skip the first stage.
+        resume = checkpoint if folder and checkpoint.parent == folder else "auto"
+        if "--options" not in arguments:
+            arguments.append("--options")
+        place = arguments.index("--options") + 1
+        arguments.insert(place, f"run.resume_ckpt_path={resume}")
+    elif arguments and arguments[-1] == "--options":
+        arguments.pop()
+    program = f"-m lavis.{'evaluate' if evaluate else 'train'}"
+    processes, local = get_world_size(), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    nodes = f" --nnodes={processes // int(local)}" if processes > int(local) else ""
+    launcher = f"torchrun{nodes} --nproc-per-node={local}" if processes > 1 else "python"
+    return f"{launcher} {program} {shlex.join(arguments)}"
 
 
 def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
@@ -82,17 +133,20 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
     init_distributed(run)
     check_same_on_all_processes(settings)
     setup_logger()
-    job_id = choose_job_id(run)
-    if run.get(STAGE) and not run.evaluate:
-        train_image_tokenizer(cfg, job_id)
-    return run_stage(cfg, job_id)
-
-
-def choose_job_id(run: DictConfig) -> str:
-    """Returns the newest run's folder name if `run.resume_ckpt_path` is auto, else the time, equal on all processes."""
-    resume = run.get("resume_ckpt_path") == "auto" and not run.evaluate
-    newest = find_newest_run(run.output_dir) if resume else None
-    return gather_objects(newest.name if newest else datetime.now().strftime("%Y%m%d_%H%M%S"))[0]
+    if not issubclass(registry.get_runner_class(run.get("runner", "runner_base")), FashionRunner):
+        return run_stage(cfg, gather_objects(datetime.now().strftime("%Y%m%d_%H%M%S"))[0])
+    with own_folder(cfg.config) as folder:
+        try:
+            if run.get(STAGE) and not run.evaluate:
+                train_image_tokenizer(cfg, folder.name)
+            return run_stage(cfg, folder.name)
+        except Interrupted as stop:
+            stop.folder = folder
+            raise
+        except Exception as error:
+            if isinstance(error, UserError) or not requested():
+                raise
+            raise Interrupted(requested(), folder) from error  # another process of the run ended first
 
 
 def train_image_tokenizer(cfg: Config, job_id: str) -> None:

@@ -37,6 +37,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
 
 
+def test_the_file_before_is_kept(tmp_path):
+    path, previous = tmp_path / "a.pth", tmp_path / "previous.pth"
+    for number in range(3):
+        save_atomically({"model": {"w": torch.tensor(number)}}, path, previous)
+        assert previous.exists() == (number > 0)
+    assert [read_checkpoint(file)["model"]["w"].item() for file in (path, previous)] == [2, 1]
+    assert set(tmp_path.iterdir()) == {path, previous}
+
+
 def test_a_folder_that_does_not_exist(tmp_path):
     for save in (save_atomically, lambda obj, path: save_safetensors(obj["model"], {}, path)):
         with pytest.raises(UserError, match="Cannot write .*missing/a.pth"):

@@ -96,3 +96,24 @@ def test_only_regular_files_are_opened(tmp_path, monkeypatch, kind):
         read_json_list(path, "numbers")
     with pytest.raises(OSError, match=reason), open(path, opener=regular):
         pass
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    path = tmp_path / "a.txt"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert first != second and first.parent == second.parent == tmp_path
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]  # the last to end
+
+
+def test_temporary_files_of_killed_writers_are_removed_after_a_day(tmp_path):
+    path = tmp_path / "a[1].txt"
+    old, new, other = (tmp_path / name for name in ("a[1].txt.00.tmp", "a[1].txt.11.tmp", "b.txt.00.tmp"))
+    for temporary in (old, new, other):
+        temporary.touch()
+    for temporary in (old, other):
+        os.utime(temporary, (0, 0))
+    with replacing(path) as temporary:
+        temporary.write_text("x")
+    assert set(tmp_path.iterdir()) == {path, new, other}

@@ -2,12 +2,16 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from programs import one_line, run, run_and_kill
+from programs import command, one_line, run, run_and_kill
 
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -15,7 +19,7 @@ from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.mini import fashioniq as fashioniq_mini
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.train import choose_job_id, load_config, main, report
+from fashionfae_lavis.train import continuing_command, load_config, main, report
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
 
@@ -173,6 +177,31 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_con
 
 
 @pytest.mark.slow
+def test_ctrl_c_prints_the_command_that_continues(tmp_path, write_config):
+    """Sent to the whole process group, as a terminal does, so that the workers of the loaders get it, too."""
+    write_config(run__max_iters=300, run__num_workers=1, run__image_tokenizer=None, run__test_splits=[])
+    log = tmp_path / "stderr"
+    with open(log, "w") as file:
+        process = subprocess.Popen(command(), cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "output").glob("*/checkpoint_last.pth")):
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    shown = log.read_text()
+    assert "Traceback" not in shown and "Stopped by SIGINT, every update is saved. To continue:" in shown
+    (last,) = (tmp_path / "output").glob("*/checkpoint_last.pth")
+    iters = torch.load(last, weights_only=True)["iters"]
+    *_, line = shown.strip().splitlines()
+    assert line.strip() == (f"python -m lavis.train --cfg-path config.yaml --options run.resume_ckpt_path={last}")
+    *_, option = line.split()
+    refused = run(tmp_path, option, "run.init_lr=1e-2")
+    assert "run.init_lr = 0.001, not 0.01: restore this setting" in one_line(refused)
+    assert torch.load(last, weights_only=True)["iters"] == iters < 300
+
+
+@pytest.mark.slow
 def test_text_guided_retrieval_and_evaluation_of_its_checkpoint(tmp_path, write_config):
     fashioniq_mini.prepare(tmp_path / "fashioniq", train_pool=25, validation_pool=25, image_size=64)
     vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
@@ -256,15 +285,21 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
-    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
-    fresh = choose_job_id(run)
-    assert len(fresh) == len("20260101_000000")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "checkpoint_last.pth").touch()
-    assert choose_job_id(run) == "old"
-    run.evaluate = True
-    assert choose_job_id(run) != "old"
+def test_the_command_that_continues_a_run(tmp_path):
+    arguments = ["--cfg-path", "a b.yaml", "--options", "run.seed=3", "run.resume_ckpt_path=old.pth"]
+    fresh = "python -m lavis.train --cfg-path 'a b.yaml' --options run.seed=3"
+    assert continuing_command(None, arguments, False) == continuing_command(tmp_path, arguments, False) == fresh
+    assert continuing_command(tmp_path, arguments[:2], False) == "python -m lavis.train --cfg-path 'a b.yaml'"
+    stage = tmp_path / "image_tokenizer" / "checkpoint_last.pth"
+    stage.parent.mkdir()
+    stage.touch()
+    continued = "python -m lavis.train --cfg-path 'a b.yaml' --options run.resume_ckpt_path="
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}auto run.seed=3"
+    last = tmp_path / "checkpoint_last.pth"
+    last.touch()
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}{last} run.seed=3"
+    assert continuing_command(tmp_path, arguments[:2], False) == f"{continued}{last}"
+    assert continuing_command(tmp_path, arguments, True) == fresh.replace("train", "evaluate")
 
 
 class Toy(EvaluationResult):

@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
         argv: arguments after the program's name; None means the arguments of the process.
 
     Raises:
-        SystemExit: with status 2 after a user error, which is printed as one sentence, or with the nonzero status of a
-            subcommand.
+        SystemExit: with status 2 after a user error, which is printed as one sentence, 130 after Ctrl-C, or with the
+            nonzero status of a subcommand.
     """
     arguments = sys.argv[1:] if argv is None else argv
     parser = OneLineParser(prog="fashionfae", description="Train, evaluate and convert FashionFAE in LAVIS.")
@@ -73,5 +73,8 @@ def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nStopped by SIGINT: the same command starts again.", file=sys.stderr)
+        sys.exit(130)
     if status:
         sys.exit(status)

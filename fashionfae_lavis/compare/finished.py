@@ -7,11 +7,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.checkpoints import read_checkpoint
+from fashionfae_lavis.checkpoints import damaged, read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
+from fashionfae_lavis.runners.run_state import check_run_state
 from fashionfae_lavis.yaml_file import read_yaml
 
 
@@ -50,9 +51,14 @@ def training_figures(folder: Path) -> dict[str, float]:
     state = read_checkpoint(folder / LAST_CHECKPOINT)
     if "data_order" not in state:
         return {}
-    samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
+    check_run_state(state, folder / LAST_CHECKPOINT)
+    try:
+        samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
+        parameters = sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values())
+    except (TypeError, KeyError, AttributeError) as error:
+        raise damaged(folder / LAST_CHECKPOINT, " (its training state is incomplete)") from error
     figures = {
-        "parameters": sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values()),
+        "parameters": parameters,
         "updates": state["iters"],
         "samples": samples,
     }

@@ -77,7 +77,7 @@ class Pattern:
             raise UserError(
                 f"--pattern {pattern}: the table has no column {unknown[0]!r}; use one of {', '.join(columns[:30])}."
             )
-        if set(self._directory) & set("*?") or not self.columns:
+        if set(directory) & set("*?") or not self.columns:
             raise UserError(
                 f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fashionfae_lavis.files import replacing
 from fashionfae_lavis.reports.pictures import optional_picture
 from fashionfae_lavis.runners.logs import objective_losses, read_metrics
 
@@ -53,7 +54,8 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     for axis in axes[panels:]:
         axis.remove()
     figure.tight_layout()
-    figure.savefig(png_path, dpi=130)
+    with replacing(Path(png_path)) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
     plt.close(figure)
 
 

@@ -68,3 +68,14 @@ def test_a_user_error_shows_no_traceback(tmp_path):
     command = [sys.executable, "-m", "fashionfae_lavis.cli", "export-checkpoint", missing, str(tmp_path / "x.pth")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr == f"error: There is no checkpoint file {missing}.\n"
+
+
+def test_ctrl_c_is_one_sentence(capsys, monkeypatch):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fashionfae_lavis.cli.export_weights.run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main(["export-weights", "a.pth", "b.safetensors"])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "\nStopped by SIGINT: the same command starts again.\n"
