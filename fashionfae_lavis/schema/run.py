@@ -59,6 +59,8 @@ class Length(Section):
     """Ends training after this time. The schedule of `max_iters` updates is scaled to it."""
     iters_per_inner_epoch: Count | None = None
     """Updates between checkpoints and validations; null is one pass over the training split."""
+    checkpoint_minutes: Positive | None = None
+    """Minutes between checkpoints, in addition to those of `iters_per_inner_epoch`."""
     log_freq: Count = 10
     """Updates between lines of the log."""
 
