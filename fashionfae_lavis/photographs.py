@@ -20,8 +20,8 @@ from fashionfae_lavis.files import regular
 
 # Pillow knows more formats. Some of them start programs, such as Ghostscript for EPS, whatever the name of the file.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-# Decoding this many pixels takes up to 0.6 GB of memory.
-MOST_PIXELS = 64_000_000
+# Decoding this many pixels takes up to 0.8 GB of memory (WebP with transparency).
+MOST_PIXELS = 50_000_000
 LONGEST = 100  # times the shorter side, which a recipe enlarges to 256 pixels
 # No recipe uses more than 256 pixels of the shorter side. A JPEG is decoded at the smallest scale (1/2, 1/4, 1/8) that
 # has at least as many. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
@@ -156,7 +156,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
     if image.mode == "La":  # premultiplied, which Pillow converts to nothing else
         image = image.convert("LA")
-    image = image.convert("RGBA")
+    if image.mode != "RGBA":  # Pillow would copy it
+        image = image.convert("RGBA")
     on_white = Image.new("RGB", image.size, "white")
     on_white.paste(image, mask=image)
     return on_white

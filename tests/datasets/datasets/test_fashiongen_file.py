@@ -258,7 +258,7 @@ def test_objects_are_no_texts(tmp_path, write_file, dtype):
             "input_image",
             (8, 9000, 9000, 3),
             {"dtype": "u1"},
-            "input_image is too large: 9000 x 9000 pixels, more than 64 million",
+            "input_image is too large: 9000 x 9000 pixels, more than 50 million",
         ),
         ("input_image", (9_000_000, 2, 2, 3), {"dtype": "u1"}, "input_image has 9000000 rows, more than 5,000,000"),
         ("input_image", (8, 1, 50_000, 3), {"dtype": "u1"}, "input_image is not a photograph of a product: 50000 x 1"),
