@@ -21,6 +21,8 @@ from fashionfae_lavis.errors import UserError
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
 LONGEST_ROW = 1 << 23  # characters
+# A column of a Parquet file may not unpack to both more bytes and more times its size.
+LARGEST_BOMB, MOST_PACKED = 1 << 27, 100
 BATCH = 32  # rows of a Parquet file in memory
 MOST_COLUMNS = 10_000
 LONGEST_TEXT = 100_000  # characters of a cell that is used
@@ -232,6 +234,12 @@ class Table:
         for first, group in zip(accumulate((group.num_rows for group in groups), initial=1), groups, strict=False):
             if group.total_byte_size > LONGEST_ROW * max(1, group.num_rows):
                 raise self._too_long(first)
+            for column in map(group.column, range(group.num_columns)):
+                if column.total_uncompressed_size > max(LARGEST_BOMB, MOST_PACKED * column.total_compressed_size):
+                    raise UserError(
+                        f"{self.path}: column {column.path_in_schema} unpacks to more than {MOST_PACKED} times its "
+                        "size, which takes too much memory: write the table without compression."
+                    )
         return file
 
     def _parquet(self) -> Iterator[Row]:

@@ -311,3 +311,14 @@ def test_a_table_that_is_no_text_takes_little_time(tmp_path):
         start = time.process_time()
         assert len(rows(path)) == 1
         assert time.process_time() - start < 3
+
+
+def test_a_parquet_column_that_unpacks_to_much_more_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LARGEST_BOMB", 1_000_000)
+    path = tmp_path / "shop.parquet"
+    long = pyarrow.table({"a": ["x" * 2_000_000, *["y"] * 999]})
+    pyarrow.parquet.write_table(long, path, compression="zstd")
+    with pytest.raises(UserError, match="column a unpacks to more than 100 times its size"):
+        rows(path)
+    pyarrow.parquet.write_table(long, path, compression="none")
+    assert len(rows(path)) == 1000
