@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lavis.common.dist_utils import get_rank, is_dist_avail_and_initialized, is_main_process
@@ -243,8 +243,14 @@ class FashionRunner(RunnerBase):
             **self.progress.state_dict(),
             "rng": gather_objects(random_state(self.cuda_enabled)),
             "data_order": self.data_order.state_dict(),
-            "config": OmegaConf.to_container(self.config.config, resolve=True),
+            "config": self.saved_config(),
         }
+
+    def saved_config(self) -> dict[str, Any]:
+        """Returns the configuration and, if the model has one of its own, its vocabulary, so that no file is needed."""
+        config = cast(dict[str, Any], OmegaConf.to_container(self.config.config, resolve=True))
+        vocabulary = getattr(self.bare_model, "carried_vocabulary", None)
+        return config if vocabulary is None else {**config, "vocabulary": vocabulary()}
 
     def load_state_dict(self, state: dict[str, Any], path: Path) -> None:
         """Restores the state of a run with the same configuration.
