@@ -17,6 +17,7 @@ from torch import nn
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.integrity import DIGEST, damaged_member, digest
+from fashionfae_lavis.state_dicts import NOT_FINITE, listed, misfits
 
 WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)  # torch reports a full disk as RuntimeError
 
@@ -82,8 +83,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
-    if not isinstance(content.get("config", {}), dict):
-        raise damaged(path, f" (its 'config' is a {type(content['config']).__name__})")
+    if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content["model"].items()):
+        raise UserError(f"{path} is not a checkpoint: its 'model' holds other things than named tensors.")
+    config = content.get("config") or {}
+    if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
+        raise UserError(f"{path} has a damaged configuration: use another copy of the file.")
     return content
 
 
@@ -139,22 +143,17 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
         path: the file of `state`, for the error.
 
     Raises:
-        UserError: a name is missing, unknown or of another shape.
+        UserError: a name is missing, unknown, or of another shape or kind of numbers, or a weight is not finite.
     """
     odd = next((name for name, value in state.items() if not isinstance(value, torch.Tensor)), None)
     if odd is not None:
         raise UserError(f"{path} is not a checkpoint: its weight {odd} is a {type(state[odd]).__name__}.")
-    expected = model.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in state]
-    problems += [f"{name} is unknown" for name in state if name not in expected]
-    problems += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
+    problems = misfits(state, model.state_dict())
+    broken = [problem for problem in problems if problem.endswith(NOT_FINITE)]
+    if broken and len(broken) == len(problems):
+        raise UserError(f"{path} holds a diverged model ({listed(broken)}): use an earlier checkpoint.")
     if problems:
-        shown = ", ".join(problems[:3]) + (", ..." if len(problems) > 3 else "")
-        raise UserError(f"{path} is of another architecture: {len(problems)} tensors do not fit ({shown}).")
+        raise UserError(f"{path} is of another architecture: {len(problems)} tensors do not fit ({listed(problems)}).")
     model.load_state_dict(state)
 
 
@@ -213,6 +212,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     if "config" in metadata:
         try:
             content["config"] = json.loads(metadata["config"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise damaged(path) from error
     return content

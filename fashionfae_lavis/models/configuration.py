@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.guards import configuration_of
 from fashionfae_lavis.suggestions import hint
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -54,14 +55,17 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
     config = read_checkpoint(model_type).get("config") or {}
     if "model" not in config:
         raise UserError(f"{model_type} holds no model configuration: use a checkpoint of this package.")
-    base = _load(known_config_path(model_cls, config["model"].get("model_type")))
-    # Top-level keys are replaced whole, not merged: if a part in the checkpoint lacks a key, it was built without it.
-    merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
-    # Load the weights of this checkpoint, not the ones that its run started from.
-    merged.model.update(load_finetuned=True, finetuned=str(model_type))
-    if "image_tokenizer" in merged.model:
-        merged.model.image_tokenizer.weights = None
-    return merged
+    with configuration_of(model_type):
+        base = _load(known_config_path(model_cls, config["model"].get("model_type")))
+        # Top-level keys are replaced whole, not merged: a part that lacks a key in the checkpoint was built without it.
+        merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
+        # Load the weights of this checkpoint, not the ones that its run started from.
+        merged.model.update(load_finetuned=True, finetuned=str(model_type))
+        if not isinstance(merged.model.arch, str):
+            raise UserError(f"{model_type} names no model in `model.arch`: use another checkpoint.")
+        if "image_tokenizer" in merged.model:
+            merged.model.image_tokenizer.weights = None
+        return merged
 
 
 class Configured:

@@ -1,6 +1,8 @@
 """Export of a checkpoint's weights and architecture, and of the two towers for other runtimes."""
 
+import logging
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,16 @@ from torch.export import Dim, ExportedProgram
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.retrieval import FashionRetrieval
+from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text
 
 EXAMPLES, PIECES = 2, 8  # size of the batch that is traced; export fixes sizes of 0 and 1
 
 
 def export_weights(checkpoint: str, path: str) -> None:
-    """Writes the weights and model configuration of a checkpoint to a file that `load_model` opens.
+    """Writes the weights, configuration and vocabulary of a checkpoint to a file that `load_model` opens anywhere.
 
     Args:
         checkpoint: checkpoint of a run.
@@ -31,10 +35,24 @@ def export_weights(checkpoint: str, path: str) -> None:
         UserError: the checkpoint cannot be read, or the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
-    model = dict(content.get("config", {}).get("model", {}))
-    # The run's path of the image tokenizer is useless elsewhere, and the checkpoint holds its weights.
+    model = dict(model_section(content))
+    # The run's paths are useless elsewhere, and the checkpoint holds the image tokenizer's weights.
     model["image_tokenizer"] = {k: v for k, v in model.get("image_tokenizer", {}).items() if k != "weights"}
-    save_safetensors(content["model"], {"model": model}, path)
+    vocabulary = _vocabulary_of(content)
+    config = {"model": model} if vocabulary is None else {"model": model, "vocabulary": vocabulary}
+    save_safetensors(content["model"], config, path)
+
+
+def _vocabulary_of(content: Mapping[str, Any]) -> str | None:
+    """Returns the vocabulary that a checkpoint carries or, in one of version 0.1, names; None if it is not found."""
+    text, name = (content.get("config") or {}).get("vocabulary"), model_section(content).get("vocabulary")
+    if text is not None or name is None:
+        return text
+    try:
+        return carried(load_tokenizer(name))
+    except UserError as error:
+        logging.warning("The file will not carry the vocabulary. %s", error)
+        return None
 
 
 class ImageTower(nn.Module):

@@ -90,8 +90,7 @@ class Level(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, blocks: int, attention: bool):
         super().__init__()
-        sizes = [channels_in] + [channels_out] * blocks
-        self.block = nn.ModuleList(ResnetBlock(sizes[i], sizes[i + 1]) for i in range(blocks))
+        self.block = nn.ModuleList(ResnetBlock(channels_out if i else channels_in, channels_out) for i in range(blocks))
         self.attn = nn.ModuleList(AttentionBlock(channels_out) for _ in range(blocks if attention else 0))
         self.downsample, self.upsample = nn.Identity(), nn.Identity()
 

@@ -297,8 +297,14 @@ class FashionRunner(RunnerBase):
             **self.progress.state_dict(),
             "rng": gather_objects(random_state(self.cuda_enabled)),
             "data_order": self.data_order.state_dict(),
-            "config": plain(self.config.config),
+            "config": self.saved_config(),
         }
+
+    def saved_config(self) -> dict[str, Any]:
+        """Returns the configuration and, if the model has one of its own, its vocabulary, so that no file is needed."""
+        config = plain(self.config.config)
+        vocabulary = getattr(self.bare_model, "carried_vocabulary", None)
+        return config if vocabulary is None else {**config, "vocabulary": vocabulary()}
 
     def load_state_dict(self, state: dict[str, Any], path: Path) -> None:
         """Restores the state of a run with the same configuration.

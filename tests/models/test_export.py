@@ -21,7 +21,7 @@ def test_weights_and_architecture_are_kept_and_the_training_state_is_not(tmp_pat
     save_atomically({"model": model.state_dict(), "config": {"model": config, "run": {}}, "iters": 7}, checkpoint)
     export_weights(checkpoint, path)
     content = read_checkpoint(path)
-    assert content.keys() == {"model", "config"} and content["config"].keys() == {"model"}
+    assert content.keys() == {"model", "config"} and content["config"].keys() == {"model", "vocabulary"}
     assert "weights" not in content["config"]["model"]["image_tokenizer"]
     again = FashionFAE.from_pretrained(path).eval()
     assert torch.equal(again(tiny_samples())["loss"], model(tiny_samples())["loss"])

@@ -11,7 +11,8 @@ from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionComposition, FashionRecognition, FashionRetrieval
-from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+from fashionfae_lavis.models.initial_weights import load_hub_weights
+from fashionfae_lavis.models.vocabulary import load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text
 
 VIT = ViTConfig(

@@ -95,6 +95,10 @@ class FashionClip(Scratch, CLIP):
         self.prompt_templates = [_template(name) for name in ("category", "sub category")]
         self._loss = clip_loss()
 
+    @property
+    def word_pieces(self) -> PreTrainedTokenizerBase:
+        return self.tokenizer.tokenizer
+
     @classmethod
     def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "FashionClip":
         pieces = WordPieces(tokenizer, cfg.max_txt_len)
