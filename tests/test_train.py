@@ -287,7 +287,7 @@ def test_a_thread_that_cannot_write_is_reported_in_one_line(tmp_path, capsys, mo
     with pytest.raises(SystemExit):
         main(["--cfg-path", str(tmp_path / "missing.yaml")])
     for failing, shown in (
-        (lambda: open(tmp_path / "a" / "b", "w"), "warning: [Errno 2] "),
+        ((tmp_path / "a" / "b").touch, "warning: [Errno 2] "),
         (lambda: 1 / 0, "Traceback"),
     ):
         capsys.readouterr()
