@@ -103,6 +103,7 @@ def done(folder: Path, output: str) -> tuple[int, int]:
 def kill_once(folder: Path, output: str, processes: int, rng: random.Random, tally: Tally) -> bool:
     """Starts or resumes a run and kills it at a random moment; returns whether it had ended before."""
     before, _ = done(folder, output)
+    written = log_time(folder, output)
     process = start(folder, output, processes)
     deadline = time.monotonic() + LIMIT
     if rng.random() < 0.2:  # while it starts
@@ -124,7 +125,8 @@ def kill_once(folder: Path, output: str, processes: int, rng: random.Random, tal
     if number != signal.SIGKILL:
         tally.statuses[process.returncode] += 1
         logged, saved = done(folder, output)
-        tally.lost.append(logged - saved)
+        trained = log_time(folder, output) != written  # else the log is as an earlier SIGKILL left it
+        tally.lost.append(logged - saved if trained else 0)
         own = (folder / f"{output}.log").read_text().partition("torch/distributed/")[0]  # torchrun prints a trace
         tally.traces += processes == 1 and "Traceback" in own
     return False
@@ -137,6 +139,11 @@ def descendants(pid: int) -> list[int]:
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             found += [int(child), *descendants(int(child))]
     return found
+
+
+def log_time(folder: Path, output: str) -> int:
+    """Returns when the log of a run was written to last, 0 without one."""
+    return max((log.stat().st_mtime_ns for log in (folder / output).glob("*/metrics.jsonl")), default=0)
 
 
 def done_lines(folder: Path, output: str) -> int:
@@ -156,6 +163,7 @@ def weights(folder: Path, output: str) -> dict[str, torch.Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--processes", type=int, choices=[1, 2], help="only runs with so many processes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
@@ -166,7 +174,7 @@ def main() -> None:
     for number in range(options.kills):
         if sum(sum(tally.kills.values()) for tally in tallies.values()) >= options.kills:
             break
-        processes = 2 if number % 3 == 2 else 1
+        processes = options.processes or (2 if number % 3 == 2 else 1)
         tally, output = tallies[processes], f"killed{number}"
         if processes not in whole:
             assert start(folder, f"whole{processes}", processes).wait() == 0

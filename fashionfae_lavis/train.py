@@ -10,6 +10,7 @@ import random
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
     add_config_options(parser)
     args = parser.parse_args(argv)
     arguments = sys.argv[1:] if argv is None else argv
+    threading.excepthook = _report_thread
     try:
         with interruptible():
             run_config(load_config(args, evaluate), evaluate)
@@ -68,6 +70,14 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
         if dist.is_initialized():
             gc.collect()  # a DDP model that outlives the process group would abort the process at exit
             dist.destroy_process_group()
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Reports a full disk or a deleted folder in TensorBoard's thread in one line, all else with its trace."""
+    if issubclass(failure.exc_type, OSError):
+        print(f"warning: {failure.exc_value}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failure)
 
 
 def _end(number: int, folder: Path | None, arguments: Sequence[str], evaluate: bool) -> NoReturn:

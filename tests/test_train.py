@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -283,6 +284,21 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     with pytest.raises(UserError, match="config.yaml is not a yaml configuration") as caught:
         load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=None))
     assert "\n" not in str(caught.value)
+
+
+def test_a_thread_that_cannot_write_is_reported_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    with pytest.raises(SystemExit):
+        main(["--cfg-path", str(tmp_path / "missing.yaml")])
+    for failing, shown in (
+        ((tmp_path / "a" / "b").touch, "warning: [Errno 2] "),
+        (lambda: 1 / 0, "Traceback"),
+    ):
+        capsys.readouterr()
+        thread = threading.Thread(target=failing)
+        thread.start()
+        thread.join()
+        assert shown in capsys.readouterr().err
 
 
 def test_the_command_that_continues_a_run(tmp_path):

@@ -311,3 +311,24 @@ def test_a_longer_run_continues_if_its_schedule_ignores_the_length(tmp_path):
     path = longer.output_dir / "checkpoint_last.pth"
     with pytest.raises(UserError, match="was made with run.max_iters = 12, not 8"):
         make_runner(tmp_path, max_iters=8, resume_ckpt_path=str(path), **steps).train()
+
+
+class DeletingTask(ToyTask):
+    """Deletes the run's folder, as a user may do by mistake."""
+
+    def train_step(self, model, samples):
+        if samples["iters"] == 2:
+            shutil.rmtree(registry.get_path("output_dir"))
+        return super().train_step(model, samples)
+
+
+def test_a_folder_that_is_deleted_under_a_run_is_one_sentence(tmp_path):
+    path = tmp_path / "job" / "checkpoint_last.pth"
+    with pytest.raises(UserError, match=f"^Cannot write {path} .No such file or directory.: free some space or use"):
+        make_runner(tmp_path, DeletingTask()).train()
+
+
+def test_a_picture_that_fails_does_not_cost_the_results(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("fashionfae_lavis.runners.runner.draw_curves", lambda *paths: 1 / 0)
+    results = make_runner(tmp_path, max_iters=1, valid_splits=[]).train()
+    assert results["val"]["agg_metrics"] < 0 and "curves.png was not drawn: division by zero" in caplog.text
