@@ -12,10 +12,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.schema.check import check_configuration
+from fashionfae_lavis.schema.validation import show, unknown_key
 from fashionfae_lavis.suggestions import hint
 from fashionfae_lavis.yaml_file import MAX_DEPTH, UNREADABLE, check_depth, read_yaml, reason
 
 REQUIRED = ("model", "datasets", "run")
+SECTIONS = (*REQUIRED, "preprocess")
 
 
 class LoadedConfig(Config):
@@ -40,23 +42,44 @@ def load_config(args: argparse.Namespace, evaluate: bool = False) -> Config:
         UserError: the file or an option cannot be read, or `check_configuration` finds a mistake.
     """
     path = Path(args.cfg_path)
-    if not path.exists():
-        raise UserError(f"There is no configuration file {path} (working directory: {Path.cwd()}).")
     given = read_yaml(path)
     apply_options(given, args.options or [])
-    for key in REQUIRED:
-        section = None if OmegaConf.is_missing(given, key) else given.get(key)
-        if not isinstance(section, DictConfig) or not section:
-            raise UserError(f"{path} lacks the section `{key}`; projects/fashionfae/pretrain.yaml shows all sections.")
     try:
+        check_sections(given, path)
         check_names(given)
-        defaults = [OmegaConf.load(default) for default in default_files(given)]
-        merged: Any = OmegaConf.to_container(OmegaConf.merge(*defaults, given), resolve=True, throw_on_missing=True)
+        defaults: Any = OmegaConf.merge(*(OmegaConf.load(default) for default in default_files(given)))
+        check_containers(OmegaConf.to_container(given), OmegaConf.to_container(defaults))
+        merged: Any = OmegaConf.to_container(OmegaConf.merge(defaults, given), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         where = f"{error.full_key} of " if error.full_key else ""
         raise UserError(f"{where}{path} cannot be resolved: {reason(error)}.") from error
     check_configuration(merged, evaluate)
     return LoadedConfig(OmegaConf.create(merged))
+
+
+def check_sections(given: DictConfig, path: Path) -> None:
+    """Raises UserError if a section is unknown, missing or empty."""
+    for key in given:
+        if key not in SECTIONS:
+            raise unknown_key(f"{path}: ", key, SECTIONS)
+    for key in REQUIRED:
+        section = None if OmegaConf.is_missing(given, key) else given.get(key)
+        if not isinstance(section, DictConfig) or not section:
+            raise UserError(f"{path} lacks the section `{key}`; projects/fashionfae/pretrain.yaml shows all sections.")
+
+
+def check_containers(given: Any, defaults: Any, where: str = "") -> None:
+    """Checks that no list replaces a mapping of the defaults, or the other way round, which OmegaConf cannot merge.
+
+    Raises:
+        UserError: a setting is of the other kind.
+    """
+    for key, value in given.items():
+        default = defaults.get(key)
+        if isinstance(default, dict) and isinstance(value, dict):
+            check_containers(value, default, f"{where}{key}.")
+        elif isinstance(default, dict | list) and isinstance(value, dict | list) and type(default) is not type(value):
+            raise UserError(f"{where}{key} must be a {'mapping' if isinstance(default, dict) else 'list'}.")
 
 
 def apply_options(content: DictConfig, options: Sequence[str]) -> None:
@@ -108,8 +131,11 @@ def check_known(key: str, name: Any, known: Collection[str], of: str = "LAVIS kn
     registered = " A dataset of your own is known once the module that registers it is imported."
     own = registered if key == "datasets" else ""
     if name is None:
-        raise UserError(f"`{key}` is not set: set it to one of {', '.join(sorted(known))}.")
-    raise UserError(f"`{key}`: {of} no {name!r}; {hint(name, sorted(known))}{own}")
+        names = f"one of {', '.join(sorted(known))}" if 0 < len(known) <= 20 else "a name that LAVIS knows"
+        raise UserError(f"`{key}` is not set: set it to {names}.")
+    if not isinstance(name, str):
+        raise UserError(f"`{key}` is {show(name)}, but must be a name.")
+    raise UserError(f"`{key}`: {of} no {show(name)}; {hint(name, sorted(known))}{own}")
 
 
 def default_files(given: DictConfig) -> list[str]:
@@ -120,10 +146,12 @@ def default_files(given: DictConfig) -> list[str]:
     """
     arch, model_type = given.model.arch, given.model.get("model_type")
     model = registry.get_model_class(arch)
+    types = getattr(model, "PRETRAINED_MODEL_CONFIG_DICT", {})
+    if not isinstance(model_type, str):
+        check_known("model.model_type", model_type, types)
     try:
         model_file = model.default_config_path(model_type=model_type)
     except (AssertionError, KeyError, UserError):  # CLIP has more types than its dictionary lists
-        types = getattr(model, "PRETRAINED_MODEL_CONFIG_DICT", {})
         check_known("model.model_type", model_type, types, of=f"{arch} has")
         raise
     dataset_files = [

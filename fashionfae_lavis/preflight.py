@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from fashionfae_lavis.distributed import gather_objects
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.models.encoders import FashionEncoders
 from fashionfae_lavis.schema.check import is_ours
 from fashionfae_lavis.schema.run import Written
 from fashionfae_lavis.schema.validation import show
@@ -35,10 +36,17 @@ def check_files(cfg: Config) -> None:
             start = None
         elif not start:
             raise UserError(NEEDS_CHECKPOINT)
-    if not is_ours(registry.get_model_class(model.arch)):
+    model_class = registry.get_model_class(model.arch)
+    if not is_ours(model_class):
         return  # LAVIS downloads weights from addresses
     if key == "finetuned" and not model.get(key):
         raise UserError("model.load_finetuned is true, but model.finetuned is not set: set it to a checkpoint.")
+    hub = issubclass(model_class, FashionEncoders) and model.get("load_pretrained", True) and key == "pretrained"
+    if hub and not start and not (model.get("bert") and model.get("vit")) and not run.get("from_scratch"):
+        raise UserError(
+            f"model.pretrained is not set, and {model.arch} {model.model_type} has no model.bert and model.vit: name a "
+            "checkpoint, or set model.load_pretrained to False to start from random weights."
+        )
     tokenizer = model.get("image_tokenizer") or {}
     files = {f"model.{key}": start, "model.image_tokenizer.weights": tokenizer.get("weights")}
     for name, file in files.items():

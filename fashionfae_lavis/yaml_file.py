@@ -16,26 +16,30 @@ MAX_DEPTH = 20  # of nested mappings and lists; the parser below recurses
 UNREADABLE = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError)
 
 
-def read_yaml(path: Path) -> DictConfig:
+def read_yaml(path: Path, what: str = "configuration file") -> DictConfig:
     """Reads a yaml file that holds a mapping. Interpolations `${...}` stay unresolved.
 
     OmegaConf rejects duplicate keys, tags of Python objects, and aliases that expand to very many nodes.
 
+    Args:
+        path: the file.
+        what: what it is, for the error if it is missing.
+
     Raises:
-        UserError: the file cannot be read, or is not a mapping in yaml and UTF-8.
+        UserError: the file is missing or cannot be read, or is not a mapping in yaml and UTF-8.
     """
     try:
+        if not path.exists():
+            raise UserError(f"There is no {what} {path} (working directory: {Path.cwd()}).")
         if not path.is_file():
             raise UserError(f"{path} is not a regular file.")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: name a yaml file with settings.")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{str(path)[:200]} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a yaml configuration: byte {error.start} is not UTF-8.") from error
-    except ValueError as error:
-        raise UserError(f"{str(path)!r} is not a path.") from error
     try:
         check_depth(text)
         if not isinstance(yaml.compose(text, Loader=yaml.SafeLoader), yaml.MappingNode | None):

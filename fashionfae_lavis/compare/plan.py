@@ -247,9 +247,7 @@ def _merged(path: Path, extending: tuple[Path, ...]) -> DictConfig:
         path: the plan.
         extending: the plans that it is a base of.
     """
-    if not path.is_file():
-        raise UserError(f"There is no plan {path} (working directory: {Path.cwd()}).")
-    content, base = read_yaml(path), None
+    content, base = read_yaml(path, "plan"), None
     if isinstance(content.get("base"), str):
         base = path.parent / content.base
         if base.resolve() in (*extending, path.resolve()):

@@ -9,9 +9,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.schema import consistency, datasets, models
 from fashionfae_lavis.schema.run import Run, first_stage
 from fashionfae_lavis.schema.sizes import check_model
-from fashionfae_lavis.schema.validation import check_misspellings, unknown_key, validate
-
-SECTIONS = ("model", "datasets", "run", "preprocess")
+from fashionfae_lavis.schema.validation import check_misspellings, validate
 
 
 def check_configuration(config: Mapping[str, Any], evaluate: bool) -> None:
@@ -28,10 +26,8 @@ def check_configuration(config: Mapping[str, Any], evaluate: bool) -> None:
     Raises:
         UserError: a key is unknown or has a value that it cannot have, or settings do not fit each other.
     """
-    for key in config:
-        if key not in SECTIONS:
-            raise unknown_key("", key, SECTIONS)
-    run = _check_run(config["run"], "run")
+    strict = _all_keys_known(config["run"])
+    run = _check_run(config["run"], "run", strict)
     model = _check_model(config["model"])
     data = {name: _check_dataset(name, section) for name, section in config["datasets"].items()}
     if "preprocess" in config and model:
@@ -41,12 +37,13 @@ def check_configuration(config: Mapping[str, Any], evaluate: bool) -> None:
         consistency.check_ratios(run, data)
         if run.image_tokenizer:
             consistency.check_stage(run, config["model"])
-            stage = _check_run(first_stage(config["run"]), "run.image_tokenizer")
+            stage = _check_run(first_stage(config["run"]), "run.image_tokenizer", strict)
             consistency.check_training(stage, "run.image_tokenizer")
     consistency.check_evaluation(run)
     consistency.check_recognition(run, data)
     consistency.check_splits(run, data)
     if model:
+        consistency.check_classes(run, model)
         consistency.check_image_sizes(model, data)
         if not (evaluate or run.evaluate):
             consistency.check_queue(run, model)
@@ -62,12 +59,15 @@ def is_of_lavis(registered: type) -> bool:
     return registered.__module__.startswith("lavis.")
 
 
-def _check_run(section: Any, where: str) -> Run:
-    """Checks the types of all known keys; other keys only belong to a task or runner that is not of this package."""
-    section = _mapping(section, where)
-    task = registry.get_task_class(section.get("task", ""))
-    runner = registry.get_runner_class(section.get("runner", "runner_base"))
-    if (is_ours(task) or is_of_lavis(task)) and is_ours(runner):
+def _all_keys_known(run: Mapping[str, Any]) -> bool:
+    """Returns whether the schema has every key of `run` that can have an effect."""
+    task, runner = registry.get_task_class(run["task"]), registry.get_runner_class(run.get("runner", "runner_base"))
+    return is_ours(runner) and (is_ours(task) or is_of_lavis(task))
+
+
+def _check_run(section: Mapping[str, Any], where: str, strict: bool) -> Run:
+    """Checks the types of all known keys, and that there are no others if `strict`, else none that look like them."""
+    if strict:
         return validate(Run, section, where)
     check_misspellings(section, Run.model_fields, where)
     return validate(Run, {key: value for key, value in section.items() if key in Run.model_fields}, where)

@@ -16,7 +16,7 @@ from fashionfae_lavis.schema.datasets import (
     Products,
 )
 from fashionfae_lavis.schema.fields import alternatives
-from fashionfae_lavis.schema.models import Model, Momentum, Pretrained
+from fashionfae_lavis.schema.models import Baseline, Model, Momentum, Pretrained
 from fashionfae_lavis.schema.run import Run
 from fashionfae_lavis.schema.validation import above
 from fashionfae_lavis.suggestions import hint
@@ -35,6 +35,7 @@ NEEDED = {
         *("init_lr", "min_lr", "weight_decay", "lr_sched"),
     ),
 }
+CLASSIFIERS = ("fashion_blip_recognition", "fashion_albef_recognition")
 QUEUED = ("fashion_blip", "fashion_blip_retrieval", "fashion_albef", "fashion_albef_retrieval")
 
 
@@ -118,6 +119,16 @@ def check_recognition(run: Run, datasets: Mapping[str, Data | None]) -> None:
     """Checks that recognition has one dataset; raises UserError otherwise."""
     if run.task == "fashion_recognition" and len(datasets) > 1:
         raise UserError(f"`datasets`: recognition takes one dataset, not {', '.join(datasets)}.")
+
+
+def check_classes(run: Run, model: Model) -> None:
+    """Checks that a classifier of LAVIS gets its number of classes; raises UserError otherwise."""
+    known = isinstance(model, Baseline) and model.num_classes is not None
+    if model.arch in CLASSIFIERS and not known and run.task != "fashion_recognition":
+        raise UserError(
+            f"model.num_classes is not set, but {model.arch} needs it: set run.task to fashion_recognition, which "
+            "takes it from the data."
+        )
 
 
 def check_ratios(run: Run, datasets: Mapping[str, Data | None]) -> None:
