@@ -30,7 +30,7 @@ from .harness import MEGABYTES, SECONDS, Outcome, run_cases  # noqa: E402 (after
 def main() -> int:
     """Runs the program and returns its exit status."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=230, help="cases of each kind (default: 230, about 1,600 in all)")
+    parser.add_argument("--cases", type=int, default=230, help="cases of each kind (default: 230, 1,610 in all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--number", type=int, help="run only this case of each kind, and keep its folder")
@@ -39,22 +39,33 @@ def main() -> int:
     parser.add_argument("--megabytes", type=float, default=MEGABYTES, help="limit of the memory that a case adds")
     parser.add_argument("--output", type=Path, default=Path("output/fuzz"), help="folder of the failing inputs")
     args = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     start = time.monotonic()
     kinds = {kind: import_module(f"{__package__}.{kind}") for kind in args.kinds}
     numbers = range(args.cases) if args.number is None else [args.number]
     cases = [(kind, args.seed, number) for kind in args.kinds for number in numbers]
-    outcomes = []
-    for outcome in run_cases(kinds, cases, args.output, args.jobs, args.seconds, args.megabytes):
-        outcomes.append(outcome)
-        if args.number is not None:
-            print(outcome)
-        if outcome.faults:
-            print(f"{outcome.kind} {outcome.number}: {outcome.name[:100]}: {outcome.faults}"[:600], flush=True)
-    print(f"\n{table(outcomes)}\n\n{time.monotonic() - start:.0f} s, seed {args.seed}, {args.jobs} at once")
+    outcomes: list[Outcome] = []
+    runs = run_cases(kinds, cases, args.output, args.jobs, args.seconds, args.megabytes)
+    try:
+        for outcome in runs:
+            outcomes.append(outcome)
+            if args.number is not None:
+                print(outcome)
+            if outcome.faults:
+                print(f"{outcome.kind} {outcome.number}: {outcome.name[:100]}: {outcome.faults}"[:600], flush=True)
+    except KeyboardInterrupt:
+        runs.close()
+        print(f"\nInterrupted after {len(outcomes)} of {len(cases)} cases.")
+    if not outcomes:
+        return 1
+    times, slowest = os.times(), max(outcomes, key=lambda outcome: outcome.seconds)
+    cpu = times.user + times.system + times.children_user + times.children_system
+    print(f"\n{table(outcomes)}\n\n{time.monotonic() - start:.0f} s ({cpu:.0f} s of CPU), seed {args.seed}")
+    print(f"slowest: {slowest.kind} {slowest.number}, {slowest.seconds:.0f} s, {slowest.name[:100]}")
     failures = [outcome for outcome in outcomes if outcome.faults]
     if failures:
         print(f"\n{describe(failures, args.output)}")
-    return 1 if failures else 0
+    return 1 if failures or len(outcomes) < len(cases) else 0
 
 
 def table(outcomes: list[Outcome]) -> str:

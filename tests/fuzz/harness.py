@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +91,7 @@ def run_cases(
     jobs: int = 2,
     seconds: float = SECONDS,
     megabytes: float = MEGABYTES,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Runs cases and yields their outcomes as they end; keeps the folders of those that fail.
 
     Args:
@@ -103,20 +103,24 @@ def run_cases(
     """
     folder = folder.absolute()
     queue, running, prepared = iter(cases), [], set()
-    while True:
-        while len(running) < jobs and (case := next(queue, None)):
-            kind = case[0]
-            shared = folder / "shared" / kind
-            if kind not in prepared:
-                _prepare(kinds[kind], shared)
-                prepared.add(kind)
-            running.append(_Running(kinds[kind], shared, *case, folder, seconds, megabytes))
-        if not running:
-            return
-        time.sleep(0.01)
-        for case in [case for case in running if case.ended()]:
-            running.remove(case)
-            yield case.outcome()
+    try:
+        while True:
+            while len(running) < jobs and (case := next(queue, None)):
+                kind = case[0]
+                shared = folder / "shared" / kind
+                if kind not in prepared:
+                    _prepare(kinds[kind], shared)
+                    prepared.add(kind)
+                running.append(_Running(kinds[kind], shared, *case, folder, seconds, megabytes))
+            if not running:
+                return
+            time.sleep(0.01)
+            for case in [case for case in running if case.ended()]:
+                running.remove(case)
+                yield case.outcome()
+    finally:
+        for case in running:  # the caller was interrupted
+            case.kill()
 
 
 def _prepare(module: Any, shared: Path) -> None:
@@ -157,8 +161,7 @@ class _Running:
         """Looks after the child; returns whether it has ended."""
         pid, self.status, _ = os.wait4(self.pid, os.WNOHANG)
         if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)  # what it started and left behind
+            self.kill()
             return True
         now = time.monotonic()
         if not self.killed and now - self.looked > 0.1:
@@ -179,8 +182,12 @@ class _Running:
         if wall - max(self.waited.values(), default=0) > self.seconds + 2:
             self.killed = "hang"
         if self.killed:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the child, and what it started and left behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def outcome(self) -> Outcome:
         """Reads the child's journal; removes the folder unless the case failed."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fuzz.harness import Case, Enough, Wrong, generator, run_cases
-from fuzz.watch import SECRET
 
 from fashionfae_lavis.errors import UserError
+
+from .harness import Case, Enough, Wrong, generator, run_cases
+from .watch import SECRET
 
 
 def outcome_of(call, folder: Path, **limits):
@@ -97,7 +98,7 @@ def hang(folder):
 
 def read_a_pipe(folder):
     os.mkfifo("pipe")
-    open("pipe").read()
+    Path("pipe").read_text()
 
 
 def memory(folder):
