@@ -1,7 +1,7 @@
 # Development commands. They use the environment that `run_scripts/test.sh` or `.ci/run` created, if there is one.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: format lint types test docs tables bench kill
+.PHONY: format lint types test fuzz kill docs tables bench
 
 format:                   ## format the code and mend what ruff can mend
 	ruff check --fix .
@@ -17,6 +17,9 @@ types:                    ## mypy
 
 test:                     ## all tests, offline, on two processes
 	run_scripts/test.sh
+
+fuzz:                     ## 1,610 hostile inputs, ARGS="--cases 20 --kinds images --seed 3" for others; minutes
+	PYTHONPATH=tests python -m fuzz $(ARGS)
 
 docs:                     ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
