@@ -283,3 +283,10 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path):
         for name in ("one", "two")
     ]
     assert np.allclose(*losses, rtol=1e-4)
+
+
+def test_a_checkpoint_carries_the_vocabulary_of_a_model_that_has_one(tmp_path):
+    model = ToyModel()
+    assert "vocabulary" not in make_runner(tmp_path, model=model).state_dict()["config"]
+    model.carried_vocabulary = lambda: "words"
+    assert make_runner(tmp_path, model=model, job_id="other").state_dict()["config"]["vocabulary"] == "words"
