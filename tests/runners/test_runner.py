@@ -332,3 +332,10 @@ def test_a_picture_that_fails_does_not_cost_the_results(tmp_path, monkeypatch, c
     monkeypatch.setattr("fashionfae_lavis.runners.runner.draw_curves", lambda *paths: 1 / 0)
     results = make_runner(tmp_path, max_iters=1, valid_splits=[]).train()
     assert results["val"]["agg_metrics"] < 0 and "curves.png was not drawn: division by zero" in caplog.text
+
+
+def test_a_checkpoint_carries_the_vocabulary_of_a_model_that_has_one(tmp_path):
+    model = ToyModel()
+    assert "vocabulary" not in make_runner(tmp_path, model=model).state_dict()["config"]
+    model.carried_vocabulary = lambda: "words"
+    assert make_runner(tmp_path, model=model, job_id="other").state_dict()["config"]["vocabulary"] == "words"
