@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import full_disk
 from omegaconf import OmegaConf
 from programs import command, one_line, run, run_and_kill
 
@@ -365,8 +366,8 @@ def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch, caplog, ca
 
 
 def test_a_full_disk_still_shows_the_figures(tmp_path, capsys):
-    (tmp_path / "results.json.tmp").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"Cannot write .*results.json \(No space left on device\)"):
+    full = pytest.raises(UserError, match=r"Cannot write .*results.json \(No space left on device\)")
+    with full_disk("results.json"), full:
         report({"val": Toy()}, tmp_path)
     assert "val\na table" in capsys.readouterr().out
 

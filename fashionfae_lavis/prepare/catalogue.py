@@ -186,7 +186,7 @@ def prepare_catalogue(
     rows = _Rows(source, images, columns or {}, attributes or {}, pattern)
     make_folder(out)
     with replacing(out / NAME) as index:
-        part = index.with_name(index.name + ".part")
+        part = index.with_name(f"{index.stem}.part.tmp")
         try:
             with replacing(out / REJECTED) as rejected:
                 tally = _write_rows(rows, images, part, rejected, seed)

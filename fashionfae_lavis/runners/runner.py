@@ -120,15 +120,8 @@ class FashionRunner(RunnerBase):
             self.log_config()
             self._train_to_the_end()
             if is_main_process():
-                self._draw_curves()
+                draw_curves(self.output_dir / METRICS_FILE, self.output_dir / "curves.png")
             return self.evaluate()
-
-    def _draw_curves(self) -> None:
-        """Draws `curves.png`; a failure is a warning, because a picture must not cost the results."""
-        try:
-            draw_curves(self.output_dir / METRICS_FILE, self.output_dir / "curves.png")
-        except Exception as error:  # full disk, missing font, ...
-            logging.warning("curves.png was not drawn: %s", " ".join(str(error).split()))
 
     def _train_to_the_end(self) -> None:
         end = self.length.max_iters if self.length.max_minutes is None else math.inf

@@ -20,7 +20,7 @@ from fashionfae_lavis.datasets.datasets.fashionvil_file import read_fashionvil
 from fashionfae_lavis.evaluation.candidates_file import candidate_lists
 from fashionfae_lavis.figures import tables
 from fashionfae_lavis.models.configuration import shipped
-from fashionfae_lavis.models.initial_weights import load_tokenizer
+from fashionfae_lavis.models.vocabulary import load_tokenizer
 from fashionfae_lavis.text.word_pieces import tokenize_texts
 
 from . import hdf5
