@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from programs import one_line, run, run_and_kill
 
+from fashionfae_lavis import train
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
@@ -254,6 +255,18 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     with pytest.raises(UserError, match="config.yaml is not a yaml configuration") as caught:
         load_config(argparse.Namespace(cfg_path=tmp_path / "config.yaml", options=None))
     assert "\n" not in str(caught.value)
+
+
+def test_the_first_stage_trains_a_tokenizer_with_a_decoder(monkeypatch):
+    """Also where APIR needs only the codes, as in the recipe at the paper's size."""
+    path = Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml"
+    cfg, stages = load_config(argparse.Namespace(cfg_path=path, options=None)), []
+    monkeypatch.setattr(train, "run_stage", lambda stage, job_id: stages.append(stage))
+    train.train_image_tokenizer(cfg, "job")
+    (stage,) = stages
+    assert stage.model_cfg.decoder and not cfg.model_cfg.image_tokenizer.decoder
+    assert (stage.run_cfg.task, stage.run_cfg.max_iters) == ("fashionfae_image_tokenizer", 40000)
+    assert stage.run_cfg.output_dir == "output/fashionfae/fashiongen/job" and "steps" not in stage.run_cfg
 
 
 def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
