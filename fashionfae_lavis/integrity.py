@@ -15,7 +15,7 @@ import torch
 
 DIGEST = "sha256"  # key of the digest in the metadata of a safetensors file
 # What `zipfile` raises for damage of all kinds, such as an unknown compression or an encrypted member.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
 
 
 def damaged_member(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from full_disk import full_disk
 from omegaconf import OmegaConf
 from programs import command, one_line, run, run_and_kill
 
+from fashionfae_lavis import train
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
@@ -317,6 +318,29 @@ def test_the_command_that_continues_a_run(tmp_path):
     assert continuing_command(tmp_path, arguments, False) == f"{continued}{last} run.seed=3"
     assert continuing_command(tmp_path, arguments[:2], False) == f"{continued}{last}"
     assert continuing_command(tmp_path, arguments, True) == fresh.replace("train", "evaluate")
+
+
+def test_the_first_stage_trains_a_tokenizer_with_a_decoder(monkeypatch):
+    """Also where APIR needs only the codes, as in the recipe at the paper's size."""
+    path = Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml"
+    cfg, stages = load_config(argparse.Namespace(cfg_path=path, options=None)), []
+    monkeypatch.setattr(train, "run_stage", lambda stage, job_id: stages.append(stage))
+    train.train_image_tokenizer(cfg, "job")
+    (stage,) = stages
+    assert stage.model_cfg.decoder and not cfg.model_cfg.image_tokenizer.decoder
+    assert (stage.run_cfg.task, stage.run_cfg.max_iters) == ("fashionfae_image_tokenizer", 40000)
+    assert stage.run_cfg.output_dir == "output/fashionfae/fashiongen/job" and "steps" not in stage.run_cfg
+
+
+def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
+    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
+    fresh = choose_job_id(run)
+    assert len(fresh) == len("20260101_000000")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "checkpoint_last.pth").touch()
+    assert choose_job_id(run) == "old"
+    run.evaluate = True
+    assert choose_job_id(run) != "old"
 
 
 class Toy(EvaluationResult):

@@ -104,6 +104,9 @@ def evaluated_weights(folder: Path, config: dict) -> Path | str:
 
     Returns:
         The folder of the run that trained the weights, or the weight file if it is not in such a folder.
+
+    Raises:
+        UserError: config.yaml was edited and names no file.
     """
     run, model = config["run"], config["model"]
     if not run.get("evaluate") and kind_of(config) != RECOGNITION or run.get("from_scratch"):
@@ -111,6 +114,8 @@ def evaluated_weights(folder: Path, config: dict) -> Path | str:
     start = model.get("finetuned") if model.get("load_finetuned") else model.get("pretrained")
     if not start:
         return folder
+    if not isinstance(start, str):
+        raise UserError(f"{folder / 'config.yaml'}: `model` names its weights as {start!r}, not as a path.")
     other = Path(start).resolve().parent
     return other if (other / "config.yaml").is_file() else str(start)
 

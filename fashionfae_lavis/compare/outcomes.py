@@ -87,11 +87,18 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
     read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
     try:
         protocol, figures, chance = read(measured)
+        _check_numbers({**figures, **chance})
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"The results of {split} are not those of {planned.kind} ({error!r}): evaluate the run again."
         ) from error
     return Outcome(planned.kind, planned.protocol | {"split": split} | protocol, figures, chance)
+
+
+def _check_numbers(figures: Mapping[str, Any]) -> None:
+    for name, value in figures.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}, not a number")
 
 
 def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:

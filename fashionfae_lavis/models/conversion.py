@@ -155,9 +155,9 @@ def _configuration(config: str | dict[str, Any]) -> Any:
         return OmegaConf.merge(base, config)
     try:
         return OmegaConf.merge(base, OmegaConf.load(types.get(config, config)).model)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:  # ValueError: not text, or a null byte
         raise UserError(
-            f"{config} is neither a model type ({', '.join(types)}) nor a yaml file with a `model` section."
+            f"{config!r} is neither a model type ({', '.join(types)}) nor a yaml file with a `model` section."
         ) from error
 
 

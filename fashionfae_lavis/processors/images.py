@@ -90,6 +90,8 @@ def shorter_side(image: str | Path | Image.Image | NDArray[np.uint8], size: int)
 
 def _rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
     if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UserError(f"The image is an array {image.shape} of {image.dtype}, but must be (H, W, 3) of uint8.")
         return Image.fromarray(image)
     if not isinstance(image, Image.Image):
         return read_photograph(image)
