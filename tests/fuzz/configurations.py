@@ -155,7 +155,11 @@ def _change(rng: random.Random, content: dict) -> str:
     parent: Any = content
     for step in path:
         parent = parent[step]
-    parent[key] = rng.choice(rng.choice((TEXTS, NUMBERS, NUMBERS, OTHERS)))
+    if isinstance(parent[key], int | float) and rng.random() < 0.5:  # a value that may make sense
+        mild = (not parent[key],) if isinstance(parent[key], bool) else (1, 2, parent[key] * 2, parent[key] / 2, 3e-4)
+        parent[key] = rng.choice(mild)
+    else:
+        parent[key] = rng.choice(rng.choice((TEXTS, NUMBERS, NUMBERS, OTHERS)))
     return f"{'.'.join(map(str, (*path, key)))} = {repr(parent[key])[:40]}"
 
 
@@ -207,7 +211,7 @@ def _odd_yaml(rng: random.Random, data: bytes) -> tuple[str, bytes]:
 def _options(rng: random.Random, content: dict) -> list[str]:
     """Returns up to two options that override known or unknown keys."""
     options = []
-    for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
         if rng.random() < 0.3:
             options.append(rng.choice(OPTIONS))
         elif rng.random() < 0.2:
