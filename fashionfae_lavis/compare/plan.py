@@ -32,7 +32,7 @@ from lavis.common.config import Config
 from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
-from fashionfae_lavis.configuration import load_config
+from fashionfae_lavis.configuration import check_containers, load_config
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.preflight import check_files
@@ -252,7 +252,11 @@ def _merged(path: Path, extending: tuple[Path, ...]) -> DictConfig:
         base = path.parent / content.base
         if base.resolve() in (*extending, path.resolve()):
             raise UserError(f"{path}: `base` leads back to {base}: a plan cannot extend itself.")
-    merged: Any = OmegaConf.merge(_merged(base, (*extending, path.resolve())), content) if base else content
+    if not base:
+        return content
+    defaults = _merged(base, (*extending, path.resolve()))
+    check_containers(OmegaConf.to_container(content), OmegaConf.to_container(defaults), f"{path}: ")
+    merged: Any = OmegaConf.merge(defaults, content)
     return merged
 
 

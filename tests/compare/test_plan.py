@@ -149,6 +149,9 @@ def test_a_plan_overrides_its_base(write_plan, tmp_path):
     assert [job.title for job in other.jobs] == [job.title for job in base.jobs]
     run = {**base.jobs[0].resolved["run"], "max_minutes": 2, "max_iters": 5}
     assert other.jobs[0].resolved["run"] == run and base.jobs[0].resolved["run"]["max_iters"] == 3
+    OmegaConf.save(OmegaConf.create({"base": "plan.yaml", "systems": ["A"]}), tmp_path / "other.yaml")
+    with pytest.raises(UserError, match="other.yaml: systems must be a mapping"):
+        read_plan(str(tmp_path / "other.yaml"))
     OmegaConf.save(OmegaConf.create({"base": "none.yaml"}), tmp_path / "other.yaml")
     with pytest.raises(UserError, match="There is no plan .*none.yaml"):
         read_plan(str(tmp_path / "other.yaml"))
