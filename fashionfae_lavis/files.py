@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -70,15 +70,15 @@ def make_folder(path: Path) -> None:
         raise UserError(f"Cannot create the folder {path} ({error.strerror}): use another folder.") from error
 
 
-def regular(path: str, flags: int) -> int:
-    """Opener for `open(path, opener=regular)`, which opens regular files only and so never waits for a FIFO.
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a file for reading bytes, regular files only, and so never waits for a FIFO.
 
     Raises:
         OSError: the path is missing, unreadable, or a folder, FIFO, socket or device.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", path)
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def read_json(path: Path, kind: TypeAdapter[Kind], mend: str) -> Kind:
@@ -93,7 +93,7 @@ def read_json(path: Path, kind: TypeAdapter[Kind], mend: str) -> Kind:
         UserError: the file cannot be read, is not json, or holds something else.
     """
     try:
-        with open(path, "rb", opener=regular) as file:
+        with open_regular(path) as file:
             return kind.validate_json(file.read(), strict=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {mend}.") from error

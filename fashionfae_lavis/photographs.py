@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import regular
+from fashionfae_lavis.files import open_regular
 
 # Pillow knows more formats. Some of them start programs, such as Ghostscript for EPS, whatever the name of the file.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -64,7 +64,7 @@ def load_photograph(path: str | Path, folder: str | Path | None = None) -> Image
     try:
         if folder is not None and not is_inside(path, folder):
             raise UnusableImage(f"is outside the image folder {folder}")
-        with open(path, "rb", opener=regular) as file:
+        with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise UnusableImage("is an empty file")
             return decode_photograph(file)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import make_folder, read_json, read_json_list, regular, replacing
+from fashionfae_lavis.files import make_folder, open_regular, read_json, read_json_list, replacing
 
 
 def test_a_file_is_replaced_only_if_the_block_succeeds(tmp_path):
@@ -94,7 +94,7 @@ def test_only_regular_files_are_opened(tmp_path, monkeypatch, kind):
         reason = "No such file or directory"
     with pytest.raises(UserError, match=rf"a.json cannot be read \({reason}\): copy the file again\.$"):
         read_json_list(path, "numbers")
-    with pytest.raises(OSError, match=reason), open(path, opener=regular):
+    with pytest.raises(OSError, match=reason), open_regular(path):
         pass
 
 

@@ -332,17 +332,6 @@ def test_the_first_stage_trains_a_tokenizer_with_a_decoder(monkeypatch):
     assert stage.run_cfg.output_dir == "output/fashionfae/fashiongen/job" and "steps" not in stage.run_cfg
 
 
-def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
-    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
-    fresh = choose_job_id(run)
-    assert len(fresh) == len("20260101_000000")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "checkpoint_last.pth").touch()
-    assert choose_job_id(run) == "old"
-    run.evaluate = True
-    assert choose_job_id(run) != "old"
-
-
 class Toy(EvaluationResult):
     def to_json(self):
         return {"agg_metrics": 1.5}

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from fashionfae_lavis.checkpoints import damaged, read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import open_regular
 from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
 from fashionfae_lavis.runners.run_state import check_run_state
@@ -84,8 +85,11 @@ def read_run(folder: Path) -> tuple[dict, dict]:
         raise UserError(f"{folder / 'config.yaml'} is not the configuration of a run: name another folder.")
     path = folder / "results.json"
     try:
-        results = json.loads(path.read_text()) if path.exists() else {}
-    except (ValueError, RecursionError) as error:
+        results = {}
+        if path.exists():
+            with open_regular(path) as file:
+                results = json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{folder}: results.json is damaged ({error}): evaluate the run again.") from error
     if not isinstance(results, dict):
         raise UserError(f"{folder}: results.json is damaged (no mapping): evaluate the run again.")

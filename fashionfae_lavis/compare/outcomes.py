@@ -73,11 +73,14 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
     """Returns the outcome of a run, from its configuration and its results.json; None if it has no results.
 
     Raises:
-        UserError: the run tested several splits, its evaluation is not in `KINDS`, or its results were edited.
+        UserError: the run tested several splits, its evaluation is not in `KINDS`, or its files were edited.
     """
     if not results:
         return None
-    planned = planned_outcome(config)
+    try:
+        planned = planned_outcome(config)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"config.yaml is not the configuration of an evaluation ({error!r}): run it again.") from error
     if planned is None:
         known = ", ".join(KINDS)
         raise UserError(f"Results of the task {config['run']['task']} cannot be compared; comparable are {known}.")

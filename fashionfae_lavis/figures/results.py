@@ -111,7 +111,7 @@ def load_results(path: Path = FILE) -> Results:
         raise UserError(f"There is no {path} in {Path.cwd()}: run this command in the root of a clone.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid yaml: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict) or set(content) != {"entries", "tables"}:
         raise UserError(f"{path} must hold the two mappings `entries` and `tables`.")

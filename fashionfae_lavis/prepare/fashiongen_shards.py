@@ -20,7 +20,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, fingerprint, write_json
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, shard_name, shards_folder
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import make_folder, read_json, regular, replacing
+from fashionfae_lavis.files import make_folder, open_regular, read_json, replacing
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 PRODUCTS = 500  # products per shard: about 2,000 images and 200 MB of FashionGen
@@ -108,7 +108,7 @@ def _locations(folder: Path, numbers: range, rows: list[np.ndarray], products: i
     for number in numbers:
         path = folder / shard_name(number)
         try:
-            with open(path, "rb", opener=regular) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 members = {member.name: member for member in tar}
             for product in _products_of(number, products, rows):
                 for view, row in enumerate(rows[product]):

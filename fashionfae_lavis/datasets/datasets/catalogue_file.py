@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import Int64, first_problem, regular
+from fashionfae_lavis.files import Int64, first_problem, open_regular
 from fashionfae_lavis.photographs import read_photograph
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
@@ -109,7 +109,7 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
             f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
         )
     try:
-        with open(path, "rb", opener=regular) as file:
+        with open_regular(path) as file:
             head = _read_head(next(file, b""), path)
             products = _read_products(file, head, path)
     except OSError as error:

@@ -22,7 +22,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_index import (
 )
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, FashionGenShards, shards_folder
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import read_json, regular
+from fashionfae_lavis.files import open_regular, read_json
 from fashionfae_lavis.photographs import UnusableImage, check_size
 
 FILE_NAMES = {
@@ -178,7 +178,7 @@ def group_in_order(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _open(path: Path) -> h5py.File:
     try:
-        with open(path, "rb", opener=regular):
+        with open_regular(path):
             return h5py.File(path, "r")
     except FileNotFoundError as error:
         raise UserError(

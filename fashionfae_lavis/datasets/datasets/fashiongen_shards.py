@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from fashionfae_lavis.datasets.datasets.fashiongen_index import Columns, FashionGenProducts, Index
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import Int64, read_json, regular
+from fashionfae_lavis.files import Int64, open_regular, read_json
 from fashionfae_lavis.photographs import UnusableImage, decode_photograph
 
 INDEX = "index.json"
@@ -67,7 +67,7 @@ class FashionGenShards(FashionGenProducts):
         for shard in np.unique(shards).tolist():
             path = self.path / shard_name(shard)
             try:
-                with open(path, "rb", opener=regular) as file:
+                with open_regular(path) as file:
                     end = os.fstat(file.fileno()).st_size
             except OSError as error:
                 raise _unfinished(path, error.strerror) from error
@@ -82,7 +82,7 @@ class FashionGenShards(FashionGenProducts):
         shard, offset, size = self._locations[row].tolist()
         path = self.path / shard_name(shard)
         try:
-            with open(path, "rb", opener=regular) as file:
+            with open_regular(path) as file:
                 file.seek(offset)
                 return np.array(decode_photograph(io.BytesIO(file.read(size))))
         except OSError as error:
