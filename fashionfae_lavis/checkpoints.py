@@ -83,9 +83,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
-    if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content["model"].items()):
+    named = (isinstance(name, str) and name.isprintable() for name in content["model"])
+    if not all(named) or not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
         raise UserError(f"{path} is not a checkpoint: its 'model' holds other things than named tensors.")
-    config = content.get("config") or {}
+    config = content.get("config", {})
     if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
         raise UserError(f"{path} has a damaged configuration: use another copy of the file.")
     return content

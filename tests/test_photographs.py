@@ -256,10 +256,10 @@ def test_what_is_no_regular_file_is_refused_at_once(shop):
 
 
 def test_an_unreadable_file_is_named(shop, monkeypatch):
-    def refuse(path, flags):
+    def refuse(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("fashionfae_lavis.photographs.regular", refuse)
+    monkeypatch.setattr("fashionfae_lavis.photographs.open_regular", refuse)
     with pytest.raises(UserError, match=r"a.png cannot be read: Permission denied: put it back\.$"):
         read_photograph(shop / "a.png", shop, mend="put it back")
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -185,7 +186,8 @@ def test_ctrl_c_prints_the_command_that_continues(tmp_path, write_config):
     write_config(run__max_iters=300, run__num_workers=1, run__image_tokenizer=None, run__test_splits=[])
     log = tmp_path / "stderr"
     with open(log, "w") as file:
-        process = subprocess.Popen(command(), cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
+        program = [sys.executable, "-W", "ignore", *command()]
+        process = subprocess.Popen(program, cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
     deadline = time.monotonic() + 240
     while not list((tmp_path / "output").glob("*/checkpoint_last.pth")):
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()
@@ -422,12 +424,12 @@ def test_names_in_options_are_checked_as_those_in_the_file(tmp_path, write_confi
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("run.test_splits=[vall]", "There is no split 'vall' that can be indexed; the datasets have train, val."),
+        ("run.test_splits=[vall]", "run.test_splits: there is no split 'vall'; did you mean val?"),
         ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
-        ("datasets.fashiongen.text_processor.train.mode=title", "Unknown text mode 'title': use one of description, "),
-        ("datasets.fashiongen.text_processor.eval.mode=title", "Unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.train.mode=title", "mode is 'title', but must be description, "),
+        ("datasets.fashiongen.text_processor.eval.mode=title", "mode is 'title', but must be description, "),
         ("run.task=fashion_retrieval", "set model.pretrained to one and model.load_pretrained to True"),
     ],
 )

@@ -33,7 +33,7 @@ class Program(Section):
     output_dir: Text
     """Folder in which each run creates its own folder."""
     resume_ckpt_path: Text | None = None
-    """Checkpoint of an interrupted run to resume; `auto` resumes the newest run in `output_dir`."""
+    """Checkpoint of an interrupted run to resume; `auto` resumes the newest one of these settings in `output_dir`."""
     evaluate: bool = False
     """Evaluates without training. `python -m lavis.evaluate` sets it."""
     from_scratch: bool = False
@@ -59,7 +59,7 @@ class Length(Section):
     """Ends training after this time. The schedule of `max_iters` updates is scaled to it."""
     iters_per_inner_epoch: Count | None = None
     """Updates between checkpoints and validations; null is one pass over the training split."""
-    checkpoint_minutes: Positive | None = None
+    checkpoint_minutes: PositiveOrZero | None = None
     """Minutes between checkpoints, in addition to those of `iters_per_inner_epoch`."""
     log_freq: Count = 10
     """Updates between lines of the log."""

@@ -165,7 +165,7 @@ def test_files_that_are_no_checkpoints_of_the_authors(tmp_path, write):
     whole = (tmp_path / write({"model": authors_checkpoint("contrastive")})).read_bytes()
     for name, content in (("half.pth", whole[: len(whole) // 2]), ("empty.pth", b""), ("text.pth", b"some text")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=f"{name} is damaged or not a checkpoint.$"):
+        with pytest.raises(UserError, match=f"{name} is damaged or not a checkpoint: copy the file again"):
             import_checkpoint(str(tmp_path / name), target)
     for content in ([1, 2], {"model": {}}, {"epoch": 3, "model": None}):
         with pytest.raises(UserError, match="holds no weights, either bare or under 'model'"):
@@ -191,7 +191,7 @@ def test_mistakes_in_the_arguments(tmp_path, write):
     path, target = write(authors_checkpoint("contrastive")), str(tmp_path / "ours.pth")
     with pytest.raises(UserError, match="must end in .safetensors or .pth"):
         import_checkpoint(path, "ours.zip")
-    with pytest.raises(UserError, match="nothing.yaml is neither a model type"):
+    with pytest.raises(UserError, match="nothing.yaml' is neither a model type"):
         import_checkpoint(path, target, config="nothing.yaml")
     with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, but the checkpoint has 7:"):
         state = authors_checkpoint("contrastive") | {"model.bert.embeddings.word_embeddings.weight": torch.zeros(7, 32)}

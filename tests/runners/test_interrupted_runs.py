@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from programs import run_in_two_processes, run_python, start_two_processes
 from runner_toy import SignalledTask, ToyTask, make_runner
 
 from fashionfae_lavis import checkpoints
@@ -89,9 +88,8 @@ def test_a_signal_at_the_end_of_an_inner_epoch(tmp_path, whole):
 
 def test_checkpoints_by_time(tmp_path):
     """With 0 minutes, every update is followed by a checkpoint; a killed run then loses none."""
-    command = [sys.executable, PROGRAM, str(tmp_path), "die_at=7", "checkpoint_minutes=0", "max_iters=8"]
-    command += ["iters_per_inner_epoch=100"]
-    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+    settings = ["die_at=7", "checkpoint_minutes=0", "max_iters=8", "iters_per_inner_epoch=100"]
+    assert run_python([PROGRAM, tmp_path, *settings], tmp_path).returncode == -signal.SIGKILL
     assert read_checkpoint(tmp_path / "job" / "checkpoint_last.pth")["iters"] == 7
     assert read_checkpoint(tmp_path / "job" / "checkpoint_previous.pth")["iters"] == 6
 
@@ -119,17 +117,12 @@ def test_a_checkpoint_that_reads_back_damaged_does_not_replace_the_last_one(tmp_
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_update(tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    program = [PROGRAM, str(tmp_path / "out"), "signal_at=5", "max_iters=8"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, *program], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode != 0 and "exitcode  : 143" in done.stderr
-    processes, _, _ = done.stderr.partition("torch/distributed/elastic")  # the launcher prints a trace of its own
-    assert "Traceback" not in processes.rpartition("Traceback")[0], done.stderr
+    ranks = start_two_processes([PROGRAM, tmp_path / "out", "signal_at=5", "max_iters=8"], tmp_path)
+    assert [program.wait() for program in ranks] == [143, 143]
+    assert "Traceback" not in ranks[0].stderr + ranks[1].stderr
     assert read_checkpoint(tmp_path / "out" / "job" / "checkpoint_last.pth")["iters"] == 6
     for name in ("out", "whole"):
-        program = [PROGRAM, str(tmp_path / name), "resume_ckpt_path=auto", "max_iters=8"]
-        subprocess.run([*launcher, *program], check=True, env=environment, capture_output=True, timeout=120)
+        run_in_two_processes([PROGRAM, tmp_path / name, "resume_ckpt_path=auto", "max_iters=8"], tmp_path)
     one, two = (read_checkpoint(tmp_path / name / "job" / "checkpoint_last.pth") for name in ("out", "whole"))
     assert one["iters"] == 8 and all(torch.equal(one["model"][key], two["model"][key]) for key in one["model"])
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.runners.training_settings import difference
+from fashionfae_lavis.runners.training_settings import DEFAULTS, difference
+from fashionfae_lavis.schema.run import Run
 
 FOLDER = Path("/out/20260101_000000")
 CONFIG = {
@@ -86,3 +87,7 @@ def test_a_run_may_become_longer_if_its_schedule_ignores_the_length():
     longer = changed(run__lr_sched="linear_warmup_multistep_iter", run__max_iters=24)
     assert difference(steps, longer, FOLDER) is None
     assert difference(longer, steps, FOLDER) == "run.max_iters = 24, not 12"
+
+
+def test_the_defaults_are_those_of_the_schema():
+    assert {key: Run.model_fields[key.removeprefix("run.")].default for key in DEFAULTS} == DEFAULTS
