@@ -84,12 +84,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
     named = (isinstance(name, str) and name.isprintable() for name in content["model"])
-    if not all(named) or not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
+    if not all(named) or not all(map(_is_plain, content["model"].values())):
         raise UserError(f"{path} is not a checkpoint: its 'model' holds other things than named tensors.")
     config = content.get("config", {})
     if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
         raise UserError(f"{path} has a damaged configuration: use another copy of the file.")
     return content
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_quantized
 
 
 def read_file(path: str | Path, trust_pickle: bool = False) -> Any:

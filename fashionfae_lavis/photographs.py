@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.EpsImagePlugin import EpsImageFile
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import open_regular
@@ -98,6 +99,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         UnusableImage: the image is too large or too long, or its file, which Pillow reads late, is damaged.
     """
     with _decoding():
+        if isinstance(image, EpsImageFile):
+            raise UnusableImage("is in the format EPS, which only Ghostscript can read")
         check_size(*image.size)
         image.load()
         # Pillow copies even an upright image, so transpose only the others.

@@ -90,7 +90,8 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
     read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
     try:
         protocol, figures, chance = read(measured)
-        _check_numbers({**figures, **chance})
+        for named in (figures, chance):
+            _check_numbers(named)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"The results of {split} are not those of {planned.kind} ({error!r}): evaluate the run again."

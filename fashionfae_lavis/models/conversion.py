@@ -31,7 +31,7 @@ from fashionfae_lavis.models.authors_layout import (
     our_state,
 )
 from fashionfae_lavis.models.configuration import shipped
-from fashionfae_lavis.models.guards import model_section
+from fashionfae_lavis.models.guards import configuration_of, model_section
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
 
 # Key under which an exported file keeps the configuration for a later import. The authors' code ignores it.
@@ -92,11 +92,12 @@ def import_checkpoint(
     content = read_file(source, trust_pickle)
     state = find_state(content, source)
     kind = "contrastive" if encoders_only else kind_of(state, source)
-    cfg = _configuration(config or content.get(OUR_CONFIG, "base"))
-    if vocabulary:
-        cfg.vocabulary = vocabulary
-        _check_vocabulary(vocabulary, state)
-    model, cfg = _build(kind, cfg, state)
+    with configuration_of(config or source):
+        cfg = _configuration(config or content.get(OUR_CONFIG, "base"))
+        if vocabulary:
+            cfg.vocabulary = vocabulary
+            _check_vocabulary(vocabulary, state)
+        model, cfg = _build(kind, cfg, state)
     check(state, authors_state(model.state_dict(), kind), kind, source)
     load_weights(model, our_state(state, kind), source)
     ours = {"model": OmegaConf.to_container(cfg)}
@@ -178,6 +179,8 @@ def _build(kind: str, cfg: Any, state: dict[str, Tensor]) -> tuple[Any, Any]:
 
 def _carried(name: str | None, text: str | None) -> str | None:
     """Returns the vocabulary for the checkpoint to carry: `text`, else that of a folder; None without or of the hub."""
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{OUR_VOCABULARY} in the checkpoint is a {type(text).__name__}: use another copy of the file.")
     if text or not name:
         return text
     return carried(load_tokenizer(name)) if Path(shipped("vocabularies", name)).is_dir() else None

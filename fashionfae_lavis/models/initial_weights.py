@@ -120,21 +120,24 @@ def transformers_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Reverses `timm_vit_state`. The result lacks transformers' pooler, which timm's ViT does not have.
 
     Raises:
-        UserError: the image encoder has a convolutional stem.
+        UserError: the image encoder has a convolutional stem, or lacks a tensor.
     """
     if "patch_embed.proj.weight" not in state:
         raise UserError(
             "The image encoder begins with convolutions (model.image_encoder.stem), which the layouts of the authors "
             "and of transformers do not support: use a plain ViT, `stem: null`."
         )
-    renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
-    depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
-    for index in range(depth):
-        target = f"encoder.layer.{index}"
-        for kind in ("weight", "bias"):
-            for timm, name in VIT_BLOCK_NAMES.items():
-                renamed[f"{target}.{name}.{kind}"] = state[f"blocks.{index}.{timm}.{kind}"]
-            parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
-            for name, part in zip(("query", "key", "value"), parts, strict=True):
-                renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()
+    try:
+        renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
+        depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
+        for index in range(depth):
+            target = f"encoder.layer.{index}"
+            for kind in ("weight", "bias"):
+                for timm, name in VIT_BLOCK_NAMES.items():
+                    renamed[f"{target}.{name}.{kind}"] = state[f"blocks.{index}.{timm}.{kind}"]
+                parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
+                for name, part in zip(("query", "key", "value"), parts, strict=True):
+                    renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()
+    except (KeyError, ValueError, RuntimeError) as error:  # a missing tensor, an odd name or shape
+        raise UserError(f"The image encoder is damaged ({error}): use another copy of the checkpoint.") from error
     return renamed

@@ -116,6 +116,8 @@ def _check(tokenizer: PreTrainedTokenizerBase, where: str) -> None:
         # transformers appends a piece that the vocabulary lacks, which shifts the number of word pieces.
         if piece is None or piece not in words or piece in added - words.keys():
             raise UserError(f"{where} lacks the piece {piece or f'[{name.upper()}]'}: add it to vocab.txt.")
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise UserError(f"{where} has no number as model_max_length: correct tokenizer_config.json.")
     if len(words) <= len(SPECIAL):
         raise UserError(f"{where} has no words: use another vocabulary.")
     if sorted(words.values()) != list(range(len(words))):

@@ -241,7 +241,8 @@ def _processor(folder: Path, name: str, good: list[str]) -> None:
     if path.is_symlink() or not path.is_file():
         raise UserError("Pillow would open it")
     try:
-        image = Image.open(path)
+        Image.init()
+        image = Image.open(path, formats=[name for name in Image.ID if name != "EPS"])  # which starts Ghostscript
         image.load()
     except (Exception, Image.DecompressionBombError) as error:
         raise UserError("Pillow cannot open it") from error

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from fashionfae_lavis.datasets.datasets.fashiongen_index import Columns, FashionGenProducts, Index
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import Int64, open_regular, read_json
-from fashionfae_lavis.photographs import UnusableImage, decode_photograph
+from fashionfae_lavis.photographs import UnusableImage, decode_photograph, is_inside
 
 INDEX = "index.json"
 MOST_BYTES = 2**28  # of an image in a shard
@@ -52,6 +52,7 @@ class FashionGenShards(FashionGenProducts):
 
     def __init__(self, path: str | Path):
         path = Path(path)
+        _check_inside(path / INDEX)
         content = read_json(path / INDEX, INDEX_TYPE, MEND)
         try:
             columns = Columns.from_json(content)
@@ -66,6 +67,7 @@ class FashionGenShards(FashionGenProducts):
         shards, offsets, sizes = self._locations.T
         for shard in np.unique(shards).tolist():
             path = self.path / shard_name(shard)
+            _check_inside(path)
             try:
                 with open_regular(path) as file:
                     end = os.fstat(file.fileno()).st_size
@@ -89,6 +91,12 @@ class FashionGenShards(FashionGenProducts):
             raise _unfinished(path, error.strerror) from error
         except UnusableImage as error:
             raise _unfinished(path, f"the image of row {row} {error}") from error
+
+
+def _check_inside(path: Path) -> None:
+    """Raises UserError if a file of a folder of shards is a link to a file elsewhere."""
+    if not is_inside(path, path.parent):
+        raise _unfinished(path, "it is a link out of its folder")
 
 
 def _unfinished(path: Path, reason: object) -> UserError:

@@ -121,7 +121,7 @@ def _with_images(products: list[dict], images: Path, path: Path, allow_missing: 
     missing = [name for name in names if name not in present]
     if not missing:
         return products
-    examples = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    examples = ", ".join(name[:100] for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
     count = f"{len(missing)} of {len(names)} images of {path} are not in {images} ({examples})"
     if not allow_missing:
         raise UserError(f"{count}: put them there, or set `allow_missing` of the dataset to True to leave them out.")
