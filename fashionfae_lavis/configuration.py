@@ -91,7 +91,7 @@ def apply_options(content: DictConfig, options: Sequence[str]) -> None:
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:
-            raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {option!r}.")
+            raise UserError(f"--options takes KEY=VALUE, such as run.max_iters=100, not {show(option)}.")
         if key in REQUIRED:
             raise UserError(f"--options: `{key}` is a section; set one of its keys, such as run.max_iters=100.")
         try:

@@ -90,6 +90,14 @@ def test_files_that_are_no_checkpoints(tmp_path):
         torch.save(content, path)
         with pytest.raises(UserError, match="holds no 'model' weights"):
             read_checkpoint(path)
+    for state in (
+        {"\ud800": torch.ones(2)},
+        {3: torch.ones(2)},
+        {"w": torch.quantize_per_tensor(torch.ones(2), 1, 0, torch.qint8)},
+    ):
+        torch.save({"model": state}, path)
+        with pytest.raises(UserError, match="its 'model' holds other things than named tensors"):
+            read_checkpoint(path)
 
 
 class Danger:

@@ -169,6 +169,13 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path, monkeypatch, fo
         load_photograph(tmp_path / "red.jpg")
 
 
+def test_an_eps_that_a_user_opened_starts_no_program(monkeypatch):
+    image = Image.open(encoded(Image.new("RGB", (64, 64), "red"), "EPS"))
+    monkeypatch.setattr(type(image), "load", lambda *args, **options: pytest.fail("Ghostscript would start"))
+    with pytest.raises(UnusableImage, match="is in the format EPS"):
+        upright_rgb(image)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_formats_are_those_of_shops(form):
     assert decode_photograph(encoded(Image.new("RGB", (9, 8)), form)).size == (9, 8)

@@ -18,7 +18,7 @@ from fashionfae_lavis.schema.datasets import (
 from fashionfae_lavis.schema.fields import alternatives
 from fashionfae_lavis.schema.models import Baseline, Model, Momentum, Pretrained
 from fashionfae_lavis.schema.run import Run
-from fashionfae_lavis.schema.validation import above
+from fashionfae_lavis.schema.validation import above, show
 from fashionfae_lavis.suggestions import hint
 from fashionfae_lavis.text.product_text import ATTRIBUTES, prompt_names
 
@@ -74,7 +74,7 @@ def check_schedule(run: Run, where: str) -> None:
     schedules = {name: registry.get_lr_scheduler_class(name) for name in registry.list_lr_schedulers()}
     known = [name for name, schedule in schedules.items() if not ours or issubclass(schedule, IterationSchedule)]
     if run.lr_sched is not None and run.lr_sched not in known:
-        raise UserError(f"{where}.lr_sched is {run.lr_sched!r}, but must be {alternatives(sorted(known))}.")
+        raise UserError(f"{where}.lr_sched is {show(run.lr_sched)}, but must be {alternatives(sorted(known))}.")
     if run.init_lr is not None and run.min_lr > run.init_lr:
         raise UserError(f"{where}.min_lr is {run.min_lr:g}, but must be at most {where}.init_lr, {run.init_lr:g}.")
 
@@ -112,7 +112,7 @@ def check_splits(run: Run, datasets: Mapping[str, Data | None]) -> None:
         for split in getattr(run, key) or ():
             # Whether a short name is unique depends on the files of catalogues.
             if split not in known and not any(name.endswith(f".{split}") for name in known):
-                raise UserError(f"run.{key}: there is no split {split!r}; {hint(split, known)}")
+                raise UserError(f"run.{key}: there is no split {show(split)}; {hint(split, known)}")
 
 
 def check_recognition(run: Run, datasets: Mapping[str, Data | None]) -> None:
@@ -140,7 +140,7 @@ def check_ratios(run: Run, datasets: Mapping[str, Data | None]) -> None:
         raise UserError(f"{key} needs several datasets, but this run trains on one: remove it.")
     if set(ratios) != set(datasets):
         name = min(set(ratios) ^ set(datasets))
-        problem = f"{name!r} is not trained on" if name in ratios else f"{name!r} is missing"
+        problem = f"{show(name)} is not trained on" if name in ratios else f"{show(name)} is missing"
         raise UserError(f"{key}: {problem}; give a number for each of {', '.join(datasets)}.")
 
 
@@ -182,7 +182,7 @@ def check_dataset(name: str, data: Data) -> None:
             if found is None:
                 known = registry.mapping["processor_name_mapping"]
                 raise UserError(
-                    f"{key}.name: LAVIS knows no processor {processor.name!r}; {hint(processor.name, known)}"
+                    f"{key}.name: LAVIS knows no processor {show(processor.name)}; {hint(processor.name, known)}"
                 )
             foreign = isinstance(processor, OtherProcessor) and found.__module__.startswith("lavis.")
             if (

@@ -187,6 +187,21 @@ def test_a_file_of_another_size_is_one_sentence(tmp_path, write):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+def test_a_damaged_export_is_one_sentence(tmp_path, write):
+    config = OmegaConf.to_container(OmegaConf.load(CONFIG).model)
+    for key, value in (("fashionfae_config", torch.ones(2)), ("fashionfae_vocabulary", torch.ones(2))):
+        content = {"model": authors_checkpoint("contrastive"), "fashionfae_config": config, key: value}
+        with pytest.raises(UserError) as caught:
+            import_checkpoint(write(content), str(tmp_path / "ours.pth"))
+        assert "\n" not in str(caught.value) and not (tmp_path / "ours.pth").exists()
+    ours = str(tmp_path / "ours.safetensors")
+    state = tiny_model().state_dict()
+    del state["image_encoder.norm.bias"]
+    save_safetensors(state, {"model": config}, ours)
+    with pytest.raises(UserError, match=r"The image encoder is damaged \('norm.bias'\)"):
+        export_checkpoint(ours, str(tmp_path / "theirs.pth"))
+
+
 def test_mistakes_in_the_arguments(tmp_path, write):
     path, target = write(authors_checkpoint("contrastive")), str(tmp_path / "ours.pth")
     with pytest.raises(UserError, match="must end in .safetensors or .pth"):

@@ -137,6 +137,11 @@ DAMAGED = {
     "a list": (WORDS, "[]", "Cannot read the vocabulary"),
     "a number as class": (WORDS, '{"tokenizer_class": 3}', "Cannot read the vocabulary"),
     "another class": (WORDS, '{"tokenizer_class": "GPT2Tokenizer"}', "Cannot read the vocabulary"),
+    "a list as length": (
+        WORDS,
+        '{"tokenizer_class": "BertTokenizer", "model_max_length": [9]}',
+        "has no number as model_max_length",
+    ),
     "a number as piece": (WORDS, '{"tokenizer_class": "BertTokenizer", "cls_token": 3}', "Cannot read the vocabulary"),
 }
 

@@ -167,6 +167,14 @@ def test_images_in_shards_are_trusted_no_more_than_files(shards):
         fashiongen_file.FashionGenShards(shards)
 
 
+@pytest.mark.parametrize("name", ["index.json", "000000.tar"])
+def test_a_link_out_of_the_folder_is_refused(shards, tmp_path, name):
+    (shards / name).rename(tmp_path / "elsewhere")
+    (shards / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=rf"{name} is damaged or unfinished \(it is a link out of its folder\)"):
+        fashiongen_file.FashionGenShards(shards)
+
+
 def test_a_shard_with_a_link_is_refused_when_conversion_goes_on(shards, fashiongen_root):
     with tarfile.open(shards / "000000.tar") as tar:
         members = [(member, tar.extractfile(member).read()) for member in tar]

@@ -76,6 +76,14 @@ def test_what_is_no_photograph_is_one_sentence(tmp_path):
         processor(Image.open(tmp_path / "half.jpg"))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, bool])
+def test_an_array_of_another_type_or_shape_is_one_sentence(dtype):
+    processor = FashionImageEvalProcessor(32, 40)
+    for array in (np.zeros((50, 60, 3), dtype), np.zeros((50, 60), np.uint8), np.zeros((0, 0, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"The image is an array \(.*but must be \(H, W, 3\) of uint8"):
+            processor(array)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
 def test_other_pictures_become_rgb(mode):
     assert FashionImageEvalProcessor(32, 40)(Image.new(mode, (60, 50))).shape == (3, 32, 32)
