@@ -20,6 +20,8 @@ class _Finder:
     """Finder that delegates to the other finders, and watches the imports of LAVIS and of this package."""
 
     def find_spec(self, name, path=None, target=None):
+        if name == "lavis" and _PROVIDED.keys() & {*sys.orig_argv}:
+            _end_quietly_on_ctrl_c()
         if name == "lavis" or name.startswith("fashionfae_lavis."):
             spec = self._ask_others(name, path, target)
             if spec is not None and spec.loader is not None:
@@ -72,6 +74,14 @@ class _MainLoader:
     def get_code(self, name):
         source = f"from {self._source_module} import main\nif __name__ == '__main__':\n    main()\n"
         return compile(source, f"<{name}>", "exec")
+
+
+def _end_quietly_on_ctrl_c():
+    """Avoids a stack trace while the programs import LAVIS, which takes seconds; they then handle Ctrl-C themselves."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 _finder = _Finder()

@@ -1,8 +1,11 @@
-"""Reading and writing of checkpoints. Writes are atomic, and reading a file runs no code from it."""
+"""Reading and writing of checkpoints. Writes are atomic. Reading checks for damage and runs no code from the file."""
 
 import json
+import os
 import pickle
+import secrets
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +16,58 @@ from torch import nn
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
+from fashionfae_lavis.integrity import DIGEST, damaged_member, digest
+from fashionfae_lavis.state_dicts import NOT_FINITE, listed, misfits
 
 WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)  # torch reports a full disk as RuntimeError
 
 
-def save_atomically(obj: Any, path: str | Path) -> None:
-    """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it is complete.
+def save_atomically(obj: Any, path: str | Path, previous: Path | None = None) -> None:
+    """Saves an object with `torch.save` to a temporary file, which is renamed to `path` when it has been read back.
+
+    Args:
+        obj: the object.
+        path: file to write.
+        previous: where to keep the file that `path` was, if the file system has hard links.
 
     Raises:
         UserError: the disk is full or the folder is not writable; an older file at `path` stays untouched.
     """
-    with replacing(Path(path), WRITE_FAILURES) as temporary:
+    path = Path(path)
+    with replacing(path, WRITE_FAILURES) as temporary:
         torch.save(obj, temporary)
+        if damaged_on_disk(temporary):
+            raise OSError("the disk returned other bytes than were written")
+        if previous is not None:
+            _keep(path, previous)
+
+
+def damaged_on_disk(path: Path) -> bool:
+    """Returns whether a file that was just written reads back damaged, from the disk where that is possible."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return damaged_member(path) is not None
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Gives a file a second name, so that it outlives its replacement; `path` exists at any time."""
+    link = previous.with_name(f"{previous.name}.{secrets.token_hex(4)}.tmp")
+    with suppress(OSError):
+        os.link(path, link)
+        os.replace(link, previous)
+        link.unlink(missing_ok=True)  # a rename onto another name of the same file does nothing
 
 
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:
-    """Saves weights and configuration to one safetensors file; atomic like `save_atomically`."""
+    """Saves weights, configuration and a digest of both to one safetensors file; atomic like `save_atomically`."""
+    metadata = {"config": json.dumps(config)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(tensors, temporary, metadata={"config": json.dumps(config)})
+        save_file(tensors, temporary, metadata={**metadata, DIGEST: digest(tensors, metadata)})
         temporary.chmod(mode)  # safetensors 0.8 makes its files readable by the owner only
 
 
@@ -49,7 +83,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(f"{path} is not a checkpoint: it holds no 'model' weights.")
+    named = (isinstance(name, str) and name.isprintable() for name in content["model"])
+    if not all(named) or not all(map(_is_plain, content["model"].values())):
+        raise UserError(f"{path} is not a checkpoint: its 'model' holds other things than named tensors.")
+    config = content.get("config", {})
+    if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
+        raise UserError(f"{path} has a damaged configuration: use another copy of the file.")
     return content
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_quantized
 
 
 def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
@@ -60,11 +104,17 @@ def read_file(path: str | Path, trust_pickle: bool = False) -> Any:
         trust_pickle: whether to open files that hold Python objects. Such a file can run any code, so the user decides.
 
     Raises:
-        UserError: the file is missing or damaged, or needs pickle although `trust_pickle` is off.
+        UserError: the file is missing or damaged, cannot be read, or needs pickle although `trust_pickle` is off.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint file {path}.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(
+            f"Cannot read {path} ({error.strerror}): change its permissions or use another file."
+        ) from error
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, trust_pickle)
 
 
@@ -98,23 +148,38 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], path: str | P
         path: the file of `state`, for the error.
 
     Raises:
-        UserError: a name is missing, unknown or of another shape.
+        UserError: a name is missing, unknown, or of another shape or kind of numbers, or a weight is not finite.
     """
-    expected = model.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in state]
-    problems += [f"{name} is unknown" for name in state if name not in expected]
-    problems += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
+    odd = next((name for name, value in state.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None:
+        raise UserError(f"{path} is not a checkpoint: its weight {odd} is a {type(state[odd]).__name__}.")
+    problems = misfits(state, model.state_dict())
+    broken = [problem for problem in problems if problem.endswith(NOT_FINITE)]
+    if broken and len(broken) == len(problems):
+        raise UserError(f"{path} holds a diverged model ({listed(broken)}): use an earlier checkpoint.")
     if problems:
-        shown = ", ".join(problems[:3]) + (", ..." if len(problems) > 3 else "")
-        raise UserError(f"{path} is of another architecture: {len(problems)} tensors do not fit ({shown}).")
+        raise UserError(f"{path} is of another architecture: {len(problems)} tensors do not fit ({listed(problems)}).")
     model.load_state_dict(state)
 
 
+def damaged(path: str | Path, found: str = "") -> UserError:
+    """Makes the error for a damaged file, with what was found, such as ": the digest is wrong"."""
+    return UserError(f"{path} is damaged{found or ' or not a checkpoint'}: copy the file again, or use another one.")
+
+
+def check_archive(path: str | Path) -> None:
+    """Checks the CRCs of a torch file; does nothing if the file has none.
+
+    Raises:
+        UserError: one of them is wrong.
+    """
+    member = damaged_member(Path(path))
+    if member is not None:
+        raise damaged(path, f" (the checksum of {member} is wrong)")
+
+
 def _read_torch(path: Path, trust_pickle: bool) -> Any:
+    check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except ModuleNotFoundError as error:
@@ -126,9 +191,9 @@ def _read_torch(path: Path, trust_pickle: bool) -> Any:
                 "save its weights as plain tensors or, if you trust its author, convert it with "
                 "`fashionfae import-checkpoint --trust-pickle`."
             ) from error
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+        raise damaged(path) from error
     except Exception as error:  # torch raises many types of exceptions for a broken file
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+        raise damaged(path) from error
 
 
 def _is_old_torch_file(path: Path) -> bool:
@@ -143,9 +208,15 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged or not a checkpoint.") from error
+    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        raise damaged(path) from error
+    # Files of other programs, and those of version 0.1, have no digest.
+    if DIGEST in metadata and metadata[DIGEST] != digest(tensors, metadata):
+        raise damaged(path, " (its digest is wrong)")
     content: dict[str, Any] = {"model": tensors}
     if "config" in metadata:
-        content["config"] = json.loads(metadata["config"])
+        try:
+            content["config"] = json.loads(metadata["config"])
+        except (ValueError, RecursionError) as error:
+            raise damaged(path) from error
     return content

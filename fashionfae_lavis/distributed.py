@@ -93,8 +93,13 @@ def gather_in_order(batches: list[np.ndarray]) -> np.ndarray:
 
 def true_anywhere(flag: bool, device: torch.device) -> bool:
     """Returns whether `flag` is true on at least one process."""
+    return max_anywhere([flag], device)[0] > 0
+
+
+def max_anywhere(values: Sequence[float], device: torch.device) -> list[float]:
+    """Returns the maximum of each value over the processes."""
     if not is_dist_avail_and_initialized():
-        return flag
-    count = torch.tensor(float(flag), device=device)
-    dist.all_reduce(count)
-    return count.item() > 0
+        return list(values)
+    maxima = torch.tensor(values, dtype=torch.float32, device=device)
+    dist.all_reduce(maxima, dist.ReduceOp.MAX)
+    return maxima.tolist()

@@ -4,7 +4,6 @@ For these models `model_type` may be omitted, or be the path of a checkpoint. LA
 an unknown name raises a UserError.
 """
 
-import difflib
 import functools
 from collections.abc import Callable
 from types import ModuleType
@@ -15,6 +14,7 @@ from lavis.common.registry import registry
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import Configured
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
+from fashionfae_lavis.suggestions import hint
 
 
 def extend(lavis: ModuleType) -> None:
@@ -65,7 +65,5 @@ def _load_configured(models: ModuleType, name: str, model_type: str, is_eval: bo
 def _model_class(name: str) -> type:
     model_class = registry.get_model_class(name)
     if model_class is None:
-        names = sorted(registry.list_models())
-        close = difflib.get_close_matches(str(name), names) or names
-        raise UserError(f'LAVIS has no model called "{name}"; similar names: {", ".join(close)}.')
+        raise UserError(f'LAVIS has no model called "{name}"; {hint(name, sorted(registry.list_models()))}')
     return model_class

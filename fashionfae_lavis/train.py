@@ -5,29 +5,39 @@ import copy
 import gc
 import json
 import logging
+import os
 import random
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from lavis import tasks
 from lavis.common.config import Config
-from lavis.common.dist_utils import get_rank, is_main_process
+from lavis.common.dist_utils import get_rank, get_world_size, is_main_process
 from lavis.common.logger import setup_logger
 from lavis.common.registry import registry
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 
 from fashionfae_lavis.config_options import add_config_options
 from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
-from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
+from fashionfae_lavis.files import replacing
+from fashionfae_lavis.interruption import Interrupted, interruptible, requested
+from fashionfae_lavis.preflight import check_files, check_same_on_all_processes, flat_settings
+from fashionfae_lavis.reports.pictures import optional_picture
+from fashionfae_lavis.runners import FashionRunner
+from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, own_folder
+from fashionfae_lavis.schema.run import first_stage
 from fashionfae_lavis.tasks.base import FashionTask
 
 STAGE = "image_tokenizer"
@@ -46,15 +56,70 @@ def main(argv: Sequence[str] | None = None, evaluate: bool = False) -> None:
     )
     add_config_options(parser)
     args = parser.parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    threading.excepthook = _report_thread
     try:
-        run_config(load_config(args), evaluate)
+        with interruptible():
+            run_config(load_config(args, evaluate), evaluate)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as stop:
+        _end(stop.number, stop.folder, arguments, evaluate)
     finally:
         if dist.is_initialized():
             gc.collect()  # a DDP model that outlives the process group would abort the process at exit
             dist.destroy_process_group()
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Reports a full disk or a deleted folder in TensorBoard's thread in one line, all else with its trace."""
+    if issubclass(failure.exc_type, OSError):
+        print(f"warning: {failure.exc_value}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failure)
+
+
+def _end(number: int, folder: Path | None, arguments: Sequence[str], evaluate: bool) -> NoReturn:
+    """Says how to continue after a signal, and exits with the conventional status."""
+    if is_main_process():
+        name = signal.Signals(number).name
+        saved = "every update is saved" if folder and find_newest_checkpoint(folder) else "nothing had to be saved"
+        command = continuing_command(folder, arguments, evaluate)
+        print(f"\nStopped by {name}, {saved}. To continue:\n  {command}", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+def find_newest_checkpoint(folder: Path) -> Path | None:
+    """Returns the last checkpoint in a run's folder, or else that of its first stage."""
+    paths = (folder / LAST_CHECKPOINT, folder / STAGE / LAST_CHECKPOINT)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def continuing_command(folder: Path | None, arguments: Sequence[str], evaluate: bool) -> str:
+    """Returns the command line that continues a run.
+
+    Args:
+        folder: the run's folder. Without a checkpoint in it, the command is that of the run.
+        arguments: the run's arguments.
+        evaluate: whether the run only tests.
+    """
+    arguments = [argument for argument in arguments if not argument.startswith("run.resume_ckpt_path=")]
+    checkpoint = folder and find_newest_checkpoint(folder)
+    if checkpoint and not evaluate:
+        # A path would skip the first stage.
+        resume = checkpoint if folder and checkpoint.parent == folder else "auto"
+        if "--options" not in arguments:
+            arguments.append("--options")
+        place = arguments.index("--options") + 1
+        arguments.insert(place, f"run.resume_ckpt_path={resume}")
+    elif arguments and arguments[-1] == "--options":
+        arguments.pop()
+    program = f"-m lavis.{'evaluate' if evaluate else 'train'}"
+    processes, local = get_world_size(), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    nodes = f" --nnodes={processes // int(local)}" if processes > int(local) else ""
+    launcher = f"torchrun{nodes} --nproc-per-node={local}" if processes > 1 else "python"
+    return f"{launcher} {program} {shlex.join(arguments)}"
 
 
 def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
@@ -66,23 +131,32 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
 
     Returns:
         Split of `run.test_splits` -> its result.
+
+    Raises:
+        UserError: a file that the run starts from is missing, or the processes have different configurations.
     """
     run = cfg.run_cfg
     with open_dict(run):
         run.evaluate = bool(evaluate or run.get("evaluate", False))
+    check_files(cfg)
+    settings = flat_settings(cfg)
     init_distributed(run)
+    check_same_on_all_processes(settings)
     setup_logger()
-    job_id = choose_job_id(run)
-    if run.get(STAGE) and not run.evaluate:
-        train_image_tokenizer(cfg, job_id)
-    return run_stage(cfg, job_id)
-
-
-def choose_job_id(run: DictConfig) -> str:
-    """Returns the newest run's folder name if `run.resume_ckpt_path` is auto, else the time, equal on all processes."""
-    resume = run.get("resume_ckpt_path") == "auto" and not run.evaluate
-    newest = find_newest_run(run.output_dir) if resume else None
-    return gather_objects(newest.name if newest else datetime.now().strftime("%Y%m%d_%H%M%S"))[0]
+    if not issubclass(registry.get_runner_class(run.get("runner", "runner_base")), FashionRunner):
+        return run_stage(cfg, gather_objects(datetime.now().strftime("%Y%m%d_%H%M%S"))[0])
+    with own_folder(cfg.config) as folder:
+        try:
+            if run.get(STAGE) and not run.evaluate:
+                train_image_tokenizer(cfg, folder.name)
+            return run_stage(cfg, folder.name)
+        except Interrupted as stop:
+            stop.folder = folder
+            raise
+        except Exception as error:
+            if isinstance(error, UserError) or not requested():
+                raise
+            raise Interrupted(requested(), folder) from error  # another process of the run ended first
 
 
 def train_image_tokenizer(cfg: Config, job_id: str) -> None:
@@ -97,15 +171,12 @@ def train_image_tokenizer(cfg: Config, job_id: str) -> None:
     if model.image_tokenizer.get("weights") or (resumed and (resumed != "auto" or (folder / LAST_CHECKPOINT).exists())):
         return
     stage = copy.copy(cfg)
-    inherited = {
-        key: value for key, value in run.items() if key not in (STAGE, "steps", "lr_scale", "decay_also", "optimizer")
-    }
-    own = {"task": "fashionfae_image_tokenizer", "output_dir": str(folder), "valid_splits": []}
     stage.config = OmegaConf.create(
         {
-            "model": {**model.image_tokenizer, "arch": "fashionfae_image_tokenizer"},
+            # Training needs the decoder, even if APIR needs only the codes.
+            "model": {**model.image_tokenizer, "arch": "fashionfae_image_tokenizer", "decoder": True},
             "datasets": cfg.datasets_cfg,
-            "run": {**inherited, **own, **run[STAGE]},
+            "run": {**first_stage(run), "output_dir": str(folder)},
         }
     )
     logging.info("First stage: the image tokenizer.")
@@ -150,29 +221,36 @@ def build_model(task: Any, cfg: Config) -> Any:
 
 
 def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
-    """Prints the results as tables, writes results.json, and draws pictures.
+    """Writes results.json, prints the results as tables, and draws pictures.
 
-    results.json is written before the pictures are drawn, and again with their paths. With several test splits, each
-    split has a folder for its pictures.
+    results.json is written first, and again with the paths of the pictures. A picture that cannot be drawn is a
+    warning. With several test splits, each split has a folder for its pictures.
+
+    Raises:
+        UserError: results.json cannot be written; the tables are printed nevertheless.
     """
     figures = {split: result.to_json() for split, result in results.items()}
-    for split, result in results.items():
-        print(f"\n{split}\n{result.table()}", flush=True)
-    if results:
-        write_results(figures, folder)
+    try:
+        if results:
+            write_results(figures, folder)
+    finally:
         for split, result in results.items():
+            print(f"\n{split}\n{result.table()}", flush=True)
+    for split, result in results.items():
+        with optional_picture(f"The picture of {split}"):
             pictures = folder if len(results) == 1 else folder / split
             pictures.mkdir(exist_ok=True)
             figures[split] |= result.draw(pictures)
-        write_results(figures, folder)
+            write_results(figures, folder)
     folders = [folder, *(folder / split for split in results)]
     paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *folder.glob("results.json")]
     print("".join(f"\n{path.stem + ':':<10} {path}" for path in paths) + "\n", flush=True)
 
 
 def write_results(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-    """Writes results.json."""
-    (folder / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    """Writes results.json atomically; raises UserError if it cannot be written."""
+    with replacing(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

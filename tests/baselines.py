@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from transformers import BertConfig
 
 from fashionfae_lavis.models import baselines
-from fashionfae_lavis.models.initial_weights import load_tokenizer
+from fashionfae_lavis.models.vocabulary import load_tokenizer
 
 CLASSES = {
     "fashion_albef": baselines.FashionAlbef,

@@ -78,12 +78,13 @@ def _context() -> ForkServerContext:
 
 def _program(arguments, folder, output, environment, new_session) -> None:
     """Becomes the program, in the forked process."""
+    multiprocessing.set_start_method("fork", force=True)  # as in a program that Python starts
     if new_session:
         os.setsid()
     for descriptor, ending in ((1, ".out"), (2, ".err")):
         with open(output.with_suffix(ending), "wb") as file:
             os.dup2(file.fileno(), descriptor)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", buffering=1, closefd=False)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -98,16 +99,21 @@ def _program(arguments, folder, output, environment, new_session) -> None:
         runpy.run_path(arguments[0], run_name="__main__")
 
 
-def run_in_two_processes(arguments, folder) -> None:
-    """Runs `python ARGUMENTS` in two processes that communicate over gloo, with the environment that torchrun sets."""
+def start_two_processes(arguments, folder) -> list[Program]:
+    """Starts `python ARGUMENTS` in two processes that communicate over gloo, with the environment of torchrun."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    ranks = [
+    return [
         start(arguments, folder, {**group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"})
         for rank in range(2)
     ]
+
+
+def run_in_two_processes(arguments, folder) -> None:
+    """Runs `python ARGUMENTS` in two processes to their end; see `start_two_processes`."""
+    ranks = start_two_processes(arguments, folder)
     statuses = [program.wait() for program in ranks]
     assert statuses == [0, 0], "\n".join(program.stderr for program in ranks)
 

@@ -37,6 +37,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
 
 
+def test_the_file_before_is_kept(tmp_path):
+    path, previous = tmp_path / "a.pth", tmp_path / "previous.pth"
+    for number in range(3):
+        save_atomically({"model": {"w": torch.tensor(number)}}, path, previous)
+        assert previous.exists() == (number > 0)
+    assert [read_checkpoint(file)["model"]["w"].item() for file in (path, previous)] == [2, 1]
+    assert set(tmp_path.iterdir()) == {path, previous}
+
+
 def test_a_folder_that_does_not_exist(tmp_path):
     for save in (save_atomically, lambda obj, path: save_safetensors(obj["model"], {}, path)):
         with pytest.raises(UserError, match="Cannot write .*missing/a.pth"):
@@ -67,7 +76,7 @@ def test_damaged_files(tmp_path, suffix):
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"just some text"):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=f"^{path} is damaged or not a checkpoint.$"):
+        with pytest.raises(UserError, match=f"^{path} is damaged.*: copy the file again, or use another one.$"):
             read_checkpoint(path)
 
 
@@ -80,6 +89,14 @@ def test_files_that_are_no_checkpoints(tmp_path):
     for content in ([1, 2], {"w": torch.ones(2)}):
         torch.save(content, path)
         with pytest.raises(UserError, match="holds no 'model' weights"):
+            read_checkpoint(path)
+    for state in (
+        {"\ud800": torch.ones(2)},
+        {3: torch.ones(2)},
+        {"w": torch.quantize_per_tensor(torch.ones(2), 1, 0, torch.qint8)},
+    ):
+        torch.save({"model": state}, path)
+        with pytest.raises(UserError, match="its 'model' holds other things than named tensors"):
             read_checkpoint(path)
 
 

@@ -11,6 +11,7 @@ from fashionfae_lavis.distributed import (
     gather_in_order,
     gather_objects,
     init_distributed,
+    max_anywhere,
     own_share,
     true_anywhere,
 )
@@ -26,16 +27,18 @@ def test_one_process(monkeypatch):
     init_distributed(run)
     assert run == {"distributed": False, "device": "cpu", "gpu": 0, "rank": 0, "world_size": 1}
     assert gather_objects("a") == ["a"] and true_anywhere(True, CPU) and not true_anywhere(False, CPU)
+    assert max_anywhere([1, 2.5], CPU) == [1, 2.5]
     assert own_share("abc") == "abc"
     assert gather_in_order([np.array([[1], [2]]), np.array([[3]])]).tolist() == [[1], [2], [3]]
 
 
 SHARES = """
 import numpy as np
+import torch
 import torch.distributed as dist
 from runner_toy import ToyDataset
 from fashionfae_lavis.datasets.loaders import evaluation_loader, share_of_loader
-from fashionfae_lavis.distributed import gather_in_order, own_share
+from fashionfae_lavis.distributed import gather_in_order, max_anywhere, own_share
 dist.init_process_group("gloo")
 for length in (1, 2, 7, 8):
     loader = evaluation_loader(ToyDataset(length), batch_size=3, workers=0, pin=False)
@@ -44,6 +47,8 @@ for length in (1, 2, 7, 8):
     rows = gather_in_order([batch["index"].numpy()[:, None] for batch in shared])
     assert rows.dtype == np.int64 and rows[:, 0].tolist() == list(range(length)), rows
     assert gather_in_order([own_share(np.arange(length))]).tolist() == list(range(length))
+rank = dist.get_rank()
+assert max_anywhere([rank, 15 - rank, 0], torch.device("cpu")) == [1, 15, 0]
 dist.destroy_process_group()
 """
 

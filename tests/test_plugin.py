@@ -108,7 +108,7 @@ def test_other_models_still_need_a_model_type():
 
 def test_an_unknown_model_raises_with_similar_names():
     for load in (load_model, load_model_and_preprocess):
-        with pytest.raises(UserError, match='no model called "fashonfae"; similar names: fashionfae'):
+        with pytest.raises(UserError, match='no model called "fashonfae"; did you mean fashionfae'):
             load("fashonfae", "mini")
     with pytest.raises(UserError, match="albef_classification, .*toy"):
         load_model("???")

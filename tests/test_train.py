@@ -2,20 +2,28 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import full_disk
 from omegaconf import OmegaConf
-from programs import one_line, run, run_and_kill
+from programs import command, one_line, run, run_and_kill
 
+from fashionfae_lavis import train
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.mini import fashioniq as fashioniq_mini
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.train import choose_job_id, load_config, main, report
+from fashionfae_lavis.train import continuing_command, load_config, main, report
 
 TINY = OmegaConf.load(Path(__file__).with_name("tiny.yaml"))
 
@@ -173,6 +181,32 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, write_con
 
 
 @pytest.mark.slow
+def test_ctrl_c_prints_the_command_that_continues(tmp_path, write_config):
+    """Sent to the whole process group, as a terminal does, so that the workers of the loaders get it, too."""
+    write_config(run__max_iters=300, run__num_workers=1, run__image_tokenizer=None, run__test_splits=[])
+    log = tmp_path / "stderr"
+    with open(log, "w") as file:
+        program = [sys.executable, "-W", "ignore", *command()]
+        process = subprocess.Popen(program, cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "output").glob("*/checkpoint_last.pth")):
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    shown = log.read_text()
+    assert "Traceback" not in shown and "Stopped by SIGINT, every update is saved. To continue:" in shown
+    (last,) = (tmp_path / "output").glob("*/checkpoint_last.pth")
+    iters = torch.load(last, weights_only=True)["iters"]
+    *_, line = shown.strip().splitlines()
+    assert line.strip() == (f"python -m lavis.train --cfg-path config.yaml --options run.resume_ckpt_path={last}")
+    *_, option = line.split()
+    refused = run(tmp_path, option, "run.init_lr=1e-2")
+    assert "run.init_lr = 0.001, not 0.01: restore this setting" in one_line(refused)
+    assert torch.load(last, weights_only=True)["iters"] == iters < 300
+
+
+@pytest.mark.slow
 def test_text_guided_retrieval_and_evaluation_of_its_checkpoint(tmp_path, write_config):
     fashioniq_mini.prepare(tmp_path / "fashioniq", train_pool=25, validation_pool=25, image_size=64)
     vis = {s: {"name": f"fashionfae_image_{s}", "resize": 32, "image_size": 32} for s in ("train", "eval")}
@@ -215,9 +249,9 @@ def test_text_guided_retrieval_and_evaluation_of_its_checkpoint(tmp_path, write_
         ),
         ("run.task", "pretrain", "`run.task`: LAVIS knows no 'pretrain'"),
         ("run.runner", "runner", "`run.runner`: LAVIS knows no 'runner'"),
-        ("model.model_type", "minni", 'did you mean "mini"'),
-        ("model", None, "lacks the key `model`"),
-        ("run", None, "lacks the key `run`"),
+        ("model.model_type", "minni", "fashionfae has no 'minni'; did you mean mini"),
+        ("model", None, "lacks the section `model`"),
+        ("run", None, "lacks the section `run`"),
     ],
 )
 def test_mistakes_in_the_file_are_named_by_key(tmp_path, write_config, key, value, message):
@@ -237,7 +271,11 @@ def test_a_model_named_by_options_brings_its_own_defaults():
         return load_config(argparse.Namespace(cfg_path=path, options=list(options) or None)).model_cfg
 
     assert (model().image_size, model().fusion_encoder.hidden_size) == (112, 128)
-    base = model("model.model_type=base")
+    sizes = [
+        f"datasets.fashiongen_mini.vis_processor.{split}={{resize: 256, image_size: 224}}"
+        for split in ("train", "eval")
+    ]
+    base = model("model.model_type=base", *sizes)
     assert (base.model_type, base.image_size, base.vit) == ("base", 224, "google/vit-base-patch16-224-in21k")
     blip = model("model.arch=blip_feature_extractor", "model.model_type=base")
     assert blip.arch == "blip_feature_extractor" and blip.med_config_path and "fusion_encoder" not in blip
@@ -252,15 +290,48 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_auto_continues_the_newest_run_but_does_not_evaluate_into_it(tmp_path):
-    run = OmegaConf.create({"output_dir": str(tmp_path), "resume_ckpt_path": "auto", "evaluate": False})
-    fresh = choose_job_id(run)
-    assert len(fresh) == len("20260101_000000")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "checkpoint_last.pth").touch()
-    assert choose_job_id(run) == "old"
-    run.evaluate = True
-    assert choose_job_id(run) != "old"
+def test_a_thread_that_cannot_write_is_reported_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    with pytest.raises(SystemExit):
+        main(["--cfg-path", str(tmp_path / "missing.yaml")])
+    for failing, shown in (
+        ((tmp_path / "a" / "b").touch, "warning: [Errno 2] "),
+        (lambda: 1 / 0, "Traceback"),
+    ):
+        capsys.readouterr()
+        thread = threading.Thread(target=failing)
+        thread.start()
+        thread.join()
+        assert shown in capsys.readouterr().err
+
+
+def test_the_command_that_continues_a_run(tmp_path):
+    arguments = ["--cfg-path", "a b.yaml", "--options", "run.seed=3", "run.resume_ckpt_path=old.pth"]
+    fresh = "python -m lavis.train --cfg-path 'a b.yaml' --options run.seed=3"
+    assert continuing_command(None, arguments, False) == continuing_command(tmp_path, arguments, False) == fresh
+    assert continuing_command(tmp_path, arguments[:2], False) == "python -m lavis.train --cfg-path 'a b.yaml'"
+    stage = tmp_path / "image_tokenizer" / "checkpoint_last.pth"
+    stage.parent.mkdir()
+    stage.touch()
+    continued = "python -m lavis.train --cfg-path 'a b.yaml' --options run.resume_ckpt_path="
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}auto run.seed=3"
+    last = tmp_path / "checkpoint_last.pth"
+    last.touch()
+    assert continuing_command(tmp_path, arguments, False) == f"{continued}{last} run.seed=3"
+    assert continuing_command(tmp_path, arguments[:2], False) == f"{continued}{last}"
+    assert continuing_command(tmp_path, arguments, True) == fresh.replace("train", "evaluate")
+
+
+def test_the_first_stage_trains_a_tokenizer_with_a_decoder(monkeypatch):
+    """Also where APIR needs only the codes, as in the recipe at the paper's size."""
+    path = Path(__file__).parents[1] / "projects" / "fashionfae" / "fashiongen" / "pretrain.yaml"
+    cfg, stages = load_config(argparse.Namespace(cfg_path=path, options=None)), []
+    monkeypatch.setattr(train, "run_stage", lambda stage, job_id: stages.append(stage))
+    train.train_image_tokenizer(cfg, "job")
+    (stage,) = stages
+    assert stage.model_cfg.decoder and not cfg.model_cfg.image_tokenizer.decoder
+    assert (stage.run_cfg.task, stage.run_cfg.max_iters) == ("fashionfae_image_tokenizer", 40000)
+    assert stage.run_cfg.output_dir == "output/fashionfae/fashiongen/job" and "steps" not in stage.run_cfg
 
 
 class Toy(EvaluationResult):
@@ -291,11 +362,29 @@ def test_a_report_of_one_split_and_of_two(tmp_path, capsys):
     }
 
 
-def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(Toy, "draw", lambda self, folder: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("by\nzero"), OSError(28, "No space left"), UserError("gone"), ImportError()]
+)
+def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch, caplog, capsys, error):
+    def fail(self, folder):
+        assert (tmp_path / "results.json").exists()  # which was written first
+        raise error
+
+    monkeypatch.setattr(Toy, "draw", fail)
+    report({"val": Toy(), "test": Toy()}, tmp_path)
+    figures = {"agg_metrics": 1.5}
+    assert json.loads((tmp_path / "results.json").read_text()) == {"val": figures, "test": figures}
+    assert "val\na table" in capsys.readouterr().out
+    warned = [record.getMessage() for record in caplog.records]
+    assert len(warned) == 2 and all("\n" not in line for line in warned)
+    assert warned[0].startswith("The picture of val could not be drawn, which changes no result: ")
+
+
+def test_a_full_disk_still_shows_the_figures(tmp_path, capsys):
+    full = pytest.raises(UserError, match=r"Cannot write .*results.json \(No space left on device\)")
+    with full_disk("results.json"), full:
         report({"val": Toy()}, tmp_path)
-    assert json.loads((tmp_path / "results.json").read_text()) == {"val": {"agg_metrics": 1.5}}
+    assert "val\na table" in capsys.readouterr().out
 
 
 def test_the_command_line_takes_its_arguments_or_those_of_the_process(tmp_path, capsys, monkeypatch):
@@ -335,12 +424,12 @@ def test_names_in_options_are_checked_as_those_in_the_file(tmp_path, write_confi
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("run.test_splits=[vall]", "There is no split 'vall' that can be indexed; the datasets have train, val."),
+        ("run.test_splits=[vall]", "run.test_splits: there is no split 'vall'; did you mean val?"),
         ("datasets.fashiongen.build_info.images.storage=/nowhere", "FashionGen, which is under licence"),
         ("run.batch_size_train=1", "run.batch_size_train"),
         ("run.max_iters", "--options takes KEY=VALUE"),
-        ("datasets.fashiongen.text_processor.train.mode=title", "Unknown text mode 'title': use one of description, "),
-        ("datasets.fashiongen.text_processor.eval.mode=title", "Unknown text mode 'title': use one of description, "),
+        ("datasets.fashiongen.text_processor.train.mode=title", "mode is 'title', but must be description, "),
+        ("datasets.fashiongen.text_processor.eval.mode=title", "mode is 'title', but must be description, "),
         ("run.task=fashion_retrieval", "set model.pretrained to one and model.load_pretrained to True"),
     ],
 )

@@ -8,7 +8,6 @@ It returns an exit status, or None for success.
 import argparse
 import sys
 import warnings
-from collections.abc import Iterable
 from typing import NoReturn
 
 from fashionfae_lavis.cli import (
@@ -16,6 +15,7 @@ from fashionfae_lavis.cli import (
     compare_golden,
     evaluate,
     export_checkpoint,
+    export_onnx,
     export_weights,
     import_checkpoint,
     make_mini_encoders,
@@ -24,6 +24,7 @@ from fashionfae_lavis.cli import (
 )
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare import command as prepare
+from fashionfae_lavis.suggestions import hint
 
 SUBCOMMANDS = (
     train,
@@ -33,6 +34,7 @@ SUBCOMMANDS = (
     import_checkpoint,
     export_checkpoint,
     export_weights,
+    export_onnx,
     make_mini_encoders,
     compare_golden,
     reproduce,
@@ -53,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
         argv: arguments after the program's name; None means the arguments of the process.
 
     Raises:
-        SystemExit: with status 2 after a user error, which is printed as one sentence, or with the nonzero status of a
-            subcommand.
+        SystemExit: with status 2 after a user error, which is printed as one sentence, 130 after Ctrl-C, or with the
+            nonzero status of a subcommand.
     """
     arguments = sys.argv[1:] if argv is None else argv
     parser = OneLineParser(prog="fashionfae", description="Train, evaluate and convert FashionFAE in LAVIS.")
@@ -64,22 +66,15 @@ def main(argv: list[str] | None = None) -> None:
     # Silence the warnings of LAVIS's pinned, old dependencies.
     warnings.simplefilter("ignore", FutureWarning)
     try:
-        if arguments and not arguments[0].startswith("-"):
-            _check_known(arguments[0], commands.choices)
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in commands.choices:
+            raise UserError(f"There is no subcommand {arguments[0]!r}; {hint(arguments[0], commands.choices)}")
         options = vars(parser.parse_args(arguments))
         status = options.pop("run")(**options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nStopped by SIGINT: the same command starts again.", file=sys.stderr)
+        sys.exit(130)
     if status:
         sys.exit(status)
-
-
-def _check_known(name: str, known: Iterable[str]) -> None:
-    if name in known:
-        return
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
-    raise UserError(f"There is no subcommand {name!r}; {hint}")

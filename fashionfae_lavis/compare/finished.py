@@ -7,11 +7,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.checkpoints import read_checkpoint
+from fashionfae_lavis.checkpoints import damaged, read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import open_regular
 from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
+from fashionfae_lavis.runners.run_state import check_run_state
+from fashionfae_lavis.yaml_file import read_yaml
 
 
 @dataclass
@@ -49,9 +52,14 @@ def training_figures(folder: Path) -> dict[str, float]:
     state = read_checkpoint(folder / LAST_CHECKPOINT)
     if "data_order" not in state:
         return {}
-    samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
+    check_run_state(state, folder / LAST_CHECKPOINT)
+    try:
+        samples = DataOrder.from_state(state["data_order"]).samples_per_update * state["iters"]
+        parameters = sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values())
+    except (TypeError, KeyError, AttributeError) as error:
+        raise damaged(folder / LAST_CHECKPOINT, " (its training state is incomplete)") from error
     figures = {
-        "parameters": sum(moments["exp_avg"].numel() for moments in state["optimizer"]["state"].values()),
+        "parameters": parameters,
         "updates": state["iters"],
         "samples": samples,
     }
@@ -71,12 +79,21 @@ def read_run(folder: Path) -> tuple[dict, dict]:
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} is not the output folder of a run: it holds no config.yaml.")
+    config: Any = OmegaConf.to_container(read_yaml(folder / "config.yaml"))
+    sections = [config.get(name) for name in ("run", "model", "datasets")]
+    if not all(isinstance(section, dict) for section in sections) or "task" not in config["run"]:
+        raise UserError(f"{folder / 'config.yaml'} is not the configuration of a run: name another folder.")
+    path = folder / "results.json"
     try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-        path = folder / "results.json"
-        return config, json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
+        results = {}
+        if path.exists():
+            with open_regular(path) as file:
+                results = json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{folder}: results.json is damaged ({error}): evaluate the run again.") from error
+    if not isinstance(results, dict):
+        raise UserError(f"{folder}: results.json is damaged (no mapping): evaluate the run again.")
+    return config, results
 
 
 def evaluated_weights(folder: Path, config: dict) -> Path | str:
@@ -91,6 +108,9 @@ def evaluated_weights(folder: Path, config: dict) -> Path | str:
 
     Returns:
         The folder of the run that trained the weights, or the weight file if it is not in such a folder.
+
+    Raises:
+        UserError: config.yaml was edited and names no file.
     """
     run, model = config["run"], config["model"]
     if not run.get("evaluate") and kind_of(config) != RECOGNITION or run.get("from_scratch"):
@@ -98,6 +118,8 @@ def evaluated_weights(folder: Path, config: dict) -> Path | str:
     start = model.get("finetuned") if model.get("load_finetuned") else model.get("pretrained")
     if not start:
         return folder
+    if not isinstance(start, str):
+        raise UserError(f"{folder / 'config.yaml'}: `model` names its weights as {start!r}, not as a path.")
     other = Path(start).resolve().parent
     return other if (other / "config.yaml").is_file() else str(start)
 

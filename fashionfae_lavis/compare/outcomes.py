@@ -42,7 +42,9 @@ def kind_of(config: Mapping[str, Any]) -> str | None:
 
 def _folder(data: Mapping[str, Any]) -> Any:
     """Returns the folder in a dataset's configuration: `root` of a catalogue, `storage` of LAVIS's datasets."""
-    return data["root"] if "root" in data else data["build_info"].get("images", {}).get("storage")
+    if "root" in data:
+        return data["root"]
+    return ((data.get("build_info") or {}).get("images") or {}).get("storage")
 
 
 def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
@@ -59,7 +61,8 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
     }
     if kind == RECOGNITION:
         (data,) = datasets.values()
-        mode = data["text_processor"]["eval"].get("mode") if model.get("use_text", True) else "no text"
+        processor = (data.get("text_processor") or {}).get("eval") or {}
+        mode = processor.get("mode") if model.get("use_text", True) else "no text"
         protocol |= {"label": str(data.get("label")), "text mode": str(mode)}
     if kind == PROBE:
         protocol |= {"probe_products": str(run.get("probe_products", 500)), "seed of the pairs": str(run.get("seed"))}
@@ -70,11 +73,14 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
     """Returns the outcome of a run, from its configuration and its results.json; None if it has no results.
 
     Raises:
-        UserError: the run tested several splits, or its evaluation is not in `KINDS`.
+        UserError: the run tested several splits, its evaluation is not in `KINDS`, or its files were edited.
     """
     if not results:
         return None
-    planned = planned_outcome(config)
+    try:
+        planned = planned_outcome(config)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"config.yaml is not the configuration of an evaluation ({error!r}): run it again.") from error
     if planned is None:
         known = ", ".join(KINDS)
         raise UserError(f"Results of the task {config['run']['task']} cannot be compared; comparable are {known}.")
@@ -82,8 +88,21 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
         raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
     ((split, measured),) = results.items()
     read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
-    protocol, figures, chance = read(measured)
+    try:
+        protocol, figures, chance = read(measured)
+        for named in (figures, chance):
+            _check_numbers(named)
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"The results of {split} are not those of {planned.kind} ({error!r}): evaluate the run again."
+        ) from error
     return Outcome(planned.kind, planned.protocol | {"split": split} | protocol, figures, chance)
+
+
+def _check_numbers(figures: Mapping[str, Any]) -> None:
+    for name, value in figures.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}, not a number")
 
 
 def check_agreement(outcomes: Iterable[tuple[str, Outcome]]) -> None:

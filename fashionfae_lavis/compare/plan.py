@@ -25,21 +25,68 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from annotated_types import MinLen
+from lavis.common.config import Config
+from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
-from fashionfae_lavis.configuration import load_config
+from fashionfae_lavis.configuration import check_containers, load_config
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.preflight import check_files
+from fashionfae_lavis.schema.fields import CountOrZero, Must, Section, Text
+from fashionfae_lavis.schema.validation import validate
+from fashionfae_lavis.suggestions import hint
+from fashionfae_lavis.yaml_file import read_yaml
 
 TRAINING = "training"
-KEYS = {"base", "title", "output", "report", "seeds", "training", "evaluations", "systems"}
 # Keys of `run` that do not change what a job computes, only where it writes and whether it resumes.
 INCIDENTAL = ("output_dir", "resume_ckpt_path")
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+Options = dict[Text, Annotated[Any, Must("text, a number, true, false, null, or a list or mapping of these", _is_json)]]
+Seeds = Annotated[
+    list[CountOrZero],
+    Must("a list of distinct whole numbers, such as [0, 1, 2]", lambda seeds: 0 < len(seeds) == len(set(seeds))),
+]
+
+
+class EvaluationEntry(Section):
+    """An entry of `evaluations`"""
+
+    config: Text | None = None
+    options: Options | None = None
+
+
+class SystemEntry(Section):
+    """An entry of `systems`"""
+
+    config: Text
+    options: Options | None = None
+    evaluations: dict[str, EvaluationEntry | None] | None = None
+
+
+class PlanFile(Section):
+    """The content of a plan, with the keys of its base"""
+
+    base: Text | None = None
+    title: Text
+    output: Text
+    report: Text | None = None
+    seeds: Seeds
+    training: Options | None = None
+    evaluations: Annotated[dict[str, EvaluationEntry | None], MinLen(1)]
+    systems: Annotated[dict[str, SystemEntry], MinLen(1)]
 
 
 @dataclass(frozen=True)
@@ -78,10 +125,17 @@ class Job:
         return [f"{key}={json.dumps(value)}" for key, value in self.options]
 
     @cached_property
+    def loaded(self) -> Config:
+        """The whole configuration with defaults; raises UserError like `load_config`."""
+        try:
+            return load_config(argparse.Namespace(cfg_path=self.config, options=self.option_list or None))
+        except UserError as error:
+            raise UserError(f"{self.title}: {error}") from error
+
+    @cached_property
     def resolved(self) -> dict:
-        """The whole configuration with defaults, as plain containers; raises UserError like `load_config`."""
-        args = argparse.Namespace(cfg_path=self.config, options=self.option_list or None)
-        config: Any = OmegaConf.to_container(load_config(args).config, resolve=True)
+        """The same as plain containers."""
+        config: Any = OmegaConf.to_container(self.loaded.config, resolve=True)
         return config
 
     @cached_property
@@ -135,81 +189,94 @@ def read_plan(path: str, seeds: list[int] | None = None, output: str | None = No
     Raises:
         UserError: the plan is missing or invalid, a configuration is wrong, or the evaluations' protocols differ.
     """
-    content = _read(path)
-    seeds = content["seeds"] if seeds is None else seeds
-    valid = isinstance(seeds, list) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    if not valid or not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"{path}: `seeds` must be a list of distinct whole numbers, such as [0, 1, 2], not {seeds}.")
-    if len({_slug(name) for name in content["systems"]}) < len(content["systems"]):
+    content = read_plan_file(path)
+    if seeds is not None:
+        content = content.model_copy(update={"seeds": seeds})
+        validate(PlanFile, content.model_dump(), f"{path}: ")
+    if len({_slug(name) for name in content.systems}) < len(content.systems):
         raise UserError(
             f"{path}: `systems`: two names differ only in case or punctuation: rename one, as names become folders."
         )
-    jobs = [job for seed in seeds for name in content["systems"] for job in _jobs(path, content, name, seed)]
+    jobs = [job for seed in content.seeds for name in content.systems for job in _jobs(path, content, name, seed)]
     check_agreement(_planned(path, jobs))
-    report = content.get("report")
-    name = Path(path).stem
-    return Plan(name, content["title"], Path(output or content["output"]), report and Path(report), seeds, jobs)
+    return Plan(
+        name=Path(path).stem,
+        title=content.title,
+        output=Path(output or content.output),
+        report=Path(content.report) if content.report else None,
+        seeds=content.seeds,
+        jobs=jobs,
+    )
 
 
 def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
-    """Yields the system and the planned protocol of each evaluation."""
+    """Yields the system and the planned protocol of each evaluation, and checks the files that training starts from."""
     kinds = set()
     for job in jobs:
-        found = planned_outcome(job.resolved)  # also for training jobs, to find errors in their configurations
         if not job.after:
+            try:
+                check_files(job.loaded)
+            except UserError as error:
+                raise UserError(f"{job.title}: {error}") from error
             continue
+        found = planned_outcome(job.resolved)
+        run = job.resolved["run"]
         if found is None:
-            task = job.resolved["run"]["task"]
-            raise UserError(f"{path}: `evaluations.{job.name}`: results of the task {task} cannot be compared.")
+            raise UserError(f"{path}: `evaluations.{job.name}`: results of the task {run['task']} cannot be compared.")
+        if len(run.get("test_splits") or []) != 1:
+            raise UserError(f"{path}: `evaluations.{job.name}`: run.test_splits of {job.config} must name one split.")
         if (job.system, job.seed, found.kind) in kinds:
             raise UserError(f"{path}: `evaluations.{job.name}` is a second {found.kind}: move it to another plan.")
         kinds.add((job.system, job.seed, found.kind))
         yield job.system, found
 
 
-def _read(path: str) -> dict:
-    """Reads the keys of a plan, including its base's keys."""
-    if not Path(path).is_file():
-        raise UserError(f"There is no plan {path} (working directory: {Path.cwd()}).")
-    try:
-        loaded = OmegaConf.load(path)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a yaml file: {' '.join(str(error).split())}") from error
-    content: Any = OmegaConf.to_container(loaded) if OmegaConf.is_dict(loaded) else {}
-    if content.get("base"):
-        base = _read(str(Path(path).parent / content["base"]))
-        content = OmegaConf.to_container(OmegaConf.merge(base, content))
-    missing, unknown = KEYS - {"base", "report"} - content.keys(), content.keys() - KEYS
-    if missing or unknown:
-        problem = f"lacks the key `{min(missing)}`" if missing else f"has an unknown key `{min(unknown)}`"
-        raise UserError(f"{path} {problem}; the keys of a plan are {', '.join(sorted(KEYS))}.")
-    for key in ("evaluations", "systems"):
-        if not isinstance(content[key], dict) or not content[key]:
-            raise UserError(f"{path}: `{key}` must have at least one entry.")
-    return content
+def read_plan_file(path: str) -> PlanFile:
+    """Reads a plan, including its base's keys.
+
+    Raises:
+        UserError: the plan or its base is missing, or a key is unknown, missing or has a value that it cannot have.
+    """
+    return validate(PlanFile, OmegaConf.to_container(_merged(Path(path), ())), f"{path}: ")
 
 
-def _jobs(path: str, content: dict, system: str, seed: int) -> Iterator[Job]:
+def _merged(path: Path, extending: tuple[Path, ...]) -> DictConfig:
+    """Reads a plan over its base.
+
+    Args:
+        path: the plan.
+        extending: the plans that it is a base of.
+    """
+    content, base = read_yaml(path, "plan"), None
+    if isinstance(content.get("base"), str):
+        base = path.parent / content.base
+        if base.resolve() in (*extending, path.resolve()):
+            raise UserError(f"{path}: `base` leads back to {base}: a plan cannot extend itself.")
+    if not base:
+        return content
+    defaults = _merged(base, (*extending, path.resolve()))
+    check_containers(OmegaConf.to_container(content), OmegaConf.to_container(defaults), f"{path}: ")
+    merged: Any = OmegaConf.merge(defaults, content)
+    return merged
+
+
+def _jobs(path: str, content: PlanFile, system: str, seed: int) -> Iterator[Job]:
     """Yields the training job of a system with one seed, then its evaluations."""
-    section = content["systems"][system] or {}
-    if not section.get("config"):
-        raise UserError(f"{path}: `systems.{system}.config` is not set: name a configuration of lavis.train.")
-    options = {**(content["training"] or {}), **(section.get("options") or {}), "run.seed": seed}
-    training = Job(system, seed, TRAINING, section["config"], tuple(options.items()))
+    section = content.systems[system]
+    options = {**(content.training or {}), **(section.options or {}), "run.seed": seed}
+    training = Job(system, seed, TRAINING, section.config, tuple(options.items()))
     yield training
-    changes = section.get("evaluations") or {}
-    unknown = changes.keys() - content["evaluations"].keys()
-    if unknown:
-        known = ", ".join(content["evaluations"])
-        raise UserError(f"{path}: `systems.{system}.evaluations` has {min(unknown)}, but the plan's are {known}.")
-    for name, shared in content["evaluations"].items():
+    changes = section.evaluations or {}
+    for name in changes.keys() - content.evaluations.keys():
+        raise UserError(f"{path}: `systems.{system}.evaluations` has {name}; {hint(name, content.evaluations)}")
+    for name, entry in content.evaluations.items():
         if name in changes and changes[name] is None:
             continue
-        shared, change = shared or {}, changes.get(name, {})
-        config = change.get("config") or shared.get("config")
+        shared, change = entry or EvaluationEntry(), changes.get(name) or EvaluationEntry()
+        config = change.config or shared.config
         if not config:
             raise UserError(f"{path}: `evaluations.{name}.config` is not set: name a configuration.")
-        options = {**(shared.get("options") or {}), **(change.get("options") or {})}
+        options = {**(shared.options or {}), **(change.options or {})}
         job = Job(system, seed, name, config, tuple(options.items()), training)
         if not job.resolved["run"].get("evaluate"):
             job = Job(system, seed, name, config, (*options.items(), ("run.seed", seed)), training)

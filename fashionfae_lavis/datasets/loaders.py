@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from fashionfae_lavis.datasets.protocols import Split
 from fashionfae_lavis.distributed import own_share
+from fashionfae_lavis.interruption import ignore_signals
 from fashionfae_lavis.random_state import seeded
 
 
@@ -57,12 +58,17 @@ def share_of_loader(loader: DataLoader) -> DataLoader:
     return loader_of_rows(loader, own_share(range(len(cast(Sized, loader.dataset)))))
 
 
+def _leave_signals_to_the_parent(worker: int) -> None:
+    ignore_signals()
+
+
 def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batching: Any) -> DataLoader:
     return DataLoader(
         items,
         num_workers=workers,
         pin_memory=pin,
         collate_fn=collate,
+        worker_init_fn=_leave_signals_to_the_parent,
         # Each iterator draws a number. A separate generator keeps this from changing the model's dropout.
         generator=torch.Generator(),
         **batching,

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lavis.common.dist_utils import is_main_process
@@ -23,6 +24,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
+MOST_NEGATIVES = 1000  # of a small dataset, whose lists are shorter than `negatives`
 # Direction, in the order of `Draw` -> keys in the file of the query and of its candidates.
 DIRECTIONS = {"image_to_text": ("image", "products"), "text_to_image": ("product", "images")}
 
@@ -86,25 +88,40 @@ def read_lists(split: ProductSplit, path: str | Path) -> list[Draw]:
             negatives to other products of the same subcategory. The message names the first query that fails.
     """
     try:
+        if not Path(path).is_file():  # a pipe would never end
+            raise ValueError
         content = json.loads(Path(path).read_text())
         sizes = content["images"], content["products"]
         found = [
             {
-                direction: [(int(line[query]), [int(name) for name in line[listed]]) for line in draw[direction]]
+                direction: [
+                    (_number(line[query]), [_number(name) for name in line[listed]]) for line in draw[direction]
+                ]
                 for direction, (query, listed) in DIRECTIONS.items()
             }
             for draw in content["draws"]
         ]
-        width = 1 + int(content["negatives"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        width = 1 + _number(content["negatives"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(
             f"run.candidates: {path} holds no candidate lists; name another file, or a new one to write lists to."
         ) from error
     if sizes != (len(split.row_product), len(split.product_ids)):
         raise _misfit(path, f"it lists {sizes[0]} images of {sizes[1]} products")
+    if not found or not all(draw[direction] for draw in found for direction in DIRECTIONS):
+        raise _misfit(path, "a draw has no queries")
+    if not 1 <= width <= 1 + max(MOST_NEGATIVES, len(split.row_product)):
+        raise _misfit(path, f"it names {width - 1} negatives")
     return [
         Draw(*(_rows(split, path, width, direction, draw[direction]) for direction in DIRECTIONS)) for draw in found
     ]
+
+
+def _number(value: Any) -> int:
+    """Returns an id or count; raises TypeError for anything else, also for 3.5, which int() would round."""
+    if type(value) is not int:
+        raise TypeError
+    return value
 
 
 def _rows(

@@ -1,6 +1,6 @@
 """Re-ranking: the ITM head scores the first k candidates of each query, text and image together."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,28 +20,47 @@ Floats = tuple[NDArray[np.float32], NDArray[np.float32]]
 Ints = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def rerank(
-    adapter: Adapter,
-    data_loader: DataLoader[Any],
-    texts: list[str],
-    embeds: Floats,
-    products: Ints,
-    ranks: Ints,
-    k: int,
-) -> Ints:
-    """Reorders each query's first k candidates by the ITM head and returns the new ranks of the full test.
+class Reranking(NamedTuple):
+    """The first k candidates of every query, scored by the ITM head.
+
+    Attributes:
+        texts: (N, k), the candidates of each image.
+        images: (M, k), the candidates of each text.
+        text_scores: (N, k), the scores of `texts`.
+        image_scores: (M, k), the scores of `images`.
+    """
+
+    texts: NDArray[np.int64]
+    images: NDArray[np.int64]
+    text_scores: NDArray[np.float32]
+    image_scores: NDArray[np.float32]
+
+    def ranks(self, products: Ints, before: Ints) -> Ints:
+        """Computes the new ranks of the full test.
+
+        Args:
+            products: product, or number of the text, of each image (N,) and of each text (M,); equal ones are right.
+            before: ranks without re-ranking by the same rule, such as the results of `full_ranks`.
+
+        Returns:
+            Ranks of the images' texts (N,) and of the texts' images (M,).
+        """
+        of_image, of_text = products
+        return (
+            reranked(before[0], of_text[self.texts] == of_image[:, None], self.text_scores),
+            reranked(before[1], of_image[self.images] == of_text[:, None], self.image_scores),
+        )
+
+
+def rerank(adapter: Adapter, data_loader: DataLoader[Any], texts: list[str], embeds: Floats, k: int) -> Reranking:
+    """Scores each query's first k candidates by the ITM head.
 
     Args:
         adapter: adapter of a model with `matches`.
         data_loader: the images, in the order of their embeddings.
         texts: the M texts.
         embeds: global embeddings of the images (N, D) and of the texts (M, D).
-        products: product of each image (N,) and of each text (M,).
-        ranks: the results of `full_ranks`.
-        k: number of candidates to reorder.
-
-    Returns:
-        Ranks of the images' texts (N,) and of the texts' images (M,).
+        k: number of candidates to score.
     """
     best_texts, best_images = top_candidates(embeds[0], embeds[1], k), top_candidates(embeds[1], embeds[0], k)
     # A pair that both directions need is scored once.
@@ -49,15 +68,8 @@ def rerank(
     asked_by_texts = best_images * len(texts) + np.arange(len(texts))[:, None]
     asked = np.union1d(asked_by_images, asked_by_texts)
     scores = match_scores(adapter, data_loader, texts, *np.divmod(asked, len(texts)), embeds)
-    image_product, text_product = products
-
-    def reordered(before: NDArray[np.int64], right: NDArray[np.bool_], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-        return reranked(before, right, scores[np.searchsorted(asked, pairs)])
-
-    return (
-        reordered(ranks[0], text_product[best_texts] == image_product[:, None], asked_by_images),
-        reordered(ranks[1], image_product[best_images] == text_product[:, None], asked_by_texts),
-    )
+    by_images, by_texts = (scores[np.searchsorted(asked, pairs)] for pairs in (asked_by_images, asked_by_texts))
+    return Reranking(best_texts, best_images, by_images, by_texts)
 
 
 @torch.no_grad()

@@ -14,7 +14,14 @@ from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_d
 from fashionfae_lavis.evaluation.embedding import embed_images, embed_texts, first_rows
 from fashionfae_lavis.evaluation.reranking import rerank
 from fashionfae_lavis.evaluation.results import EvaluationResult
-from fashionfae_lavis.metrics.retrieval import full_ranks, recalls, sub_test_of
+from fashionfae_lavis.metrics.retrieval import (
+    equal_text_ranks,
+    full_ranks,
+    recalls,
+    shared_texts,
+    sub_test_of,
+    text_groups,
+)
 from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.reports.retrieval_sheet import RetrievedProduct, draw_retrieval_sheet
 from fashionfae_lavis.reports.tables import grounding_table, retrieval_table
@@ -29,7 +36,9 @@ class RetrievalResult(EvaluationResult):
 
     Attributes:
         recalls: text mode -> "full" and "sub". With re-ranking, the whole text also has "reranked" with "k_test", the
-            number of re-ranked candidates.
+            number of re-ranked candidates. Only a product's own text and images are right.
+        equal_texts: text mode -> the same recalls, except that products with equal texts are equal answers; and
+            "products", with "shared_products", how many of them share their text with another product.
         sub_test_lists: digest of the sub-test's candidate lists.
         split: the split.
         images: unit-length embeddings (N, D).
@@ -38,6 +47,7 @@ class RetrievalResult(EvaluationResult):
     """
 
     recalls: Mapping[str, dict[str, dict[str, float]]]
+    equal_texts: Mapping[str, dict[str, Any]]
     sub_test_lists: str
     split: ProductSplit
     images: NDArray[np.float32]
@@ -55,6 +65,7 @@ class RetrievalResult(EvaluationResult):
     def to_json(self) -> dict[str, Any]:
         return {
             **self.recalls,
+            "equal_texts": self.equal_texts,
             "chance": self.chance,
             "sub_test_lists": self.sub_test_lists,
             "agg_metrics": self.recalls[WHOLE]["full"]["mean"],
@@ -62,7 +73,8 @@ class RetrievalResult(EvaluationResult):
         }
 
     def table(self) -> str:
-        return "\n\n".join(filter(None, (retrieval_table(self.recalls, self.chance), grounding_table(self.grounding))))
+        recalls = retrieval_table(self.recalls, self.chance, self.equal_texts)
+        return "\n\n".join(filter(None, (recalls, grounding_table(self.grounding))))
 
     def draw(self, folder: Path) -> dict[str, str]:
         """Draws four random products with the texts and images that they retrieve."""
@@ -105,12 +117,24 @@ def evaluate_retrieval(
     sides = split.row_product, products
     images = embed_images(adapter, data_loader)
     results: dict[str, dict[str, dict[str, float]]] = {}
+    equal: dict[str, dict[str, Any]] = {}
     for mode in TEXT_MODES:  # WHOLE comes last
         texts = [fashion_text(split.product_fields(i), mode) for i in products]
         embeds = images, embed_texts(adapter, texts)
         ranks = full_ranks(*embeds, *sides)
         results[mode] = {"full": recalls(*ranks), "sub": sub_test_of(*embeds, draws)}
+        # Equal texts are equal answers: the number of its text replaces the product.
+        group = text_groups(texts)
+        groups, shared = (group[split.row_product], group), shared_texts(group)
+        equal_ranks = equal_text_ranks(*embeds, split.row_product, group) if shared else ranks
+        equal[mode] = {
+            "products": len(products),
+            "shared_products": shared,
+            "full": recalls(*equal_ranks),
+            "sub": sub_test_of(*embeds, draws, groups) if shared else results[mode]["sub"],
+        }
     if k_test:
-        ranks = rerank(adapter, data_loader, texts, embeds, sides, ranks, k_test)
-        results[WHOLE]["reranked"] = {**recalls(*ranks), "k_test": k_test}
-    return RetrievalResult(results, lists_digest(draws), split, *embeds)
+        reranking = rerank(adapter, data_loader, texts, embeds, k_test)
+        results[WHOLE]["reranked"] = {**recalls(*reranking.ranks(sides, ranks)), "k_test": k_test}
+        equal[WHOLE]["reranked"] = {**recalls(*reranking.ranks(groups, equal_ranks)), "k_test": k_test}
+    return RetrievalResult(results, equal, lists_digest(draws), split, *embeds)

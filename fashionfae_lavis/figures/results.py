@@ -3,13 +3,13 @@
 import datetime
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.suggestions import hint
 
 FILE = Path("results.yml")
 
@@ -98,9 +98,7 @@ class Results:
         """
         if name in self.entries:
             return self.entries[name]
-        close = get_close_matches(name, self.entries)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.entries)}."
-        raise UserError(f"{FILE} has no entry {name!r}; {hint}")
+        raise UserError(f"{FILE} has no entry {name!r}; {hint(name, self.entries)}")
 
 
 def load_results(path: Path = FILE) -> Results:
@@ -113,9 +111,10 @@ def load_results(path: Path = FILE) -> Results:
         raise UserError(f"There is no {path} in {Path.cwd()}: run this command in the root of a clone.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a number of thousands of digits
         raise UserError(f"{path} is not valid yaml: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict) or set(content) != {"entries", "tables"}:
+    sections = content.values() if isinstance(content, dict) and set(content) == {"entries", "tables"} else [None]
+    if not all(isinstance(section, dict) for section in sections):
         raise UserError(f"{path} must hold the two mappings `entries` and `tables`.")
     entries = {name: _entry(path, name, _mapping(path, name, keys)) for name, keys in content["entries"].items()}
     tables = {name: _table(path, name, _mapping(path, name, keys)) for name, keys in content["tables"].items()}
@@ -156,7 +155,7 @@ def _check_keys(path: Path, name: str, keys: dict[str, Any], kind: type[Entry] |
 
 def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{path}: `{name}` must be a mapping, not {value!r}.")
+        raise UserError(f"{path}: `{name}` must be a mapping, not a {type(value).__name__}.")
     return value
 
 

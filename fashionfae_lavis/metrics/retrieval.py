@@ -1,11 +1,12 @@
 """Recall of image-text retrieval on fashion data: the full test, and the sub-test of Kaleido-BERT.
 
-Both rank by dot product. Among scores that are equal up to float32 rounding, wrong candidates rank first, so identical
-embeddings score badly. Results are in percent: `i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text), `t2i_r1`, ...
-(text -> image) and `mean`, the mean of these six.
+Both rank by dot product. Only a product's own texts and images are right, even if another product has the same text.
+`equal_text_ranks`, and `sub_test_of` with `groups`, take equal texts for equal answers instead. Among scores that are
+equal up to float32 rounding, wrong candidates rank first, so identical embeddings score badly. Results are in percent:
+`i2t_r1`, `i2t_r5`, `i2t_r10` (image -> text), `t2i_r1`, ... (text -> image) and `mean`, the mean of these six.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,20 @@ def full_ranks(
     image_product: ArrayLike,
     text_product: ArrayLike,
     tile: int = 1024,
+    copies: ArrayLike | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Computes the rank (1 = best) of each image's first right text (N,) and of each text's first right image (M,).
 
     A rank is 1 + the number of wrong candidates that score at least as high as the best right candidate. A query
     without a right candidate gets the largest integer. Each score is computed once for both directions, in tiles, so
     memory is O(tile^2) on top of the embeddings. Takes the arguments and raises the errors of `full_test`.
+
+    Args:
+        tile: images and texts that are scored at a time.
+        copies: (M,), how many candidates each text stands for; None for one each.
     """
     images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
+    weight = None if copies is None else torch.as_tensor(copies).to(images.device)
     rows, columns = (
         torch.from_numpy(index).to(images.device)
         for index in _same_product(_ids(image_product, images), _ids(text_product, texts))
@@ -76,13 +83,61 @@ def full_ranks(
             # Only wrong candidates count.
             scores[rows[here][inside] - top, columns[here][inside] - left] = -torch.inf
             down, across = least[0][top : top + tile, None], least[1][left : left + tile]
-            i2t[top : top + tile] += (scores >= down).sum(1, dtype=torch.int32)
+            above = scores >= down
+            i2t[top : top + tile] += (above if weight is None else above * weight[left : left + tile]).sum(1)
             t2i[left : left + tile] += (scores >= across).sum(0, dtype=torch.int32)
     ranks = [
         torch.where(torch.isfinite(score), 1 + wrong, torch.iinfo(torch.int64).max).cpu().numpy()
         for wrong, score in zip((i2t, t2i), least, strict=True)
     ]
     return ranks[0], ranks[1]
+
+
+def text_groups(texts: Iterable[str]) -> NDArray[np.int64]:
+    """Numbers the texts (M,) so that equal texts have equal numbers.
+
+    >>> text_groups(["red dress", "blue jeans", "red dress"]).tolist()
+    [0, 1, 0]
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
+
+
+def shared_texts(group: NDArray[np.int64]) -> int:
+    """Counts the texts that occur more than once, by the numbers of `text_groups`.
+
+    >>> shared_texts(np.array([0, 1, 0, 2]))
+    2
+    """
+    return int((np.bincount(group)[group] > 1).sum())
+
+
+def equal_text_ranks(
+    image_embeds: ArrayLike,
+    text_embeds: ArrayLike,
+    image_product: ArrayLike,
+    group: NDArray[np.int64],
+    tile: int = 1024,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Computes `full_ranks` with equal texts as equal answers.
+
+    For an image, every text that equals its product's is right. For a text, the images of every product with this text
+    are right. Each different text is scored once, so memory and time do not grow with the number of equal pairs.
+
+    Args:
+        image_embeds: (N, D).
+        text_embeds: (M, D), one text for each product; equal texts have equal embeddings.
+        image_product: (N,), the row of each image's product among the texts.
+        group: (M,), the result of `text_groups`.
+        tile: as in `full_ranks`.
+
+    Returns:
+        Ranks of the images (N,) and of the texts (M,).
+    """
+    _, first, inverse, copies = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
+    texts, own = torch.as_tensor(text_embeds)[torch.from_numpy(first)], inverse[np.asarray(image_product)]
+    i2t, t2i = full_ranks(image_embeds, texts, own, np.arange(len(first)), tile, copies)
+    return i2t, t2i[inverse]
 
 
 def top_candidates(query: ArrayLike, candidate: ArrayLike, k: int, chunk: int = 1024) -> NDArray[np.int64]:
@@ -157,12 +212,19 @@ def sub_test(
     return sub_test_of(image_embeds, text_embeds, draws)
 
 
-def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence[Draw]) -> dict[str, float]:
+def sub_test_of(
+    image_embeds: ArrayLike,
+    text_embeds: ArrayLike,
+    draws: Sequence[Draw],
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> dict[str, float]:
     """Evaluates the sub-test on given lists.
 
     Args:
         image_embeds, text_embeds: (N, D) and (M, D).
         draws: candidate lists, as rows of the embeddings.
+        groups: numbers (N,) of the texts of the images' products and (M,) of the texts, see `text_groups`. Candidates
+            with the number of the query are right. None: the positive alone is right.
 
     Returns:
         The mean of each recall over the draws, "<recall>_std" (its population standard deviation), "queries" (number
@@ -172,7 +234,14 @@ def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence
         UserError: embeddings are NaN or infinite.
     """
     images, texts = finite(image_embeds, "image"), finite(text_embeds, "text")
-    results = [recalls(list_ranks(images, texts, draw.i2t), list_ranks(texts, images, draw.t2i)) for draw in draws]
+    of_images, of_texts = groups or (None, None)
+    results = [
+        recalls(
+            list_ranks(images, texts, draw.i2t, _right(draw.i2t, of_images, of_texts)),
+            list_ranks(texts, images, draw.t2i, _right(draw.t2i, of_texts, of_images)),
+        )
+        for draw in draws
+    ]
     values = {key: np.array([result[key] for result in results]) for key in results[0]}
     return {
         **{key: float(value.mean()) for key, value in values.items()},
@@ -182,16 +251,46 @@ def sub_test_of(image_embeds: ArrayLike, text_embeds: ArrayLike, draws: Sequence
     }
 
 
-def list_ranks(query: torch.Tensor, candidate: torch.Tensor, lists: Candidates, chunk: int = 64) -> NDArray[np.int64]:
-    """Ranks (1 = best) the positive of each list (Q,), by embeddings of queries (N, D) and of candidates (M, D)."""
-    rows, columns = (torch.from_numpy(index).to(query.device) for index in (lists.query, lists.candidate))
+def list_ranks(
+    query: torch.Tensor,
+    candidate: torch.Tensor,
+    lists: Candidates,
+    right: NDArray[np.bool_] | None = None,
+    chunk: int = 64,
+) -> NDArray[np.int64]:
+    """Ranks (1 = best) the best right candidate of each list.
+
+    Args:
+        query, candidate: embeddings (N, D) and (M, D).
+        lists: Q lists.
+        right: (Q, 1 + negatives), whether a candidate is right; None: column 0, the positive.
+        chunk: number of lists at a time.
+
+    Returns:
+        Ranks (Q,).
+    """
+    if right is None:
+        right = _right(lists, None, None)
+    rows, columns, hits = (torch.from_numpy(index).to(query.device) for index in (lists.query, lists.candidate, right))
     rounding = _rounding(query, candidate)
     ranks = []
-    for part, listed in zip(torch.split(rows, chunk), torch.split(columns, chunk), strict=True):
+    for part, listed, hit in zip(*(torch.split(index, chunk) for index in (rows, columns, hits)), strict=True):
         scores = (query[part, None] * candidate[listed.clamp(min=0)]).sum(-1)
-        wrong = (scores[:, 1:] >= scores[:, :1] - rounding) & (listed[:, 1:] != NO_CANDIDATE)
+        best = scores.masked_fill(~hit, -torch.inf).amax(1, keepdim=True)
+        wrong = (scores >= best - rounding) & ~hit & (listed != NO_CANDIDATE)
         ranks.append(1 + wrong.sum(1).cpu())
     return torch.cat(ranks).numpy() if ranks else np.zeros(0, dtype=np.int64)
+
+
+def _right(
+    lists: Candidates, of_query: NDArray[np.int64] | None, of_candidate: NDArray[np.int64] | None
+) -> NDArray[np.bool_]:
+    """Returns which candidates (Q, 1 + negatives) are right: the positive, and those with the query's number."""
+    right = np.zeros(lists.candidate.shape, dtype=bool)
+    if of_query is not None and of_candidate is not None:
+        right = (of_candidate[lists.candidate] == of_query[lists.query][:, None]) & (lists.candidate != NO_CANDIDATE)
+    right[:, 0] = True
+    return right
 
 
 def recalls(i2t: NDArray[np.int64], t2i: NDArray[np.int64]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import remove_temporaries
 from fashionfae_lavis.workers import progress_bar
 
 
@@ -29,6 +30,7 @@ def drawing_into(folder: Path, name: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
+            remove_temporaries(folder)  # of a killed process
             yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.initial_weights import timm_vit_state, transformers_vit_state
+from fashionfae_lavis.state_dicts import listed, misfits
 
 VIT = "image_encoder.module."
 SCALE, COMPOSITION_SCALE = "model.bert.contrastive_norm.norm_s", "model.norm_layer.norm_s"
@@ -188,21 +189,17 @@ def check(state: dict[str, Tensor], expected: dict[str, Tensor], kind: str, path
         UserError: a key is missing, unknown or of another shape, or an alias differs from the key it repeats.
     """
     dropped = left_out({**expected, **state}, kind)
-    problems = [f"{name} is missing" for name in expected if name not in state and name not in dropped]
-    problems += [f"{name} is unknown" for name in state if name not in expected and name not in dropped]
-    problems += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and name not in dropped and state[name].shape != tensor.shape
-    ]
+    kept, wanted = ({name: tensors[name] for name in tensors if name not in dropped} for tensors in (state, expected))
+    problems = misfits(kept, wanted)
     problems += [
         f"{alias} differs from {name}"
         for alias, name in ALIASES.items()
         if alias in state and name in state and not torch.equal(state[alias], state[name])
     ]
     if problems:
-        shown = ", ".join(problems[:3]) + (", ..." if len(problems) > 3 else "")
-        raise UserError(f"{path} does not fit the authors' {kind} model: {len(problems)} tensors differ ({shown}).")
+        raise UserError(
+            f"{path} does not fit the authors' {kind} model: {len(problems)} tensors differ ({listed(problems)})."
+        )
 
 
 def _renamed(name: str, source: int, target: int) -> str:

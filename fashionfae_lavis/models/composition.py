@@ -8,6 +8,7 @@ The means are over the 50 pooled tokens that enter fusion, whereas ITC averages 
 ITC's scale.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ import torch.nn.functional as F
 from lavis.common.registry import registry
 from torch import Tensor, nn
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.inputs import check_rows, images_of, texts_of
 from fashionfae_lavis.objectives.itc import one_way_loss
 from fashionfae_lavis.text.word_pieces import Text
 
@@ -60,9 +63,15 @@ class FashionComposition(FashionEncoders):
         Returns:
             "loss" against the targets of all ranks, and "acc", the share of queries whose own target scores highest on
             this rank.
+
+        Raises:
+            UserError: a key is missing or does not fit.
         """
-        query = self.query_embedding(self.fusion_tokens(samples["image"]), self.tokenize(samples["text_input"]))
-        target = self.target_embedding(self.fusion_tokens(samples["target_image"]))
+        images, texts = self._references(samples)
+        targets = images_of(samples, "training", self.image_size, "target_image")
+        check_rows(targets, "target_image", len(images))
+        query = self.query_embedding(self.fusion_tokens(images), self.tokenize(texts))
+        target = self.target_embedding(self.fusion_tokens(targets))
         with torch.no_grad():
             hits = (query @ target.T).argmax(1) == torch.arange(len(query), device=query.device)
         return {"loss": one_way_loss(query, target), "acc": hits.float().mean()}
@@ -77,12 +86,24 @@ class FashionComposition(FashionEncoders):
 
         Returns:
             "query" (B, D), "target" (B, D), or both.
+
+        Raises:
+            UserError: the keys belong to neither, or a key does not fit.
         """
+        if not isinstance(samples, Mapping) or not {"text_input", "target_image"} & samples.keys():
+            raise UserError("samples needs 'image' and 'text_input' for queries, or 'target_image' for gallery images.")
         output = {}
         if "text_input" in samples:
-            tokens = self.fusion_tokens(samples["image"].to(self.device))
-            output["query"] = F.normalize(self.query_embedding(tokens, self.tokenize(samples["text_input"])), dim=-1)
+            images, texts = self._references(samples)
+            tokens = self.fusion_tokens(images.to(self.device))
+            output["query"] = F.normalize(self.query_embedding(tokens, self.tokenize(texts)), dim=-1)
         if "target_image" in samples:
-            tokens = self.fusion_tokens(samples["target_image"].to(self.device))
+            images = images_of(samples, "the gallery", self.image_size, "target_image")
+            tokens = self.fusion_tokens(images.to(self.device))
             output["target"] = F.normalize(self.target_embedding(tokens), dim=-1)
         return output
+
+    def _references(self, samples: dict[str, Any]) -> tuple[Tensor, list[str]]:
+        """Returns the reference images (B, 3, S, S) and the B texts of queries, checked."""
+        images = images_of(samples, "a query", self.image_size)
+        return images, texts_of(samples, "a query", len(images))

@@ -1,6 +1,5 @@
 """Model configurations: their files, and the configuration of a model type or of a checkpoint."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.guards import configuration_of
+from fashionfae_lavis.suggestions import hint
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -32,10 +33,9 @@ def known_config_path(model_cls: type["Configured"], model_type: str) -> str:
     types = model_cls.PRETRAINED_MODEL_CONFIG_DICT
     if model_type in types:
         return types[model_type]
-    close = get_close_matches(str(model_type), types, 1)
-    hint = f' (did you mean "{close[0]}"?)' if close else ""
     raise UserError(
-        f'Unknown model type "{model_type}"{hint}: use one of {", ".join(types)}, or the path of a checkpoint.'
+        f'Unknown model type "{model_type}"; {hint(model_type, types)} Use one of {", ".join(types)}, or the path of a '
+        "checkpoint."
     )
 
 
@@ -55,14 +55,17 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
     config = read_checkpoint(model_type).get("config") or {}
     if "model" not in config:
         raise UserError(f"{model_type} holds no model configuration: use a checkpoint of this package.")
-    base = _load(known_config_path(model_cls, config["model"].get("model_type")))
-    # Top-level keys are replaced whole, not merged: if a part in the checkpoint lacks a key, it was built without it.
-    merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
-    # Load the weights of this checkpoint, not the ones that its run started from.
-    merged.model.update(load_finetuned=True, finetuned=str(model_type))
-    if "image_tokenizer" in merged.model:
-        merged.model.image_tokenizer.weights = None
-    return merged
+    with configuration_of(model_type):
+        base = _load(known_config_path(model_cls, config["model"].get("model_type")))
+        # Top-level keys are replaced whole, not merged: a part that lacks a key in the checkpoint was built without it.
+        merged = OmegaConf.create({**base, "model": {**base.model, **config["model"]}})
+        # Load the weights of this checkpoint, not the ones that its run started from.
+        merged.model.update(load_finetuned=True, finetuned=str(model_type))
+        if not isinstance(merged.model.arch, str):
+            raise UserError(f"{model_type} names no model in `model.arch`: use another checkpoint.")
+        if "image_tokenizer" in merged.model:
+            merged.model.image_tokenizer.weights = None
+        return merged
 
 
 class Configured:

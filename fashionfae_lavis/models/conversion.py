@@ -30,10 +30,13 @@ from fashionfae_lavis.models.authors_layout import (
     left_out,
     our_state,
 )
-from fashionfae_lavis.models.initial_weights import load_tokenizer
+from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.models.guards import configuration_of, model_section
+from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
 
 # Key under which an exported file keeps the configuration for a later import. The authors' code ignores it.
 OUR_CONFIG = "fashionfae_config"
+OUR_VOCABULARY = "fashionfae_vocabulary"  # likewise, the vocabulary
 WORDS = "model.bert.embeddings.word_embeddings.weight"
 
 
@@ -89,14 +92,17 @@ def import_checkpoint(
     content = read_file(source, trust_pickle)
     state = find_state(content, source)
     kind = "contrastive" if encoders_only else kind_of(state, source)
-    cfg = _configuration(config or content.get(OUR_CONFIG, "base"))
-    if vocabulary:
-        cfg.vocabulary = vocabulary
-        _check_vocabulary(vocabulary, state)
-    model, cfg = _build(kind, cfg, state)
+    with configuration_of(config or source):
+        cfg = _configuration(config or content.get(OUR_CONFIG, "base"))
+        if vocabulary:
+            cfg.vocabulary = vocabulary
+            _check_vocabulary(vocabulary, state)
+        model, cfg = _build(kind, cfg, state)
     check(state, authors_state(model.state_dict(), kind), kind, source)
     load_weights(model, our_state(state, kind), source)
     ours = {"model": OmegaConf.to_container(cfg)}
+    if words := _carried(cfg.get("vocabulary"), None if vocabulary else content.get(OUR_VOCABULARY)):
+        ours["vocabulary"] = words
     if target.endswith(".safetensors"):
         save_safetensors(model.state_dict(), ours, target)
     else:
@@ -120,8 +126,8 @@ def export_checkpoint(source: str, target: str) -> Conversion:
     """
     _check_suffix(target, (".pth", ".ckpt", ".pt"))
     content = read_checkpoint(source)
-    config = content.get("config", {})
-    arch = config.get("model", {}).get("arch")
+    config = content.get("config") or {}
+    arch = model_section(content).get("arch")
     kind = next((kind for kind, facts in KINDS.items() if facts.arch == arch), None)
     if kind is None:
         raise UserError(
@@ -135,7 +141,10 @@ def export_checkpoint(source: str, target: str) -> Conversion:
         for name, reason in KINDS[kind].unread.items()
     }
     kept = {"image_tokenizer": config["model"]} if kind == "image_tokenizer" else config["model"]
-    save_atomically({"model": authors_state(state, kind), OUR_CONFIG: kept}, target)
+    exported = {"model": authors_state(state, kind), OUR_CONFIG: kept}
+    if vocabulary := config.get("vocabulary"):
+        exported[OUR_VOCABULARY] = vocabulary
+    save_atomically(exported, target)
     return Conversion(kind, [name for name in state if name not in dropped], dropped, filled)
 
 
@@ -147,9 +156,9 @@ def _configuration(config: str | dict[str, Any]) -> Any:
         return OmegaConf.merge(base, config)
     try:
         return OmegaConf.merge(base, OmegaConf.load(types.get(config, config)).model)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:  # ValueError: not text, or a null byte
         raise UserError(
-            f"{config} is neither a model type ({', '.join(types)}) nor a yaml file with a `model` section."
+            f"{config!r} is neither a model type ({', '.join(types)}) nor a yaml file with a `model` section."
         ) from error
 
 
@@ -166,6 +175,15 @@ def _build(kind: str, cfg: Any, state: dict[str, Tensor]) -> tuple[Any, Any]:
     # If the word embeddings are missing, `check` reports it.
     vocab_size = len(state[WORDS]) if WORDS in state else 1
     return registry.get_model_class(cfg.arch).build(cfg, None, vocab_size), cfg
+
+
+def _carried(name: str | None, text: str | None) -> str | None:
+    """Returns the vocabulary for the checkpoint to carry: `text`, else that of a folder; None without or of the hub."""
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{OUR_VOCABULARY} in the checkpoint is a {type(text).__name__}: use another copy of the file.")
+    if text or not name:
+        return text
+    return carried(load_tokenizer(name)) if Path(shipped("vocabularies", name)).is_dir() else None
 
 
 def _check_vocabulary(vocabulary: str, state: dict[str, Tensor]) -> None:

@@ -13,10 +13,13 @@ from transformers import BertConfig, PreTrainedTokenizerBase
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.building import open_checkpoint
 from fashionfae_lavis.models.configuration import Configured, model_config_path, shipped
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder
+from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.image_encoder import ImageEncoder
-from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+from fashionfae_lavis.models.initial_weights import load_hub_weights
+from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
 
 # `fashionfae make-mini-encoders` writes an encoder file, whose configuration names ENCODERS as the model. It lacks the
@@ -88,11 +91,14 @@ class FashionEncoders(Configured, BaseModel):
             UserError: the hub or a file cannot be read, or its weights do not fit.
         """
         cfg = OmegaConf.create(cfg)
-        tokenizer = load_tokenizer(cfg.vocabulary)
-        model = cls.build(cfg, tokenizer, len(tokenizer))
+
+        def build(tokenizer: PreTrainedTokenizerBase) -> "FashionEncoders":
+            return cls.build(cfg, tokenizer, len(tokenizer))
+
         if cfg.get("load_finetuned", False):
-            model.load_checkpoint(cfg.finetuned)
-        elif cfg.get("load_pretrained", True):
+            return open_checkpoint(cfg.finetuned, cfg.vocabulary, build)
+        model = build(load_tokenizer(cfg.vocabulary))
+        if cfg.get("load_pretrained", True):
             if cfg.get("pretrained"):
                 model.start_from(shipped("weights", cfg.pretrained), cfg.get("pretrained_encoders"))
             else:
@@ -104,13 +110,18 @@ class FashionEncoders(Configured, BaseModel):
         """Builds the model with random initial weights.
 
         Raises:
-            UserError: the widths of the two encoders differ.
+            UserError: the widths of the two encoders differ, or `max_length` has no room in the positions.
         """
         grad_ckpt = cfg.get("grad_ckpt", False)
         image = ImageEncoder(image_size=cfg.image_size, grad_ckpt=grad_ckpt, **cfg.image_encoder)
         sizes: dict[str, Any] = dict(cfg.fusion_encoder)
         split = sizes.pop("split")
         bert_config = BertConfig(vocab_size=vocab_size, **sizes)
+        if not isinstance(cfg.max_length, int) or not 3 <= cfg.max_length <= bert_config.max_position_embeddings:
+            raise UserError(
+                f"model.max_length is {cfg.max_length}, but must be from 3 to model.fusion_encoder."
+                f"max_position_embeddings ({bert_config.max_position_embeddings})."
+            )
         fusion = FusionEncoder(bert_config, image.embed_dim, split, grad_ckpt)
         if bert_config.hidden_size != image.embed_dim:
             raise UserError(
@@ -130,7 +141,15 @@ class FashionEncoders(Configured, BaseModel):
         Raises:
             UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
         """
-        load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
+        self.load_content(read_checkpoint(url_or_filename), url_or_filename)
+
+    def load_content(self, content: dict[str, Any], path: str) -> None:
+        """Loads the content of a checkpoint of this model, as `load_checkpoint` does."""
+        load_weights(self, content["model"], path)
+
+    def carried_vocabulary(self) -> str:
+        """Returns the vocabulary in the form that checkpoints carry."""
+        return carried(self.tokenizer)
 
     def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
         """Loads initial weights: all weights of this model's checkpoint, or the `SHARED` parts of another model's.
@@ -141,15 +160,20 @@ class FashionEncoders(Configured, BaseModel):
 
         Raises:
             UserError: the file cannot be read, its weights do not fit, it holds another model that shares no part, or
-                `encoders` is empty or the file is not an encoder file.
+                `encoders` is empty or the file is not an encoder file, or it was trained with another vocabulary.
         """
-        content = read_checkpoint(path)
-        state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
+        self.start_from_content(read_checkpoint(path), path, encoders)
+
+    def start_from_content(self, content: dict[str, Any], path: str, encoders: Sequence[str] | None) -> None:
+        """Loads initial weights from the content of a checkpoint, as `start_from` does."""
+        state, arch = content["model"], model_section(content).get("arch", self.ARCH)
         if encoders is not None and (arch != ENCODERS or not encoders or set(encoders) - set(PARTS)):
             raise UserError(
                 f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} if "
                 f"model.pretrained ({path}) is an encoder file such as mini_encoders.safetensors."
             )
+        if arch != ENCODERS:
+            check_same_words(content, self.tokenizer, path)
         if arch != self.ARCH:
             shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
             if not shared:
@@ -177,10 +201,19 @@ class FashionEncoders(Configured, BaseModel):
         finally:
             self.train(training)
 
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.image_encoder.image_size
+
     def fusion_tokens(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to the pooled tokens that enter fusion (B, 1 + pooled_grid^2, D)."""
         return self.image_encoder.pool_tokens(self.image_encoder(images))
 
     def tokenize(self, texts: list[str]) -> Text:
-        """Tokenizes texts and pads them to the longest, on the model's device."""
+        """Tokenizes texts and pads them to the longest, on the model's device; a single string is a batch of one.
+
+        Raises:
+            UserError: there is no text, or an entry is not a string.
+        """
         return Text(*(t.to(self.device) for t in tokenize_texts(texts, self.tokenizer, self.max_length)))

@@ -1,10 +1,31 @@
-"""Export of a checkpoint's weights and architecture, without the training state."""
+"""Export of a checkpoint's weights and architecture, and of the two towers for other runtimes."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.models.guards import model_section
+from fashionfae_lavis.models.retrieval import FashionRetrieval
+from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
+from fashionfae_lavis.text.word_pieces import Text
+
+EXAMPLES, PIECES = 2, 8  # size of the batch that is traced; export fixes sizes of 0 and 1
 
 
 def export_weights(checkpoint: str, path: str) -> None:
-    """Writes the weights and model configuration of a checkpoint to a file that `load_model` opens.
+    """Writes the weights, configuration and vocabulary of a checkpoint to a file that `load_model` opens anywhere.
 
     Args:
         checkpoint: checkpoint of a run.
@@ -14,7 +35,136 @@ def export_weights(checkpoint: str, path: str) -> None:
         UserError: the checkpoint cannot be read, or the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
-    model = dict(content.get("config", {}).get("model", {}))
-    # The run's path of the image tokenizer is useless elsewhere, and the checkpoint holds its weights.
+    model = dict(model_section(content))
+    # The run's paths are useless elsewhere, and the checkpoint holds the image tokenizer's weights.
     model["image_tokenizer"] = {k: v for k, v in model.get("image_tokenizer", {}).items() if k != "weights"}
-    save_safetensors(content["model"], {"model": model}, path)
+    vocabulary = _vocabulary_of(content)
+    config = {"model": model} if vocabulary is None else {"model": model, "vocabulary": vocabulary}
+    save_safetensors(content["model"], config, path)
+
+
+def _vocabulary_of(content: Mapping[str, Any]) -> str | None:
+    """Returns the vocabulary that a checkpoint carries or, in one of version 0.1, names; None if it is not found."""
+    text, name = (content.get("config") or {}).get("vocabulary"), model_section(content).get("vocabulary")
+    if text is not None or name is None:
+        return text
+    try:
+        return carried(load_tokenizer(name))
+    except UserError as error:
+        logging.warning("The file will not carry the vocabulary. %s", error)
+        return None
+
+
+class ImageTower(nn.Module):
+    """The image half of a retrieval model, for `torch.jit.trace`, `torch.export` and ONNX."""
+
+    inputs = ("images",)
+
+    def __init__(self, model: FashionRetrieval):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images (B, 3, S, S) to unit-length embeddings (B, D)."""
+        return F.normalize(self.model.image_embedding(self.model.image_encoder(images)), dim=-1)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Returns inputs to trace with."""
+        side = self.model.image_size
+        return (torch.zeros(EXAMPLES, 3, side, side, device=self.model.device),)
+
+    def dynamic(self) -> dict[str, Any]:
+        """Returns the dimensions of the inputs that may vary."""
+        return {"images": {0: Dim("batch")}}
+
+
+class TextTower(nn.Module):
+    """The text half of a retrieval model, for `torch.jit.trace`, `torch.export` and ONNX."""
+
+    inputs = ("input_ids", "attention_mask")
+
+    def __init__(self, model: FashionRetrieval):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Maps ids and mask (B, L) of texts, see `FashionEncoders.tokenize`, to unit-length embeddings (B, D)."""
+        return F.normalize(self.model.text_embedding(Text(input_ids, attention_mask)), dim=-1)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Returns inputs to trace with."""
+        ids = torch.zeros(EXAMPLES, PIECES, dtype=torch.long, device=self.model.device)
+        return ids, torch.ones_like(ids)
+
+    def dynamic(self) -> dict[str, Any]:
+        """Returns the dimensions of the inputs that may vary; one `Dim` makes the same size of both inputs."""
+        sizes = {0: Dim("batch"), 1: Dim("length", max=self.model.max_length)}
+        return dict.fromkeys(self.inputs, sizes)
+
+
+@torch.no_grad()
+def export_program(tower: ImageTower | TextTower) -> ExportedProgram:
+    """Exports a tower with `torch.export`, for any batch size and, of texts, any length up to `max_length`."""
+    with tower.model.without_dropout():
+        return torch.export.export(tower, tower.example(), dynamic_shapes=tower.dynamic())
+
+
+def export_onnx(model: nn.Module, folder: str | Path) -> list[Path]:
+    """Writes both towers of a retrieval or pre-training model as ONNX, for any batch size and text length.
+
+    `image.onnx` maps `images` (B, 3, S, S) and `text.onnx` maps `input_ids` and `attention_mask` (B, L) to `embeddings`
+    (B, D) of unit length, whose dot product is the cosine similarity. `tokenizer.json` is the vocabulary with padding
+    and the model's longest length, for the package `tokenizers`.
+
+    Args:
+        model: the model.
+        folder: folder to write to; created if missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: the model has no embeddings of both sides, the packages for ONNX are not installed, or a file cannot
+            be written.
+    """
+    if not isinstance(model, FashionRetrieval):
+        raise UserError(
+            f"{type(model).__name__} has no image and text tower to export: use a FashionFAE retrieval or pre-training "
+            "model."
+        )
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"ONNX export needs {' and '.join(missing)}: pip install 'fashionfae-lavis[onnx]'.")
+    folder = Path(folder)
+    make_folder(folder)
+    towers: dict[str, ImageTower | TextTower] = {"image": ImageTower(model), "text": TextTower(model)}
+    paths = [_write_onnx(tower, folder / f"{name}.onnx") for name, tower in towers.items()]
+    return [*paths, _write_tokenizer(model, folder / "tokenizer.json")]
+
+
+@torch.no_grad()
+def _write_onnx(tower: ImageTower | TextTower, path: Path) -> Path:
+    with tower.model.without_dropout(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own deprecations
+        program = torch.onnx.export(
+            tower,
+            tower.example(),
+            dynamo=True,
+            dynamic_shapes=tower.dynamic(),
+            input_names=list(tower.inputs),
+            output_names=["embeddings"],
+            verbose=False,
+        )
+    assert program is not None
+    with replacing(path) as temporary:
+        temporary.write_bytes(program.model_proto.SerializeToString())
+    return path
+
+
+def _write_tokenizer(model: FashionRetrieval, path: Path) -> Path:
+    pieces = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    pieces.enable_truncation(model.max_length)
+    pieces.enable_padding(pad_id=model.tokenizer.pad_token_id, pad_token=model.tokenizer.pad_token)
+    with replacing(path) as temporary:
+        temporary.write_text(pieces.to_str(), encoding="utf-8")
+    return path

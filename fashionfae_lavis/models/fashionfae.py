@@ -22,6 +22,7 @@ from fashionfae_lavis.models.attribute_promotion import AttributePromotion
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
+from fashionfae_lavis.models.inputs import check_rows, value_of
 from fashionfae_lavis.models.retrieval import FashionRetrieval
 from fashionfae_lavis.objectives import OBJECTIVES
 from fashionfae_lavis.objectives.apir import apir_loss
@@ -110,17 +111,25 @@ class FashionFAE(FashionRetrieval):
         Returns:
             The total "loss"; "loss_<objective>" and "acc_<objective>" (a share in 0..1) of each objective; and the
             consistency terms "loss_text_consistency" and "loss_image_consistency".
+
+        Raises:
+            UserError: a key is missing or does not fit, or an objective is unknown.
         """
-        names = samples.get("objectives", OBJECTIVES)
-        images, tokens = samples["image"], self.image_encoder(samples["image"])
-        text, rng = self.tokenize(samples["text_input"]), np.random.default_rng(samples.get("mask_seed"))
+        images, texts = self._pairs(samples)
+        names = _known_objectives(samples.get("objectives", OBJECTIVES))
+        tokens, text = self.image_encoder(images), self.tokenize(texts)
+        rng = np.random.default_rng(samples.get("mask_seed"))
         steps = []
         if "itc" in names:
-            steps.append(self._itc(tokens, text, samples.get("image_2")))
+            steps.append(self._itc(tokens, text, self._second_view(samples, len(images))))
         if "itm" in names:
-            steps.append(self._itm(tokens, text, samples.get("product_id", torch.arange(len(images))), rng))
+            product_id = samples.get("product_id", torch.arange(len(images)))
+            check_rows(product_id, "product_id", len(images))
+            steps.append(self._itm(tokens, text, torch.as_tensor(product_id), rng))
         if "mlm" in names or "aetp" in names:
-            steps.append(self._text_prediction(tokens, samples["fields"], names, rng))
+            fields = value_of(samples, "fields", "MLM or AETP")
+            check_rows(fields, "fields", len(images))
+            steps.append(self._text_prediction(tokens, fields, names, rng))
         if "apir" in names:
             steps.append(self._apir(images, tokens, text, rng))
         merged = {name: value for step in steps for name, value in step.items()}
@@ -226,3 +235,11 @@ class FashionFAE(FashionRetrieval):
         # The mean of the projected tokens is the projection of their mean.
         clean = self.fusion_encoder.visual_embeddings.projection(image_tokens.mean(1))
         return logits, self.scaled(clean), self.scaled(states.mean(1))
+
+
+def _known_objectives(names: Sequence[str] | str) -> Sequence[str]:
+    names = [names] if isinstance(names, str) else names
+    unknown = [str(name) for name in names if name not in OBJECTIVES]
+    if unknown or not names:
+        raise UserError(f"'objectives' holds {', '.join(unknown) or 'nothing'}: use some of {', '.join(OBJECTIVES)}.")
+    return names

@@ -90,6 +90,7 @@ class ImageEncoder(VisionTransformer):
         grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory.
 
     Attributes:
+        image_size: side of the image in pixels.
         grid: patches on a side of the image.
         pooled_grid: fusion tokens on a side of the image.
     """
@@ -123,6 +124,7 @@ class ImageEncoder(VisionTransformer):
             block.attn = SdpaAttention(block.attn)
         if grad_ckpt:
             self.blocks = nn.Sequential(*(checkpoint_wrapper(block) for block in self.blocks))
+        self.image_size = image_size
         self.pool = pool
         self.grid = image_size // patch_size
         self.pooled_grid = self.grid // pool
@@ -153,7 +155,7 @@ class ImageEncoder(VisionTransformer):
     def forward(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to tokens (B, 1 + grid^2, width), [CLS] first, after the final LayerNorm."""
         x = self.patch_embed(images)
-        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
+        x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
         x = self.pos_drop(x + self.pos_embed)
         return self.norm(self.blocks(x))
 

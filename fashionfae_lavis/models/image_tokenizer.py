@@ -16,7 +16,9 @@ from lavis.models.base_model import BaseModel
 from torch import Tensor, nn
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import model_config_path, shipped
+from fashionfae_lavis.models.inputs import images_of
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -88,8 +90,7 @@ class Level(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, blocks: int, attention: bool):
         super().__init__()
-        sizes = [channels_in] + [channels_out] * blocks
-        self.block = nn.ModuleList(ResnetBlock(sizes[i], sizes[i + 1]) for i in range(blocks))
+        self.block = nn.ModuleList(ResnetBlock(channels_out if i else channels_in, channels_out) for i in range(blocks))
         self.attn = nn.ModuleList(AttentionBlock(channels_out) for _ in range(blocks if attention else 0))
         self.downsample, self.upsample = nn.Identity(), nn.Identity()
 
@@ -257,6 +258,7 @@ class ImageTokenizer(BaseModel):
         multipliers = list(multipliers)
         self.commitment = commitment
         self.num_codes = codes
+        self.stride = 2 ** (len(multipliers) - 1)
         self.encoder = Encoder(channels, multipliers, blocks, code_dim)
         self.quant_conv = nn.Conv2d(code_dim, code_dim, 1)
         self.quantize = Quantizer(codes, code_dim)
@@ -317,8 +319,14 @@ class ImageTokenizer(BaseModel):
         Returns:
             "loss", "loss_reconstruction" (mean squared error of pixels), "loss_commitment", and "codes_used", the share
             of the codebook that this batch uses.
+
+        Raises:
+            UserError: the images are missing or do not fit.
         """
-        images = samples["image"]
+        images = images_of(samples, "the image tokenizer")
+        if any(side % self.stride for side in images.shape[2:]):
+            sides = tuple(images.shape[2:])
+            raise UserError(f"'image' is {sides} pixels, but its sides must be multiples of {self.stride}.")
         features = self.features(images)
         codebook = self.quantize.embedding
         flat = features.detach().flatten(0, 2).float()

@@ -1,4 +1,4 @@
-"""Initial weights and vocabularies in transformers' format, from the hub or a local folder."""
+"""Initial weights in transformers' format, from the hub or a local folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from huggingface_hub import HfApi
 from torch import Tensor
-from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase, ViTModel
+from transformers import BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
 
-from fashionfae_lavis.checkpoints import find_state, load_weights, read_file
+from fashionfae_lavis.checkpoints import check_archive, find_state, load_weights, read_file
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models.configuration import shipped
 
 if TYPE_CHECKING:
     from fashionfae_lavis.models.encoders import FashionEncoders
 
 
-def _from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
+def from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
     """Calls a loader of transformers; raises UserError if the hub or folder cannot be read."""
+    if Path(name).is_dir():
+        return _from_folder(load, name, what)
     try:
         try:
-            return load(name, local_files_only=True)  # a folder, or the hub's cache
+            return load(name, local_files_only=True)  # the hub's cache
         except (OSError, ValueError):
-            if Path(name).is_dir():
-                raise
             # Probe the hub with a short request first, because transformers retries for a minute and a half.
             HfApi().model_info(name, timeout=5)
             return load(name)
@@ -37,16 +36,16 @@ def _from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
         ) from error
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Loads the word-piece tokenizer of `model.vocabulary`.
-
-    Args:
-        name: a vocabulary in the package (`mini`), a local folder or a hub id.
-
-    Raises:
-        UserError: the vocabulary cannot be read.
-    """
-    return _from_hub(AutoTokenizer.from_pretrained, shipped("vocabularies", name), "vocabulary of `model.vocabulary`")
+def _from_folder(load: Callable[..., Any], name: str, what: str) -> Any:
+    for path in sorted(Path(name).glob("*.bin")):  # transformers does not check their CRCs
+        check_archive(path)
+    try:
+        return load(name, local_files_only=True)
+    except Exception as error:  # transformers and tokenizers raise many types of exceptions for broken files
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise UserError(
+            f"Cannot read the {what} from the folder {name!r} ({reason}): copy the folder again, or use another one."
+        ) from error
 
 
 def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
@@ -64,11 +63,11 @@ def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # hides the list of heads that are left out on purpose
     try:
-        bert_state = _from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
+        bert_state = from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
         if Path(vit).is_file():
             vit_state = _without_head(find_state(read_file(vit), vit))
         else:
-            vit_state = timm_vit_state(_from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict())
+            vit_state = timm_vit_state(from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict())
     finally:
         transformers_logging.set_verbosity(verbosity)
     visual = {
@@ -121,21 +120,24 @@ def transformers_vit_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Reverses `timm_vit_state`. The result lacks transformers' pooler, which timm's ViT does not have.
 
     Raises:
-        UserError: the image encoder has a convolutional stem.
+        UserError: the image encoder has a convolutional stem, or lacks a tensor.
     """
     if "patch_embed.proj.weight" not in state:
         raise UserError(
             "The image encoder begins with convolutions (model.image_encoder.stem), which the layouts of the authors "
             "and of transformers do not support: use a plain ViT, `stem: null`."
         )
-    renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
-    depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
-    for index in range(depth):
-        target = f"encoder.layer.{index}"
-        for kind in ("weight", "bias"):
-            for timm, name in VIT_BLOCK_NAMES.items():
-                renamed[f"{target}.{name}.{kind}"] = state[f"blocks.{index}.{timm}.{kind}"]
-            parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
-            for name, part in zip(("query", "key", "value"), parts, strict=True):
-                renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()
+    try:
+        renamed = {name: state[timm] for timm, name in VIT_NAMES.items()}
+        depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
+        for index in range(depth):
+            target = f"encoder.layer.{index}"
+            for kind in ("weight", "bias"):
+                for timm, name in VIT_BLOCK_NAMES.items():
+                    renamed[f"{target}.{name}.{kind}"] = state[f"blocks.{index}.{timm}.{kind}"]
+                parts = state[f"blocks.{index}.attn.qkv.{kind}"].chunk(3)
+                for name, part in zip(("query", "key", "value"), parts, strict=True):
+                    renamed[f"{target}.attention.attention.{name}.{kind}"] = part.clone()
+    except (KeyError, ValueError, RuntimeError) as error:  # a missing tensor, an odd name or shape
+        raise UserError(f"The image encoder is damaged ({error}): use another copy of the checkpoint.") from error
     return renamed

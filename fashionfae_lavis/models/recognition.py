@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
-from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.guards import model_section
+from fashionfae_lavis.models.inputs import images_of, labels_of, texts_of
 from fashionfae_lavis.text.word_pieces import Text
 
 CATEGORIES = 48  # of FashionGen, which also has 121 subcategories
@@ -34,6 +35,9 @@ class FashionRecognition(FashionEncoders):
 
     Attributes:
         head_is_new: whether the head still has its random weights.
+
+    Raises:
+        UserError: `classes` has not `num_classes` names.
     """
 
     ARCH = "fashionfae_recognition"
@@ -48,6 +52,10 @@ class FashionRecognition(FashionEncoders):
     ):
         super().__init__(*args, **kwargs)
         self.classes = None if classes is None else list(classes)
+        if self.classes is not None and len(self.classes) != num_classes:
+            raise UserError(
+                f"model.classes has {len(self.classes)} names, but model.num_classes is {num_classes}: make them equal."
+            )
         self.use_text = use_text
         self.head_is_new = True
         config = self.fusion_encoder.config
@@ -69,32 +77,34 @@ class FashionRecognition(FashionEncoders):
             processor.mode = "recognition"
         return cfg
 
-    def load_checkpoint(self, url_or_filename: str) -> None:
-        self.check_same_classes(url_or_filename, "model.finetuned")
-        super().load_checkpoint(url_or_filename)
+    def load_content(self, content: dict[str, Any], path: str) -> None:
+        self.check_same_classes(content, path, "model.finetuned")
+        super().load_content(content, path)
+        self.head_is_new = False
 
-    def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
-        self.check_same_classes(path, "model.pretrained")
-        super().start_from(path, encoders)
+    def start_from_content(self, content: dict[str, Any], path: str, encoders: Sequence[str] | None) -> None:
+        self.check_same_classes(content, path, "model.pretrained")
+        super().start_from_content(content, path, encoders)
+        self.head_is_new = model_section(content).get("arch", self.ARCH) != self.ARCH
 
-    def check_same_classes(self, path: str, key: str) -> None:
+    def check_same_classes(self, content: dict[str, Any], path: str, key: str) -> None:
         """Checks that a recognition checkpoint has this model's classes and the same `use_text`.
 
         Checkpoints of other models have no classes and pass. An imported recognition checkpoint does not name its
         classes, so alphabetical order is assumed.
 
         Args:
-            path: the checkpoint.
+            content: the checkpoint.
+            path: its file, for the error.
             key: configuration key that names the checkpoint, for the error.
 
         Raises:
             UserError: the classes or `use_text` differ.
         """
-        saved = read_checkpoint(path).get("config", {}).get("model", {})
+        saved = model_section(content)
         if saved.get("arch", self.ARCH) != self.ARCH:
             return
-        self.head_is_new = False
-        use_text, classes = saved.get("use_text", True), saved.get("classes")
+        use_text, classes = saved.get("use_text", True), saved.get("classes") or []
         if use_text != self.use_text:
             raise UserError(
                 f"`{key}` was trained with model.use_text={use_text}: set model.use_text to {use_text}, or start from "
@@ -117,9 +127,13 @@ class FashionRecognition(FashionEncoders):
         return self.classifier(self.fusion_encoder.pooler(joint)).float()
 
     def classify(self, samples: dict[str, Any]) -> Tensor:
-        """Classifies the samples of `forward`; returns category logits (B, num_classes)."""
-        images = samples["image"].to(self.device)
-        texts = samples["text_input"] if self.use_text else [""] * len(images)
+        """Classifies the samples of `forward`; returns category logits (B, num_classes).
+
+        Raises:
+            UserError: a key is missing or does not fit.
+        """
+        images = images_of(samples, "this model", self.image_size).to(self.device)
+        texts = texts_of(samples, "this model", len(images)) if self.use_text else [""] * len(images)
         return self.logits(self.fusion_tokens(images), self.tokenize(texts))
 
     def forward(self, samples: dict[str, Any]) -> dict[str, Tensor]:
@@ -131,8 +145,12 @@ class FashionRecognition(FashionEncoders):
 
         Returns:
             "loss", and "acc", the share of products classified correctly.
+
+        Raises:
+            UserError: a key is missing or does not fit.
         """
-        label, logits = samples["label"], self.classify(samples)
+        logits = self.classify(samples)
+        label = labels_of(samples, "training", len(logits)).to(logits.device)
         return {"loss": F.cross_entropy(logits, label), "acc": (logits.argmax(1) == label).float().mean()}
 
     @torch.no_grad()

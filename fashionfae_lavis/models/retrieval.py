@@ -8,7 +8,9 @@ from lavis.common.registry import registry
 from lavis.models.blip_models.blip_outputs import BlipOutputFeatures
 from torch import Tensor, nn
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.inputs import as_images, check_rows, images_of, texts_of
 from fashionfae_lavis.objectives.itc import itc_loss
 from fashionfae_lavis.text.word_pieces import Text
 
@@ -50,9 +52,24 @@ class FashionRetrieval(FashionEncoders):
 
         Returns:
             "loss", which equals "loss_itc", and "acc_itc"; see objectives/itc.py.
+
+        Raises:
+            UserError: a key is missing or does not fit.
         """
-        tokens, text = self.image_encoder(samples["image"]), self.tokenize(samples["text_input"])
-        return self._itc(tokens, text, samples.get("image_2"))
+        images, texts = self._pairs(samples)
+        return self._itc(self.image_encoder(images), self.tokenize(texts), self._second_view(samples, len(images)))
+
+    def _pairs(self, samples: dict[str, Any]) -> tuple[Tensor, list[str]]:
+        """Returns the images (B, 3, S, S) and the B texts of a batch, checked."""
+        images = images_of(samples, "this model", self.image_size)
+        return images, texts_of(samples, "this model", len(images))
+
+    def _second_view(self, samples: dict[str, Any], count: int) -> Tensor | None:
+        if samples.get("image_2") is None:
+            return None
+        second = as_images(samples["image_2"], "image_2", self.image_size)
+        check_rows(second, "image_2", count)
+        return second
 
     def _itc(self, tokens: Tensor, text: Text, second_view: Tensor | None) -> dict[str, Tensor]:
         text_embedding, image_embedding = self.text_embedding(text), self.image_embedding(tokens)
@@ -72,15 +89,20 @@ class FashionRetrieval(FashionEncoders):
             image_embeds (B, 1 + grid^2, D) and text_embeds (B, L, D), the states; image_embeds_proj and
             text_embeds_proj (B, 1, D), unit-length global embeddings whose dot product is the cosine similarity; and
             multimodal_embeds (B, L + 1 + pooled_grid^2, D), the joint states.
+
+        Raises:
+            UserError: the mode is unknown, or a key that it needs is missing or does not fit.
         """
         if mode not in ("image", "text", "multimodal"):
-            raise ValueError(f'mode must be "image", "text" or "multimodal", not {mode!r}')
-        output = BlipOutputFeatures()
+            raise UserError(f'mode must be "image", "text" or "multimodal", not {mode!r}.')
+        output, use, count = BlipOutputFeatures(), f'mode="{mode}"', None
         if mode != "text":
-            output.image_embeds = self.image_encoder(samples["image"].to(self.device))
+            images = images_of(samples, use, self.image_size)
+            count = len(images)
+            output.image_embeds = self.image_encoder(images.to(self.device))
             output.image_embeds_proj = F.normalize(self.image_embedding(output.image_embeds), dim=-1)[:, None]
         if mode != "image":
-            text = self.tokenize(samples["text_input"])
+            text = self.tokenize(texts_of(samples, use, count))
             if mode == "text":
                 output.text_embeds = self.fusion_encoder.encode_text(text)
                 mean = self.fusion_encoder.masked_mean(output.text_embeds, text.mask)

@@ -151,6 +151,12 @@ def _print_summary(summary) -> None:
         print(f"  {name}: {values} values")
     if summary.respelled:
         print(f"  {summary.respelled} values were changed to the first spelling of the same value")
+    if summary.merged:
+        pairs = [f"{name} {first!r} and {other!r}" for name, first, other in summary.merged]
+        print(f"  values that differ in signs were read as one: {_some(pairs)}")
+    if summary.missing:
+        spellings = [f"{count} {text!r}" for text, count in sorted(summary.missing.items(), key=lambda item: -item[1])]
+        print(f"  {sum(summary.missing.values())} cells were read as missing: {_some(spellings)}")
     if summary.decode_fallbacks:
         print(f"  {summary.decode_fallbacks} byte sequences were not UTF-8 and read as Windows-1252")
     if summary.unusable or summary.left_out:
@@ -158,4 +164,24 @@ def _print_summary(summary) -> None:
         print(f"  not used: {summary.unusable} of {summary.rows} rows{f' ({reasons})' if reasons else ''}")
         print(f"  not used: {summary.left_out} images of products that have other images")
         print(f"  {summary.path.parent}/rejected.csv lists all of them")
+    _print_duplicates(summary)
     print(f"to train and evaluate on it, set `datasets: {{catalogue: {{root: {summary.path.parent}}}}}`")
+
+
+def _print_duplicates(summary) -> None:
+    found = summary.duplicates
+    if found.titles or found.texts:
+        print(f"  {found.titles} products share their title with another one, {found.texts} their whole text")
+    if not found.identical and not found.near:
+        return
+    print(f"  {found.identical} products share an image file with another one")
+    print(f"  {found.near} more show nearly the same photograph as another one")
+    if found.leaks:
+        print(f"  {found.leaks} products outside of training share a photograph with one in training")
+    print(f"  {summary.path.parent}/duplicates.csv lists the products that share a photograph")
+
+
+def _some(entries: list[str], most: int = 5) -> str:
+    """Joins the first entries by commas and counts the others."""
+    more = len(entries) - most
+    return ", ".join(entries[:most]) + (f" and {more} more" if more > 0 else "")

@@ -7,6 +7,8 @@ become the splits `train` and `test`.
 
 import csv
 import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ CLASSES = (
     ("Bag", "Bags", "Bag"),
     ("Ankle boot", "Shoes", "Pair of ankle boots"),
 )
+LARGEST = 100_000_000  # values in a file; Fashion-MNIST has 47 million
 COLUMNS = ("id", "split", "image", "title", "category", "sub category")
 
 
@@ -93,7 +96,10 @@ def _read_idx(path: Path) -> np.ndarray:
             zeros, data_type, axes = np.frombuffer(file.read(4), dtype=">u2,u1,u1")[0]
             if zeros or data_type != 8:
                 raise ValueError("its type is not uint8")
-            shape = np.frombuffer(file.read(4 * int(axes)), dtype=">u4")
-            return np.frombuffer(file.read(), dtype=np.uint8).reshape(shape)
-    except (OSError, EOFError, ValueError, IndexError) as error:
+            shape = np.frombuffer(file.read(4 * int(axes)), dtype=">u4").tolist()
+            if math.prod(shape) > LARGEST:
+                raise ValueError(f"it holds {math.prod(shape)} values")
+            data = np.frombuffer(file.read(math.prod(shape) + 1), dtype=np.uint8)
+            return data.reshape(shape)
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise UserError(f"{path} is not a readable IDX file ({error}): download it again.") from error

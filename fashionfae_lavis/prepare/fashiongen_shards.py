@@ -6,18 +6,21 @@ interrupted run can be resumed. The bytes depend only on the HDF5 file.
 
 import io
 import json
+import os
 import tarfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import TypeAdapter
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.fashiongen_index import FORMAT, fingerprint, write_json
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, shard_name, shards_folder
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.files import make_folder, open_regular, read_json, replacing
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
 PRODUCTS = 500  # products per shard: about 2,000 images and 200 MB of FashionGen
@@ -42,8 +45,8 @@ def write_shards(path: str | Path, out: str | Path, products: int = PRODUCTS) ->
     folder = Path(out) / shards_folder(file.path).name
     make_folder(folder)
     plan = {"format": FORMAT, "source": fingerprint(file.path), "products of a shard": products}
-    if (folder / PLAN).exists():
-        if json.loads((folder / PLAN).read_text(encoding="utf-8")) != plan:
+    if os.path.lexists(folder / PLAN):
+        if read_json(folder / PLAN, TypeAdapter(Any), "delete its folder, or use another --out") != plan:
             raise UserError(f"{folder} contains shards of another file: delete it, or use another --out.")
     else:
         write_json(plan, folder / PLAN)
@@ -105,12 +108,14 @@ def _locations(folder: Path, numbers: range, rows: list[np.ndarray], products: i
     for number in numbers:
         path = folder / shard_name(number)
         try:
-            with tarfile.open(path, "r:") as tar:
+            with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 members = {member.name: member for member in tar}
             for product in _products_of(number, products, rows):
                 for view, row in enumerate(rows[product]):
                     member = members[_name(product, f"{view}.png")]
+                    if not member.isreg():
+                        raise tarfile.TarError(f"{member.name} is not a file")
                     locations[row] = [number, member.offset_data, member.size]
-        except (tarfile.TarError, KeyError, OSError) as error:
+        except (tarfile.TarError, KeyError, OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}): delete it and run the command again.") from error
     return locations

@@ -58,7 +58,7 @@ def check_fashioniq(root: str | Path) -> list[SplitCheck]:
             problems = {image: "is missing" for image in wanted if image not in present}
             try:
                 with progress_bar(len(paths), f"{garment} {split}", "image") as bar:
-                    for path, problem in zip(paths, in_workers(image_problem, paths, all_cores()), strict=True):
+                    for path, problem in zip(paths, in_workers(_problem, paths, all_cores()), strict=True):
                         bar.update()
                         if problem:
                             problems[path.stem] = problem
@@ -69,6 +69,10 @@ def check_fashioniq(root: str | Path) -> list[SplitCheck]:
             usable = sum(not {request.reference, request.target} & problems.keys() for request in requests)
             checks.append(SplitCheck(garment, split, len(requests), usable, len(wanted), problems))
     return checks
+
+
+def _problem(path: Path) -> str:
+    return image_problem(path.name, path.parent)
 
 
 def write_missing(checks: list[SplitCheck], path: str | Path) -> int:

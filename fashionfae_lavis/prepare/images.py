@@ -9,12 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 
-from fashionfae_lavis.datasets.datasets.photographs import read_photograph
+from PIL import Image
+
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.tables import cell_text
+from fashionfae_lavis.photographs import UnusableImage, is_inside, load_photograph
+from fashionfae_lavis.prepare.tables import CellError, cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SMALLEST = 8  # pixels per side; smaller images are placeholders
+MOST = 1000  # images of a product
 LONGEST = 10  # times the shorter side; longer images are banners
 
 
@@ -23,16 +26,24 @@ def listed_images(cell) -> list[str]:
 
     A cell is a list, a JSON list, or text separated by `|`, `;` or line breaks (or by commas, if each part looks like
     an image file).
+
+    Raises:
+        CellError: the cell is no text or names too many images.
     """
     parts = [cell_text(part) for part in cell] if isinstance(cell, list | tuple) else _split(cell_text(cell))
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    images = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(images) > MOST:
+        raise CellError(f"names more than {MOST} images")
+    return images
 
 
 def _split(text: str) -> list[str]:
     if text.startswith("["):
         try:
             return [cell_text(part) for part in json.loads(text)]
-        except ValueError:
+        except CellError:
+            raise
+        except (ValueError, RecursionError):
             pass
     parts = re.split(r"[|;\n]", text)
     commas = text.split(",")
@@ -50,39 +61,47 @@ class Pattern:
         columns: the table's columns.
 
     Raises:
-        UserError: the pattern is malformed, or names an unknown column.
+        UserError: the pattern is malformed, leads out of the folder, or names an unknown column.
     """
 
     def __init__(self, pattern: str, folder: Path, columns: list[str]):
         self.folder = folder
-        self.pattern = pattern
-        directory, _, _ = pattern.rpartition("/")
+        directory, _, name = pattern.rpartition("/")
         try:
-            self.columns = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
+            self.directory, self.name = _pieces(directory), _pieces(name)
         except ValueError as error:
             raise UserError(f"--pattern {pattern} is malformed ({error}): write it like {{sku}}_*.jpg.") from error
+        self.columns = [column for _, column in self.directory + self.name if column is not None]
         unknown = [column for column in self.columns if column not in columns]
         if unknown:
             raise UserError(
-                f"--pattern {pattern}: the table has no column {unknown[0]}; use one of {', '.join(columns)}."
+                f"--pattern {pattern}: the table has no column {unknown[0]!r}; use one of {', '.join(columns[:30])}."
             )
         if set(directory) & set("*?") or not self.columns:
             raise UserError(
                 f"--pattern {pattern} must have a column in braces, and wildcards only after the last /, like "
                 "{sku}/*.jpg."
             )
+        if _leads_out(pattern):
+            raise UserError(f"--pattern {pattern} leads out of the image folder: write it without .. and a leading /.")
 
     def images(self, cells: dict) -> list[str]:
-        """Returns the paths of this row's files below the folder, sorted."""
+        """Returns the paths of this row's files below the folder, sorted.
+
+        Raises:
+            CellError: a value leads out of the folder.
+        """
         values = {column: cell_text(cells.get(column)) for column in self.columns}
         if not all(values.values()):
             return []
-        directory, _, name = self.pattern.rpartition("/")
-        directory = directory.format_map(values)
+        directory = "".join(text + values.get(column or "", "") for text, column in self.directory)
+        if _leads_out(directory):
+            raise CellError(f"leads out of the image folder: {directory[:100]}")
         # Only the pattern has wildcards; values are matched literally.
-        name = name.format_map({column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
+        literal = {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()}
+        name = "".join(text + literal.get(column or "", "") for text, column in self.name)
         start = re.split(r"[*?[]", name)[0]
-        files = _listing(self.folder / directory)
+        files = _listing(self.folder / directory, self.folder)
         found = []
         for file in files[bisect_left(files, start) :]:
             if not file.startswith(start):
@@ -92,25 +111,43 @@ class Pattern:
         return found
 
 
+def _pieces(pattern: str) -> list[tuple[str, str | None]]:
+    """Splits a pattern into literal texts, each with the column in braces that follows it."""
+    pieces = []
+    for text, column, format_spec, conversion in Formatter().parse(pattern):
+        if format_spec or conversion:
+            raise ValueError("braces hold nothing but the name of a column")
+        pieces.append((text, column))
+    return pieces
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith("/") or ".." in path.split("/")
+
+
 @lru_cache(maxsize=16)
-def _listing(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-
-
-def image_problem(path: str | Path) -> str:
-    """Returns why this file cannot be used as a photograph, "" if it can."""
+def _listing(directory: Path, folder: Path) -> list[str]:
+    """Returns the names in a directory, sorted; none if it is not below `folder`, or cannot be read."""
     try:
-        width, height = read_photograph(path).size
-    except Exception as error:  # Pillow raises all kinds of exceptions for broken files
-        if not os.path.isfile(path):
-            return "is missing"
-        if os.path.getsize(path) == 0:
-            return "is an empty file"
-        return f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}".replace(
-            str(path), os.path.basename(path)
-        )
+        return sorted(os.listdir(directory)) if is_inside(directory, folder) else []
+    except (OSError, ValueError):  # ValueError: a null byte in the path
+        return []
+
+
+def image_problem(name: str, folder: str | Path) -> str:
+    """Returns why the file with this name in an image folder cannot be used as a photograph, "" if it can."""
+    return checked_photograph(name, folder)[0]
+
+
+def checked_photograph(name: str, folder: str | Path) -> tuple[str, Image.Image | None]:
+    """Returns why the file with this name in an image folder cannot be used, or "" and the photograph."""
+    try:
+        photograph = load_photograph(os.path.join(folder, name), folder)
+    except UnusableImage as error:
+        return str(error), None
+    width, height = photograph.size
     if min(width, height) < SMALLEST:
-        return f"is too small: {width} x {height} pixels"
+        return f"is too small: {width} x {height} pixels", None
     if max(width, height) > LONGEST * min(width, height):
-        return f"is not a photograph of a product: {width} x {height} pixels"
-    return ""
+        return f"is not a photograph of a product: {width} x {height} pixels", None
+    return "", photograph

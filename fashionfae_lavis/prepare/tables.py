@@ -1,49 +1,87 @@
-"""Reading of product tables (CSV, TSV, JSON Lines, Parquet), row by row."""
+"""Reading of product tables (CSV, TSV, JSON Lines, Parquet), row by row.
+
+A row that cannot be read has a problem; a file that cannot be read is a UserError. No row takes more than `LONGEST_ROW`
+characters of memory.
+"""
 
 import codecs
 import csv
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice
+from decimal import Decimal
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fashionfae_lavis.errors import UserError
 
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
-EMPTY = {"", "nan", "null", "n/a", "#n/a"}
+LONGEST_ROW = 1 << 23  # characters
+# A column of a Parquet file may not unpack to both more bytes and more times its size.
+LARGEST_BOMB, MOST_PACKED = 1 << 27, 100
+BATCH = 32  # rows of a Parquet file in memory
+MOST_COLUMNS = 10_000
+LONGEST_TEXT = 100_000  # characters of a cell that is used
+SHOWN_COLUMNS, SHOWN_LETTERS = 30, 50  # in messages, of each column
+# Spellings of a missing value, as databases, spreadsheets, pandas and R write them; compared in lower case.
+MISSING = frozenset(
+    {"nan", "-nan", "na", "<na>", "n/a", "n.a.", "n.a", "null", "(null)", "\\n", "#n/a", "#na"}
+    | {"#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+)
+# These are missing in this spelling only, because a pattern may be `none`.
+MISSING_AS_WRITTEN = frozenset({"None", "NaT"})
+PLACEHOLDERS = "-\u2013\u2014?._*/ "  # a cell of nothing but these is missing
+# Five of these bytes are undefined in Windows-1252 and stay as in ISO-8859-1.
+_WINDOWS_LETTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+class CellError(ValueError):
+    """Error of a cell that cannot be read as text."""
+
+
+class Unreadable(NamedTuple):
+    """Takes the place of a cell that its file's library cannot convert."""
+
+    reason: str
 
 
 class Row(NamedTuple):
     """A row, numbered as in a spreadsheet, where a header is row 1. An unreadable row has a `problem` and no cells."""
 
     number: int
-    cells: dict
+    cells: dict[str, Any]
     problem: str = ""
 
 
 class Table:
     """A table file. Iterating over it yields each `Row`, any number of times.
 
-    Text is UTF-8 with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are read as
+    Text is UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Bytes that are not UTF-8 are read as
     Windows-1252, the western European encoding that spreadsheets write (ISO-8859-1 with more quotation marks), so a
     table may mix both.
 
+    In a column of numbers, whole numbers written as `2011.0` lose their `.0`: pandas writes them so if one is missing.
+
     Attributes:
         columns: the names of the columns.
+        repeated: names that several columns have.
         decode_fallbacks: number of byte sequences that were not UTF-8 in the last iteration.
 
     Raises:
-        UserError: the file is missing, of an unknown format, empty, or damaged.
+        UserError: the file is missing, not a regular file, of an unknown format, empty, or damaged.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.decode_fallbacks = 0
-        if not self.path.is_file():
-            raise UserError(f"The table {self.path} is missing: check the path after --table.")
+        self._numbers: frozenset[str] | None = None
+        if not _is_file(self.path):
+            raise UserError(f"The table {self.path} is missing or not a file: check the path after --table.")
         formats = {
             ".csv": self._separated,
             ".tsv": self._separated,
@@ -54,119 +92,307 @@ class Table:
         if self.path.suffix.lower() not in formats:
             raise UserError(f"{self.path} has an unknown format: use a table whose name ends in {', '.join(formats)}.")
         self._rows = formats[self.path.suffix.lower()]
-        self.columns = self._find_columns()
-        if not self.columns:
+        names = self._find_columns()
+        if not any(names):
             raise UserError(f"{self.path} is empty: use a table with columns and rows.")
+        if len(names) > MOST_COLUMNS:
+            raise UserError(f"{self.path} has {len(names)} columns: use a table with at most {MOST_COLUMNS}.")
+        self.columns = list(dict.fromkeys(names))
+        self.repeated = frozenset(name for name, times in Counter(names).items() if times > 1)
 
     def __iter__(self) -> Iterator[Row]:
+        if self._numbers is None:
+            self._numbers = self._find_numbers()
         self.decode_fallbacks = 0
-        return self._rows()
+        for row in self._readable_rows():
+            for column in self._numbers:
+                value = row.cells.get(column)
+                if isinstance(value, str):
+                    row.cells[column] = value.strip().removesuffix(".0")
+            yield row
+
+    def shown_columns(self) -> str:
+        """Returns the names of the columns for a message."""
+        more = len(self.columns) - SHOWN_COLUMNS
+        return ", ".join(name[:SHOWN_LETTERS] for name in self.columns[:SHOWN_COLUMNS]) + (
+            f" and {more} more" if more > 0 else ""
+        )
+
+    def _readable_rows(self) -> Iterator[Row]:
+        """Yields each row; an error of the file is not one of what is written meanwhile."""
+        try:
+            yield from self._rows()
+        except OSError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> UserError:
+        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "") or type(error).__name__
+        return UserError(f"{self.path} cannot be read ({reason}): check its permissions, or write or copy it again.")
+
+    def _too_long(self, number: int) -> UserError:
+        return UserError(f"{self.path}: rows from {number} on are longer than {LONGEST_ROW} characters: shorten them.")
 
     def _find_columns(self) -> list[str]:
         if self._rows == self._parquet:
-            return list(self._open_parquet().schema_arrow.names)
+            try:
+                return list(self._open_parquet().schema_arrow.names)
+            except UnicodeDecodeError as error:
+                raise self._damaged(error) from error
         if self._rows == self._separated:
-            with self._open_text() as file:
-                return self._header(file)[1]
-        return list(dict.fromkeys(key for row in islice(self._json_lines(), LOOK_AHEAD) for key in row.cells))
+            try:
+                with self._open_text() as file:
+                    return self._header(_CsvLines(file, self.path))[1]
+            except OSError as error:
+                raise self._damaged(error) from error
+        keys: dict[str, None] = {}
+        for row in islice(self._readable_rows(), LOOK_AHEAD):
+            keys.update(dict.fromkeys(row.cells))
+            if len(keys) > MOST_COLUMNS:
+                break
+        return list(keys)
+
+    def _find_numbers(self) -> frozenset[str]:
+        """Returns the columns of numbers that have one with `.0`."""
+        candidates = dict.fromkeys(self.columns, False)
+        for row in self._readable_rows():
+            for column in list(candidates):
+                value = row.cells.get(column)
+                if value is None or (isinstance(value, str) and is_missing(value)):
+                    continue
+                match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+                if not match:
+                    del candidates[column]
+                elif match[1] == ".0":
+                    candidates[column] = True
+            if not candidates:
+                break
+        return frozenset(column for column, found in candidates.items() if found)
 
     def _open_text(self):
-        start = self._first_bytes()
-        encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        with open(self.path, "rb") as file:
+            encoding = json.detect_encoding(file.read(4))
         codecs.register_error("fashionfae-western", self._western)
-        return open(self.path, encoding=encoding, errors="fashionfae-western", newline="")
-
-    def _first_bytes(self) -> bytes:
-        try:
-            with open(self.path, "rb") as file:
-                return file.read(4)
-        except OSError as error:
-            raise UserError(
-                f"{self.path} cannot be read ({error.strerror}): change its permissions, or copy it."
-            ) from error
+        # In UTF-16 and UTF-32, a wrong byte says nothing about its letter.
+        errors = "fashionfae-western" if encoding.startswith("utf-8") else "replace"
+        return open(self.path, encoding=encoding, errors=errors, newline="")
 
     def _western(self, error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeDecodeError)  # an error handler of `open` for reading
         self.decode_fallbacks += 1
-        wrong = error.object[error.start : error.end]
-        return "".join(_western_letter(byte) for byte in wrong), error.end
+        return _western_text(error.object[error.start : error.end]), error.end
 
-    def _header(self, file) -> tuple[Iterator[list[str]], list[str]]:
+    def _header(self, lines: "_CsvLines") -> tuple[Iterator[list[str]], list[str]]:
         """Returns a reader positioned after the header, and the header; its most frequent delimiter is used."""
-        first = file.readline()
+        first = next(lines, "")
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
-        csv.field_size_limit(1 << 30)  # the default rejects texts above 128 kB
-        lines = (line.replace("\0", "") for line in chain([first], file))
+        csv.field_size_limit(LONGEST_ROW)  # the default rejects texts above 128 kB
+        lines.put_back(first)
         reader = csv.reader(lines, delimiter=delimiter)
-        return reader, [name.strip() for name in next(reader, [])]
+        try:
+            return reader, [name.strip() for name in lines.row(reader)]
+        except (csv.Error, StopIteration):
+            return reader, []
 
     def _separated(self) -> Iterator[Row]:
         with self._open_text() as file:
-            reader, header = self._header(file)
-            number = 1
+            lines = _CsvLines(file, self.path)
+            reader, header = self._header(lines)
             while True:
-                number += 1
                 try:
-                    cells = next(reader)
+                    cells = lines.row(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Row(number, {}, f"cannot be read: {error}")
+                    yield Row(lines.number, {}, f"cannot be read: {error}")
                     continue
                 if len(cells) == len(header):
-                    yield Row(number, dict(zip(header, cells, strict=True)))
+                    yield Row(lines.number, dict(zip(header, cells, strict=True)))
                 elif cells:  # else an empty line
-                    yield Row(number, {}, f"has {len(cells)} cells where the header has {len(header)}")
+                    yield Row(lines.number, {}, f"has {len(cells)} cells where the header has {len(header)}")
 
     def _json_lines(self) -> Iterator[Row]:
         with self._open_text() as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    cells = json.loads(line)
-                except ValueError as error:
-                    yield Row(number, {}, f"is not JSON: {error}")
-                    continue
-                if isinstance(cells, dict):
-                    yield Row(number, cells)
-                else:
-                    yield Row(number, {}, "is not a JSON object")
+            number = 0
+            while line := file.readline(LONGEST_ROW):
+                number += 1
+                if len(line) == LONGEST_ROW and not line.endswith(("\n", "\r")):
+                    while (rest := file.readline(LONGEST_ROW)) and not rest.endswith(("\n", "\r")):
+                        pass
+                    yield Row(number, {}, f"is longer than {LONGEST_ROW} characters")
+                elif line.strip():
+                    yield _json_row(number, line)
 
     def _open_parquet(self):
         import pyarrow.parquet  # imported late, because it takes half a second
 
         try:
-            return pyarrow.parquet.ParquetFile(self.path)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(
-                f"{self.path} is not a readable Parquet file ({str(error).splitlines()[0]}): write it again."
-            ) from error
+            # Without a buffer a row group is read in pieces.
+            file = pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
+        except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
+            raise self._damaged(error) from error
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        for first, group in zip(accumulate((group.num_rows for group in groups), initial=1), groups, strict=False):
+            if group.total_byte_size > LONGEST_ROW * max(1, group.num_rows):
+                raise self._too_long(first)
+            for column in map(group.column, range(group.num_columns)):
+                if column.total_uncompressed_size > max(LARGEST_BOMB, MOST_PACKED * column.total_compressed_size):
+                    raise UserError(
+                        f"{self.path}: column {column.path_in_schema} unpacks to more than {MOST_PACKED} times its "
+                        "size, which takes too much memory: write the table without compression."
+                    )
+        return file
 
     def _parquet(self) -> Iterator[Row]:
+        from pyarrow import ArrowException
+
         number = 0
-        # Use no threads, because workers are forked during the iteration.
-        for batch in self._open_parquet().iter_batches(batch_size=1000, use_threads=False):
-            for cells in batch.to_pylist():
-                number += 1
-                yield Row(number, cells)
+        try:
+            # Use no threads, because workers are forked during the iteration.
+            for batch in self._open_parquet().iter_batches(batch_size=BATCH, use_threads=False):
+                if batch.nbytes > BATCH * LONGEST_ROW:
+                    raise self._too_long(number + 1)
+                columns = [self._parquet_cells(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield Row(number, dict(zip(batch.schema.names, cells, strict=True)))
+        except (OSError, ArrowException) as error:
+            raise self._damaged(error) from error
+
+    def _parquet_cells(self, column) -> list[Any]:
+        """Converts a column of a batch; a cell that Python cannot represent becomes `Unreadable`."""
+        try:
+            return column.to_pylist()
+        except (ValueError, OverflowError, LookupError, NotImplementedError):
+            return [self._parquet_cell(cell) for cell in column]
+
+    def _parquet_cell(self, cell) -> Any:
+        try:
+            return cell.as_py()
+        except UnicodeDecodeError:
+            self.decode_fallbacks += 1
+            return _western_text(cell.as_buffer().to_pybytes()) if hasattr(cell, "as_buffer") else Unreadable("text")
+        except (ValueError, OverflowError, LookupError, NotImplementedError) as error:
+            return Unreadable(f"{cell.type} ({' '.join(str(error).split())})")
 
 
-def _western_letter(byte: int) -> str:
-    letter = bytes([byte])
+class _CsvLines:
+    """Lines of a CSV file, which end a row that is too long and notice a quotation mark that is never closed.
+
+    Attributes:
+        number: the row that was read last.
+    """
+
+    def __init__(self, file, path: Path):
+        self.number = 0
+        self._file, self._path = file, path
+        self._size = 0
+        self._ended = False
+        self._next = ""
+
+    def __iter__(self) -> "_CsvLines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._next or self._file.readline(LONGEST_ROW + 1)
+        self._next = ""
+        self._ended = not line
+        if not line:
+            raise StopIteration
+        self._size += len(line)
+        if self._size > LONGEST_ROW:
+            raise UserError(
+                f"{self._path}: row {self.number} is longer than {LONGEST_ROW} characters, perhaps because a quotation "
+                "mark is not closed: close it, or shorten the row."
+            )
+        return line.replace("\0", "")
+
+    def put_back(self, line: str) -> None:
+        """Makes `line` the next one."""
+        self._next = line
+
+    def row(self, reader: Iterator[list[str]]) -> list[str]:
+        """Reads the next row of a reader of these lines.
+
+        Raises:
+            StopIteration: there is no further row.
+            csv.Error: the row cannot be read.
+            UserError: the row does not end.
+        """
+        self.number += 1
+        self._size = 0
+        cells = next(reader)
+        if self._ended:  # the reader wanted another line
+            raise UserError(
+                f"{self._path}: a quotation mark in row {self.number} is not closed, so that the rest of the table "
+                "belongs to it: close it, or double a quotation mark that is part of a text."
+            )
+        return cells
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return letter.decode("cp1252")
-    except UnicodeDecodeError:  # Windows-1252 does not define five bytes
-        return letter.decode("iso-8859-1")
+        return path.is_file()
+    except (OSError, ValueError):  # no permission, or a name that no file can have
+        return False
 
 
-def cell_text(value) -> str:
-    """Converts a cell to text: "" for null, NaN and their spellings; joins the entries of a list by commas."""
-    if isinstance(value, list | tuple):
-        return ", ".join(filter(None, map(cell_text, value)))
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def _json_row(number: int, line: str) -> Row:
+    try:
+        cells = json.loads(line)
+    except RecursionError:
+        return Row(number, {}, "is nested too deeply")
+    except ValueError as error:
+        return Row(number, {}, f"is not JSON: {error}")
+    return Row(number, cells) if isinstance(cells, dict) else Row(number, {}, "is not a JSON object")
+
+
+def _western_text(wrong: bytes) -> str:
+    return wrong.decode("iso-8859-1").translate(_WINDOWS_LETTERS)
+
+
+def cell_text(value: Any) -> str:
+    """Converts a cell to text: "" for a missing value; joins the entries of a list by commas.
+
+    Raises:
+        CellError: the cell is neither text, a number, a date nor a list of these, or holds half a character.
+    """
+    if isinstance(value, list | tuple) and not isinstance(value, Unreadable):
+        return ", ".join(filter(None, map(_entry_text, value)))
+    return _entry_text(value)
+
+
+def is_missing(text: str) -> bool:
+    """Returns whether a text means that there is no value; `none` in lower case is one."""
+    text = text.strip()
+    return not text.strip(PLACEHOLDERS) or text in MISSING_AS_WRITTEN or text.lower() in MISSING
+
+
+def missing_spelling(value: Any) -> str:
+    """Returns how a cell spells that it is missing, "" if it is empty or has a value."""
+    return value.strip() if isinstance(value, str) and is_missing(value) else ""
+
+
+def _entry_text(value: Any) -> str:
+    if value is None or (isinstance(value, float | Decimal) and not math.isfinite(value)):
         return ""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, Unreadable):
+        raise CellError(f"is an unreadable {value.reason}")
+    if isinstance(value, list | tuple | dict | set):
+        raise CellError("is nested")
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError as error:
+            raise CellError("is binary") from error
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
         value = int(value)  # a column with gaps turns 42 into 42.0
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}"
     text = str(value).strip()
-    return "" if text.lower() in EMPTY else text
+    if len(text) > LONGEST_TEXT:
+        raise CellError(f"is longer than {LONGEST_TEXT} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CellError("has half a character (a lone surrogate)") from error
+    return "" if is_missing(text) else text

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fashionfae_lavis.reports.pictures import pyplot, save_picture
+
 SERIES = (
     ("itc", "ITC, among all values", "#2a6f97"),
     ("aetp", "AETP, with the text", "#c8553d"),
@@ -24,10 +26,7 @@ def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -
         attributes: the `attributes` of a probe's result.
         path: PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     names = sorted(attributes, key=lambda name: (not attributes[name]["seen"], -_accuracy(attributes[name])))
     series = [one for one in SERIES if any(one[0] in attributes[name] for name in names)]
@@ -67,8 +66,7 @@ def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -
         "most frequent value",
     ]
     figure.legend(handles, titles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    save_picture(figure, path, dpi=130)
 
 
 def _accuracy(row: dict[str, Any]) -> float:

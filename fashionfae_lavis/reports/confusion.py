@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fashionfae_lavis.reports.pictures import pyplot, save_picture
+
 WRITTEN_UP_TO = 40  # classes; with more, the numbers would be too small to read
 
 
@@ -16,10 +18,7 @@ def draw_confusion(names: Sequence[str], confusion: np.ndarray, path: Path) -> N
         confusion: counts (K, K) by true class (row) and predicted class (column).
         path: PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     true = confusion.sum(1, keepdims=True)
     shares = np.where(true > 0, 100 * confusion / np.maximum(true, 1), np.nan)
@@ -39,5 +38,4 @@ def draw_confusion(names: Sequence[str], confusion: np.ndarray, path: Path) -> N
             colour = "white" if share > 55 else "black"
             axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(picture, ax=axis, shrink=0.6, label="share of the true class, %")
-    figure.savefig(path, dpi=90, bbox_inches="tight")
-    plt.close(figure)
+    save_picture(figure, path, dpi=90, bbox_inches="tight")

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from fashionfae_lavis.reports.pictures import pyplot, save_picture
+
 RIGHT, WRONG = "#1a7f37", "#b35900"
 
 
 def new_sheet(rows: int, columns: int) -> tuple[Any, Any]:
     """Makes a matplotlib figure and its axes (rows, columns), which need no display."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    plt = pyplot()
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.2, rect=(0, 0, 1, 0.97))
@@ -41,7 +40,4 @@ def write_above(axis: Any, text: str) -> None:
 
 def save_sheet(figure: Any, path: Path) -> None:
     """Saves the figure as PNG and closes it."""
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    save_picture(figure, path, dpi=80)

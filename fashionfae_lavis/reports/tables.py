@@ -14,32 +14,48 @@ def text_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table)
 
 
-def retrieval_table(recalls: Mapping[str, Mapping[str, Any]], chance: float) -> str:
+def retrieval_table(
+    recalls: Mapping[str, Mapping[str, Any]], chance: float, equal_texts: Mapping[str, Mapping[str, Any]]
+) -> str:
     """Formats retrieval in percent: one row per text mode and protocol, and a row for chance.
 
-    The row below a sub-test has its standard deviation over the draws. A line below the table counts the queries with
-    too few negatives.
+    The row below a sub-test has its standard deviation over the draws. Rows with equal texts as equal answers follow
+    where products share a text. Lines below the table count these products, and the queries with too few negatives.
 
     Args:
         recalls: text mode -> "full", "sub" and, if measured, "reranked".
         chance: R@1 of guessing on the full test.
+        equal_texts: the same with equal texts as equal answers, and "products" and "shared_products" of each mode.
     """
     header = ["text, protocol"] + [f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)] + ["mean"]
     rows = []
     for mode, protocols in recalls.items():
-        rows.append([f"{mode}, full test", *_cells(protocols["full"])])
-        if "reranked" in protocols:
-            best = protocols["reranked"]
-            rows.append([f"{mode}, top {best['k_test']} re-ranked by ITM", *_cells(best)])
-        sub = protocols["sub"]
-        rows.append([f"{mode}, sub-test of 101", *_cells(sub)])
-        rows.append(["  standard deviation of the draws", *_cells(sub, "_std")])
+        rows += _protocol_rows(mode, protocols)
+        sub, equal = protocols["sub"], equal_texts[mode]
+        if equal["shared_products"]:
+            rows += _protocol_rows(f"{mode}, equal texts", equal)
     guessed = [f"{min(100.0, k * chance):.2f}" for k in (1, 5, 10)] * 2
     rows.append(["chance, full test", *guessed, f"{sum(map(float, guessed)) / 6:.2f}"])
-    table = text_table(header, rows)
-    if not sub["short_queries"]:
-        return table
-    return f"{table}\n{sub['short_queries']} of {sub['queries']} queries of the sub-test had fewer than 100 negatives."
+    shared = [(mode, equal["shared_products"], equal["products"]) for mode, equal in equal_texts.items()]
+    counts = ", ".join(f"{some} of {products} ({mode})" for mode, some, products in shared)
+    lines = [text_table(header, rows), f"Products that share their text with another product: {counts}."]
+    if any(some for _, some, _ in shared):
+        lines.append('In the rows "equal texts" all products with the same text are right, elsewhere only one is.')
+    if sub["short_queries"]:
+        lines.append(
+            f"{sub['short_queries']} of {sub['queries']} queries of the sub-test had fewer than 100 negatives."
+        )
+    return "\n".join(lines)
+
+
+def _protocol_rows(title: str, protocols: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the rows of one text mode."""
+    rows = [[f"{title}, full test", *_cells(protocols["full"])]]
+    if "reranked" in protocols:
+        best = protocols["reranked"]
+        rows.append([f"{title}, top {best['k_test']} re-ranked by ITM", *_cells(best)])
+    rows.append([f"{title}, sub-test of 101", *_cells(protocols["sub"])])
+    return [*rows, ["  standard deviation of the draws", *_cells(protocols["sub"], "_std")]]
 
 
 def _cells(figures: Mapping[str, float], suffix: str = "") -> list[str]:

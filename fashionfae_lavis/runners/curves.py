@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fashionfae_lavis.reports.pictures import optional_picture, pyplot, save_picture
 from fashionfae_lavis.runners.logs import objective_losses, read_metrics
 
 COLOURS = ("#3b6fb6", "#c8553d", "#4c9a6a", "#8a5fb0", "#c99a2e", "#3d9aa8", "#b0527f")
 GREY = "#555555"
 
 
+@optional_picture("curves.png")
 def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     """Plots each objective (raw and smoothed), the validation metric if there is one, and the learning rate.
 
@@ -22,16 +24,11 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     validation = [line for line in lines if line["phase"] == "validation" and "agg_metrics" in line]
     if not training:
         return
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     losses = objective_losses(dict.fromkeys(name for line in training for name in line))
     panels = len(losses) + bool(validation) + 1
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
+    figure, grid = pyplot().subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
     axes = list(grid.flat)
     for axis, name, colour in zip(axes, losses, COLOURS * len(losses), strict=False):
         iterations, values = _series(training, name)
@@ -51,8 +48,7 @@ def draw_curves(metrics_path: str | Path, png_path: str | Path) -> None:
     for axis in axes[panels:]:
         axis.remove()
     figure.tight_layout()
-    figure.savefig(png_path, dpi=130)
-    plt.close(figure)
+    save_picture(figure, Path(png_path), dpi=130)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
 """The progress bar, `metrics.jsonl` and TensorBoard scalars of a run."""
 
 import json
-import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,8 @@ from lavis.common.dist_utils import is_main_process
 from tqdm import tqdm
 
 from fashionfae_lavis.distributed import gather_objects
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
 SMOOTHING = 0.95  # exponential smoothing of the losses in the progress bar
@@ -30,10 +32,11 @@ class RunLog:
     Args:
         folder: the run's output folder.
         start: number of updates done; later lines and all test lines are dropped. None drops nothing.
+        unvalidated: whether the validation after these updates is still to be done, so that its lines are dropped, too.
         end: number of updates of the whole run, for the progress bar: infinity if unknown, None for no bar.
     """
 
-    def __init__(self, folder: Path, start: int | None = None, end: float | None = None):
+    def __init__(self, folder: Path, start: int | None = None, end: float | None = None, unvalidated: bool = False):
         self._window: dict[str, list[float]] = defaultdict(list)
         self._smoothed: dict[str, float] = {}
         self._validation = ""
@@ -47,7 +50,7 @@ class RunLog:
 
             path = folder / METRICS_FILE
             if start is not None:
-                _keep_lines_until(start, path)
+                _keep_lines_until(start, path, unvalidated)
             self._file = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
             self._board = SummaryWriter(folder / "tensorboard", purge_step=None if start is None else start + 1)
             if end is not None:
@@ -59,8 +62,9 @@ class RunLog:
 
     def __exit__(self, *_) -> None:
         for output in (self._bar, self._board, self._file):
-            if output is not None:
-                output.close()
+            with suppress(OSError):  # a full disk, which writing has reported
+                if output is not None:
+                    output.close()
 
     def add_losses(self, losses: dict[str, float]) -> None:
         """Adds the losses of one update on this process."""
@@ -98,18 +102,25 @@ class RunLog:
 
     def _write(self, file: IO[str], phase: str, iteration: int, values: Mapping[str, Any]) -> None:
         plain = _plain(values)
-        file.write(json.dumps({"phase": phase, "iteration": iteration, **plain}) + "\n")
-        for name, value in plain.items():
-            if isinstance(value, float | int):
-                self._board.add_scalar(f"{phase}/{name}", value, iteration)
+        try:
+            file.write(json.dumps({"phase": phase, "iteration": iteration, **plain}) + "\n")
+            for name, value in plain.items():
+                if isinstance(value, float | int):
+                    self._board.add_scalar(f"{phase}/{name}", value, iteration)
+        except OSError as error:
+            raise UserError(f"Cannot write {file.name} ({error.strerror}): free some space, then resume.") from error
 
 
-def _keep_lines_until(iteration: int, path: Path) -> None:
+def _keep_lines_until(iteration: int, path: Path, unvalidated: bool) -> None:
     """Drops the lines that a run resuming at `iteration` will write again."""
-    lines = [line for line in read_metrics(path) if line["iteration"] <= iteration and line["phase"] != "test"]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    os.replace(temporary, path)
+
+    def is_kept(line: dict[str, Any]) -> bool:
+        again = line["phase"] == "validation" and unvalidated and line["iteration"] == iteration
+        return line["iteration"] <= iteration and line["phase"] != "test" and not again
+
+    lines = [line for line in read_metrics(path) if is_kept(line)]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def objective_losses(names: Iterable[str]) -> list[str]:
@@ -119,14 +130,16 @@ def objective_losses(names: Iterable[str]) -> list[str]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads the lines of a metrics file, if it exists; skips the incomplete line of a killed run."""
+    """Reads the lines of a metrics file, if it exists; skips damaged lines, such as the last one of a killed run."""
     lines = []
     if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except json.JSONDecodeError:
                 continue
+            if isinstance(line, dict) and isinstance(line.get("iteration"), int) and "phase" in line:
+                lines.append(line)
     return lines
 
 

@@ -15,12 +15,14 @@ class Progress:
         seconds: time spent in these updates, including earlier sessions of a resumed run.
         best_metric: highest validation metric so far.
         best_iters: number of updates when it was reached; None before the first validation.
+        unvalidated: whether the validation after these updates is still to be done.
     """
 
     iters: int = 0
     seconds: float = 0.0
     best_metric: float = -math.inf
     best_iters: int | None = None
+    unvalidated: bool = False
 
     def improve(self, metric: float) -> bool:
         """Records a validation metric and returns whether it is the best so far."""
@@ -34,8 +36,9 @@ class Progress:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores the counters; checkpoints of old versions have no `seconds`."""
+        """Restores the counters; checkpoints of old versions have no `seconds` and no `unvalidated`."""
         self.iters = state["iters"]
         self.seconds = state.get("seconds", 0.0)
         self.best_metric = state["best_metric"]
         self.best_iters = state["best_iters"]
+        self.unvalidated = bool(state.get("unvalidated"))

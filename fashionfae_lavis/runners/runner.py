@@ -19,15 +19,15 @@ from lavis.common.dist_utils import get_rank, is_dist_avail_and_initialized, is_
 from lavis.common.registry import registry
 from lavis.datasets.data_utils import apply_to_sample
 from lavis.runners.runner_base import RunnerBase
-from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint, save_atomically
 from fashionfae_lavis.datasets.loaders import evaluation_loader, training_loader
-from fashionfae_lavis.distributed import gather_objects
+from fashionfae_lavis.distributed import gather_objects, max_anywhere
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.interruption import Interrupted, deferred, requested
 from fashionfae_lavis.random_state import random_state, restore_random_state
 from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
@@ -39,11 +39,17 @@ from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer,
 from fashionfae_lavis.runners.output_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
+    PREVIOUS_CHECKPOINT,
     checkpoint_to_resume,
     make_output_folder,
+    plain,
+    read_run_checkpoint,
+    save_config,
 )
 from fashionfae_lavis.runners.progress import Progress
+from fashionfae_lavis.runners.run_state import check_optimizer, check_run_state
 from fashionfae_lavis.runners.schedules import IterationSchedule
+from fashionfae_lavis.runners.training_settings import difference
 
 
 @registry.register_runner("fashionfae_runner")
@@ -51,10 +57,13 @@ class FashionRunner(RunnerBase):
     """Runner that trains for `run.max_iters` updates (or `run.max_epoch` or `run.max_minutes`) and evaluates.
 
     An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
-    `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner evaluates
-    `run.valid_splits` and writes `checkpoint_last.pth`. If `agg_metrics` of the first of these splits has improved, it
-    also writes `checkpoint_best.pth`. It also writes `config.yaml`, `metrics.jsonl`, TensorBoard events and
-    `curves.png`. See `length.py` for a length in minutes and `joint.py` for several datasets and their splits.
+    `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner writes
+    `checkpoint_last.pth`, and again when it has evaluated `run.valid_splits`. If `agg_metrics` of the first of these
+    splits has improved, it also writes `checkpoint_best.pth`. With `run.checkpoint_minutes` it also writes
+    `checkpoint_last.pth` when so many minutes have passed since the last time, and always when a signal stops the run.
+    The checkpoint before the last is kept as `checkpoint_previous.pth`. The runner also writes `config.yaml`,
+    `metrics.jsonl`, TensorBoard events and `curves.png`. See `length.py` for a length in minutes and `joint.py` for
+    several datasets and their splits.
 
     Raises:
         UserError: a setting is invalid, the output folder cannot be written to, a checkpoint does not fit, or (in
@@ -96,28 +105,38 @@ class FashionRunner(RunnerBase):
 
         Returns:
             Split name -> results of the task, for each of `run.test_splits`.
+
+        Raises:
+            Interrupted: a signal stopped the run; see `interruption.py`. Its updates are in the checkpoint.
         """
-        self.log_config()
-        if self.evaluate_only:
-            return self.evaluate(skip_reload=True)
-        if self._resume_from is not None:
-            self.load_state_dict(read_checkpoint(self._resume_from), self._resume_from)
-            logging.info("Resuming %s after iteration %d.", self._resume_from, self.progress.iters)
+        # Several processes stop together, at points where they agree on it.
+        with deferred() if self.use_distributed else nullcontext():
+            if self.evaluate_only:
+                self.log_config()
+                return self.evaluate(skip_reload=True)
+            if self._resume_from is not None:
+                self.load_state_dict(read_run_checkpoint(self._resume_from), self._resume_from)
+                logging.info("Resuming %s after iteration %d.", self._resume_from, self.progress.iters)
+            self.log_config()
+            self._train_to_the_end()
+            if is_main_process():
+                draw_curves(self.output_dir / METRICS_FILE, self.output_dir / "curves.png")
+            return self.evaluate()
+
+    def _train_to_the_end(self) -> None:
         end = self.length.max_iters if self.length.max_minutes is None else math.inf
-        with RunLog(self.output_dir, self.progress.iters, end) as log:
+        with RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log:
             batches = iter(self.train_loader)
-            while not self.is_over:
-                self._train_inner_epoch(batches, log)
-                improved = self._validate(log)
-                state = self.state_dict()
-                if is_main_process():
-                    if improved:  # written first, so that a run killed between the two writes both again
-                        save_atomically(state, self.output_dir / BEST_CHECKPOINT)
-                    save_atomically(state, self.output_dir / LAST_CHECKPOINT)
-        del batches  # ends the worker processes
-        if is_main_process():
-            draw_curves(self.output_dir / METRICS_FILE, self.output_dir / "curves.png")
-        return self.evaluate()
+            self._saved = time.monotonic()
+            while not self.is_over or self.progress.unvalidated:
+                if not self.progress.unvalidated:
+                    self._train_inner_epoch(batches, log)
+                if self.progress.unvalidated:
+                    improved = self._validate(log)
+                    with deferred():
+                        self.progress.unvalidated = False
+                        self._save(improved)
+            del batches  # ends the worker processes
 
     @property
     def is_over(self) -> bool:
@@ -125,20 +144,44 @@ class FashionRunner(RunnerBase):
         return self.length.is_over(self.progress.iters, self.progress.seconds)
 
     def _train_inner_epoch(self, batches: Iterator, log: RunLog) -> None:
-        """Trains until the next validation or the end of training."""
+        """Trains until the next validation, the end of training or a signal, and writes checkpoints."""
         self.model.train()
         progress, ends = self.progress, False
-        while not ends:
-            start = time.perf_counter()
-            lr = self.lr_scheduler.step(self.length.schedule_step(progress.iters, progress.seconds))
-            log.add_losses(self._update(batches))
-            progress.iters += 1
-            progress.seconds += time.perf_counter() - start
-            if self.length.max_minutes is not None:  # all processes follow the first one's clock
-                progress.seconds = gather_objects(progress.seconds)[0]
-            ends = progress.iters % self.iters_per_inner_epoch == 0 or self.is_over
-            if ends or progress.iters % self.log_freq == 0:
-                log.write_losses(progress.iters, lr)
+        with deferred():
+            while not ends:
+                start = time.perf_counter()
+                lr = self.lr_scheduler.step(self.length.schedule_step(progress.iters, progress.seconds))
+                log.add_losses(self._update(batches))
+                progress.iters += 1
+                progress.seconds += time.perf_counter() - start
+                if self.length.max_minutes is not None:  # all processes follow the first one's clock
+                    progress.seconds = gather_objects(progress.seconds)[0]
+                ends = progress.iters % self.iters_per_inner_epoch == 0 or self.is_over
+                stop, due = self._stop_or_save()
+                saves = ends or due or stop > 0
+                if saves or progress.iters % self.log_freq == 0:
+                    log.write_losses(progress.iters, lr)
+                if saves:
+                    progress.unvalidated = ends and bool(self.run_cfg.get("valid_splits"))
+                    self._save()
+                if stop:
+                    raise Interrupted(stop)
+
+    def _stop_or_save(self) -> tuple[int, bool]:
+        """Returns the signal that any process has received (0 for none), and whether a checkpoint is due by time."""
+        minutes = self.run_cfg.get("checkpoint_minutes")
+        due = minutes is not None and is_main_process() and time.monotonic() - self._saved >= 60 * minutes
+        stop, save = max_anywhere([requested(), due], self.device)
+        return int(stop), save > 0
+
+    def _save(self, improved: bool = False) -> None:
+        """Writes the last checkpoint and, if the validation has improved, the best one. All processes must call it."""
+        state = self.state_dict()
+        if is_main_process():
+            if improved:  # written first, so that a run killed between the two writes both again
+                save_atomically(state, self.output_dir / BEST_CHECKPOINT)
+            save_atomically(state, self.output_dir / LAST_CHECKPOINT, self.output_dir / PREVIOUS_CHECKPOINT)
+        self._saved = time.monotonic()
 
     def _update(self, batches: Iterator) -> dict[str, float]:
         """Updates the weights once; returns this process's losses, averaged over its batches."""
@@ -225,6 +268,10 @@ class FashionRunner(RunnerBase):
         model = self.bare_model.eval()
         self.task.before_evaluation(model=model, dataset=dataset)
         results = self.task.evaluation(model, self._eval_loaders[split_name], cuda_enabled=self.cuda_enabled)
+        if self.use_distributed:
+            stop, _ = self._stop_or_save()
+            if stop:
+                raise Interrupted(stop)
         if results is None:
             return None
         return self.task.after_evaluation(val_result=results, split_name=split_name, epoch=cur_epoch)
@@ -243,8 +290,14 @@ class FashionRunner(RunnerBase):
             **self.progress.state_dict(),
             "rng": gather_objects(random_state(self.cuda_enabled)),
             "data_order": self.data_order.state_dict(),
-            "config": OmegaConf.to_container(self.config.config, resolve=True),
+            "config": self.saved_config(),
         }
+
+    def saved_config(self) -> dict[str, Any]:
+        """Returns the configuration and, if the model has one of its own, its vocabulary, so that no file is needed."""
+        config = plain(self.config.config)
+        vocabulary = getattr(self.bare_model, "carried_vocabulary", None)
+        return config if vocabulary is None else {**config, "vocabulary": vocabulary()}
 
     def load_state_dict(self, state: dict[str, Any], path: Path) -> None:
         """Restores the state of a run with the same configuration.
@@ -254,23 +307,24 @@ class FashionRunner(RunnerBase):
             path: path of the checkpoint, for errors.
 
         Raises:
-            UserError: the file holds only weights, or belongs to another model or data order.
+            UserError: the file holds only weights, its state makes no sense, or it belongs to another training.
         """
-        if "data_order" not in state:
+        check_run_state(state, path)
+        restore = f"restore this setting, or start a new run from the weights with model.pretrained={path}"
+        found = DataOrder.from_state(state["data_order"]).difference(self.data_order)
+        found = found or difference(state["config"], plain(self.config.config), path.parent, moved=True)
+        if found is not None:
+            raise UserError(f"run.resume_ckpt_path: {path} was made with {found}: {restore}.")
+        if self.length.max_minutes is None and state["iters"] > self.length.max_iters:
             raise UserError(
-                f"run.resume_ckpt_path: {path} holds weights but no training state: name a run's checkpoint_last.pth, "
-                "or load the weights with model.pretrained."
+                f"run.resume_ckpt_path: {path} has {state['iters']} updates, but the run ends after "
+                f"{self.length.max_iters}: raise run.max_iters, or evaluate the checkpoint."
             )
-        difference = DataOrder.from_state(state["data_order"]).difference(self.data_order)
-        if difference is not None:
-            raise UserError(f"run.resume_ckpt_path: {path} was made with {difference}; restore this setting.")
+        if len(state["rng"]) != self.data_order.processes:
+            raise UserError(f"run.resume_ckpt_path: {path} is damaged: it lacks random states; use another checkpoint.")
+        optimizer = check_optimizer(state["optimizer"], self.optimizer, path)
         load_weights(self.bare_model, state["model"], path)
-        try:
-            self.optimizer.load_state_dict(state["optimizer"])
-        except ValueError as error:
-            raise UserError(
-                f"run.resume_ckpt_path: {path} has other parameter groups; restore run.lr_scale and run.decay_also."
-            ) from error
+        self.optimizer.load_state_dict(optimizer)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.progress.load_state_dict(state)
@@ -279,7 +333,7 @@ class FashionRunner(RunnerBase):
     def log_config(self) -> None:
         """Writes the whole configuration to `config.yaml`."""
         if is_main_process():
-            OmegaConf.save(self.config.config, self.output_dir / "config.yaml", resolve=True)
+            save_config(self.config.config, self.output_dir)
 
     # The parts of a run, each built when it is first used.
 

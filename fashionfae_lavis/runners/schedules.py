@@ -39,7 +39,12 @@ class IterationSchedule:
         optimizer: optimizer whose groups have an `initial_lr`.
         run: the `run` section, with `init_lr`, `warmup_steps` (default 0) and `warmup_factor` (default 0.25).
         max_iters: length of the schedule in updates.
+
+    Attributes:
+        depends_on_length: whether the rate of an update depends on `max_iters`.
     """
+
+    depends_on_length = True
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
         self.optimizer = optimizer
@@ -63,6 +68,8 @@ class IterationSchedule:
 @registry.register_lr_scheduler("linear_warmup_multistep_iter")
 class LinearWarmupMultistep(IterationSchedule):
     """Schedule with warm-up that multiplies by `lr_decay_rate` (default 0.1) at each of `milestones` (default none)."""
+
+    depends_on_length = False
 
     def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
         super().__init__(optimizer, run, max_iters)

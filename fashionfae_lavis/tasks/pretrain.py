@@ -27,7 +27,7 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
         super().__init__(run)
         steps: Any = run.get("steps")
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
-        self.seed = int(run.get("seed", 0))
+        self.seed = int(run.get("seed", 42))
         self.sampler = StepSampler(self.default_steps if steps is None else steps, self.seed)
         if self.only is not None and self.sampler.objectives != [self.only]:
             raise UserError(

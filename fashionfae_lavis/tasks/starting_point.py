@@ -1,11 +1,22 @@
 """Model building for fine-tuning and evaluation, from a checkpoint unless `run.from_scratch` is set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omegaconf import open_dict
 
 from fashionfae_lavis.errors import UserError
+
+NEEDS_CHECKPOINT = (
+    "This task starts from a pre-trained checkpoint: set model.pretrained to one and model.load_pretrained to True, or "
+    "run.from_scratch to True to train without one."
+)
+
+
+def starting_checkpoint(model: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Returns the key of the `model` section that names the checkpoint to start from, and its value, None if unused."""
+    key = "finetuned" if model.get("load_finetuned", False) else "pretrained"
+    return key, model.get(key) if model.get(f"load_{key}", True) else None
 
 
 def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
@@ -26,13 +37,9 @@ def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
         with open_dict(model):
             model.update(pretrained=None, load_pretrained=bool(model.get("bert")), load_finetuned=False)
         return build(cfg)
-    key = "finetuned" if model.get("load_finetuned", False) else "pretrained"
-    named = model.get(f"load_{key}", True) and model.get(key)
+    key, named = starting_checkpoint(model)
     if not named:
-        raise UserError(
-            "This task starts from a pre-trained checkpoint: set model.pretrained to one and model.load_pretrained to "
-            "True, or run.from_scratch to True to train without one."
-        )
+        raise UserError(NEEDS_CHECKPOINT)
     try:
         return build(cfg)
     except UserError as error:

@@ -6,6 +6,7 @@
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
@@ -25,16 +26,63 @@ SEPARATOR = " [SEP] "
 
 Random = np.random.Generator | ModuleType  # the module `numpy.random` draws from numpy's global generator
 
-# Punctuation separates words, except inside a number. The authors' code deletes it, which joins two words.
-_SEPARATING = re.compile(r"<br\s*/?>|[-/\u2013\u2014]|(?<!\d)[.,;:!?]|[.,;:!?](?!\d)")
-_REMOVED = re.compile(r"[^\w\s]|_")
+_BREAK = re.compile(r"<br\s*/?>")
+_DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D], "-")  # with the minus sign
+_LONG_RUN = re.compile(r"([^\w\s]{30})[^\w\s]+")  # NFC takes quadratic time for a long run of combining marks
+_POINT_FIRST = re.compile(r"\.(?<![\w.,;:!?)\]]\.)(?=\d)")
+_DIGITS = re.compile(r"\d+(?:[.,'\u2019]\d+)*")
+_DECIMAL = re.compile(r"\d+(?:[.,]\d+)?")
+_THOUSANDS = re.compile(  # 1,000  1,000.50  1.000,50  1.000.000  1'000
+    r"[1-9]\d{0,2}(?:(?:,\d{3})+(?:\.\d+)?|(?:\.\d{3})+,\d+|(?:\.\d{3}){2,}|(?:['\u2019]\d{3})+(?:[.,]\d+)?)"
+)
+# Punctuation separates words, except for a decimal point. The authors' code deletes it, which joins two words.
+_SEPARATING = re.compile(r"[/,;:!?]|\.(?!(?<=\d\.)\d)")
+_SYMBOLS = re.compile(r"(?:[^\w\s.-]|_)+")
+_HYPHEN = re.compile(r"-(?!(?<=^-)\d)(?!(?<=[^\W\d] -)\d)")  # any but a minus sign
 _SEASON = re.compile(r"(ss|fw) ?(\d{4})")
 _SEASON_NAMES = {"ss": "spring summer", "fw": "fall winter"}
 
 
 def normalise(text: str) -> str:
-    """Normalises a text to lower-case words; `<br>`, dashes and `/` become spaces, punctuation is removed."""
-    return " ".join(_REMOVED.sub("", _SEPARATING.sub(" ", text.lower())).split())
+    """Normalises a text to lower-case words and numbers.
+
+    `<br>`, dashes, `/` and punctuation become spaces, other symbols are removed. A number keeps its decimal point and,
+    at the start of the text or after a word, its minus sign, so that `7.5` and `75` or `-5` and `5` stay different.
+
+    >>> normalise("T-Shirt, 1,000 stitches, 7,5 cm (-5 \u00b0C)")
+    't shirt 1000 stitches 7.5 cm -5 c'
+    """
+    text = _BREAK.sub(" ", text.lower())
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _LONG_RUN.sub(r"\1", text)).translate(_DASHES)
+    text = _SEPARATING.sub(" ", _DIGITS.sub(_plain_number, _POINT_FIRST.sub("0.", text)))
+    text = " ".join(_SYMBOLS.sub(_without_symbols, text).split())
+    return " ".join(_HYPHEN.sub(" ", text).split())
+
+
+def _plain_number(match: re.Match[str]) -> str:
+    """Writes a number without thousands separators and with a decimal point; splits dates and other lists.
+
+    `1,000` is a thousand and `7,5` is seven and a half. A single point is a decimal point, also in `1.000`.
+    """
+    text = match[0]
+    if _THOUSANDS.fullmatch(text):
+        *digits, last = re.split(r"\D", text)
+        decimals = len({*re.sub(r"\d", "", text)}) > 1  # the last separator is another one
+        return "".join(digits) + ("." if decimals else "") + last
+    return text.replace(",", ".") if _DECIMAL.fullmatch(text) else " ".join(re.split(r"\D", text))
+
+
+def _without_symbols(match: re.Match[str]) -> str:
+    """Removes symbols, but separates two numbers by a space and keeps the marks of letters, such as Hindi's vowels."""
+    text, start, end = match.string, match.start(), match.end()
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if before.isdecimal() and after.isdecimal():
+        return " "
+    marks = 0
+    while before.isalpha() and start + marks < end and unicodedata.category(text[start + marks])[0] == "M":
+        marks += 1
+    return match[0][:marks]
 
 
 def expand_season(season: str) -> str:

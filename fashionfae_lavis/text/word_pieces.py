@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.product_text import SEPARATOR
 
 
@@ -30,6 +31,33 @@ class Text(NamedTuple):
         """Returns the texts at these rows of the batch."""
         segments = None if self.segments is None else self.segments[index]
         return Text(self.input_ids[index], self.mask[index], segments)
+
+
+def as_texts(texts: Any, name: str = "texts") -> list[str]:
+    """Checks a batch of texts; a single string is a batch of one.
+
+    Args:
+        texts: the strings, in any iterable.
+        name: what to call them in the error.
+
+    Raises:
+        UserError: there is no text, or an entry is not a string.
+
+    >>> as_texts("red dress")
+    ['red dress']
+    """
+    if isinstance(texts, str):
+        return [texts]
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes | Tensor):
+        raise UserError(f"{name!r} is of type {type(texts).__name__}, but must be a list of strings.")
+    listed: list[str] = list(texts)
+    if not listed:
+        raise UserError(f"{name!r} is empty: give at least one text.")
+    for position, text in enumerate(listed):
+        if not isinstance(text, str):
+            found = type(text).__name__
+            raise UserError(f"{name!r} has a value of type {found} at position {position}: give strings only.")
+    return listed
 
 
 @lru_cache(maxsize=1 << 18)
@@ -86,12 +114,20 @@ def tokenize_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max
     A text of more than `max_length` pieces loses the end of its first segment, and the end of the second (its prompts)
     only if nothing is left of the first.
 
+    Args:
+        texts: B strings; a single string is a batch of one.
+        tokenizer: word-piece tokenizer of transformers.
+        max_length: length of the longest text in word pieces.
+
     Returns:
         input_ids and attention_mask, both (B, L) with L the longest text of the batch.
+
+    Raises:
+        UserError: there is no text, or an entry is not a string.
     """
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     rows = []
-    for text in texts:
+    for text in as_texts(texts):
         first, second = (text_pieces(tokenizer, part) for part in text.partition(SEPARATOR)[::2])
         keep_first, keep_second = segment_lengths(len(first), len(second), max_length)
         row = [cls, *first[:keep_first], sep]

@@ -50,8 +50,8 @@ def test_errors_are_one_sentence_and_exit_status_2(tmp_path, capsys):
     torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "unrelated.pth")
     for name, message in {
         "none.pth": "There is no checkpoint file",
-        "truncated.pth": "is damaged or not a checkpoint.",
-        "damaged.safetensors": "is damaged or not a checkpoint.",
+        "truncated.pth": "is damaged or not a checkpoint: copy the file again",
+        "damaged.safetensors": "is damaged or not a checkpoint: copy the file again",
         "unrelated.pth": "is not a checkpoint of the authors' code (it holds fc.weight).",
         "whole.pth": "whole.pth does not fit the authors' contrastive model: ",  # of another size
         "mini.pth": "begins with convolutions (model.image_encoder.stem)",

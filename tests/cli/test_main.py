@@ -15,6 +15,7 @@ NAMES = [
     "import-checkpoint",
     "export-checkpoint",
     "export-weights",
+    "export-onnx",
     "make-mini-encoders",
     "compare-golden",
     "reproduce",
@@ -44,7 +45,7 @@ def test_help_of_every_subcommand_imports_neither_torch_nor_lavis():
 def test_an_unknown_subcommand_suggests_the_nearest(capsys):
     assert error_of(["trian"], capsys) == "error: There is no subcommand 'trian'; did you mean train?\n"
     assert "did you mean export-weights?" in error_of(["export-weight"], capsys)
-    assert f"use one of {', '.join(NAMES)}." in error_of(["xyz"], capsys)
+    assert f"known are {', '.join(NAMES)}." in error_of(["xyz"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,14 @@ def test_a_user_error_shows_no_traceback(tmp_path):
     command = [sys.executable, "-m", "fashionfae_lavis.cli", "export-checkpoint", missing, str(tmp_path / "x.pth")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr == f"error: There is no checkpoint file {missing}.\n"
+
+
+def test_ctrl_c_is_one_sentence(capsys, monkeypatch):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fashionfae_lavis.cli.export_weights.run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main(["export-weights", "a.pth", "b.safetensors"])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "\nStopped by SIGINT: the same command starts again.\n"

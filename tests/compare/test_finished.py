@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 from runner_toy import make_runner
 from toy_runs import probe, recognition, retrieval, write_run
 
-from fashionfae_lavis.compare.finished import read_rows, read_run, training_figures
+from fashionfae_lavis.compare.finished import evaluated_weights, read_rows, read_run, training_figures
 from fashionfae_lavis.errors import UserError
 
 
@@ -73,3 +75,14 @@ def test_runs_that_cannot_be_compared(tmp_path):
     (tmp_path / "second" / "results.json").write_text("{")
     with pytest.raises(UserError, match="second: results.json is damaged"):
         read_run(tmp_path / "second")
+    (tmp_path / "second" / "results.json").unlink()
+    (tmp_path / "second" / "results.json").mkdir()
+    with pytest.raises(UserError, match=r"second: results.json is damaged \(.*Not a regular file"):
+        read_run(tmp_path / "second")
+
+
+def test_weights_that_are_no_path_are_one_sentence(tmp_path):
+    run = write_run(tmp_path / "run", "fashion_retrieval", retrieval(), evaluate=True)
+    config, _ = read_run(Path(run))
+    with pytest.raises(UserError, match=r"config.yaml: `model` names its weights as \['x'\], not as a path"):
+        evaluated_weights(Path(run), {**config, "model": {"pretrained": ["x"]}})

@@ -20,6 +20,22 @@ def test_retrieval():
     assert found.protocol["number of products"] == "400"
 
 
+@pytest.mark.parametrize("value", ["1e999", [], True, None])
+def test_a_result_that_is_no_number_is_one_sentence(value):
+    measured = copy.deepcopy(retrieval())
+    measured["description"]["full"]["t2i_r10"] = value
+    with pytest.raises(UserError, match=r"The results of val are not those of retrieval \(.*t2i_r10 is "):
+        outcome(config("fashion_retrieval"), {"val": measured})
+
+
+def test_a_configuration_of_no_evaluation_is_one_sentence():
+    made = config("fashion_retrieval")
+    (data,) = made["datasets"].values()
+    data["build_info"] = [{}]
+    with pytest.raises(UserError, match="config.yaml is not the configuration of an evaluation"):
+        outcome(made, {"val": retrieval()})
+
+
 def test_recognition():
     found = outcome(config("fashion_recognition"), {"val": recognition()})
     assert found.figures == {"recognition.accuracy": 90, "recognition.macro_f1": 80}

@@ -83,16 +83,34 @@ def test_the_key_changes_with_everything_that_decides_a_result_and_nothing_else(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ([(("seeds",), KeyError)], "plan.yaml lacks the key `seeds`; the keys of a plan are base, evaluations, output"),
-        ([(("sytems",), {})], "plan.yaml has an unknown key `sytems`"),
-        ([(("seeds",), [0, 0])], "`seeds` must be a list of distinct whole numbers, .* not .0, 0."),
-        ([(("seeds",), [])], "`seeds` must be a list"),
-        ([(("systems",), {})], "`systems` must have at least one entry"),
+        ([(("seeds",), KeyError)], "plan.yaml: seeds is not set: set it to a list of distinct whole numbers"),
+        ([(("sytems",), {})], "plan.yaml: sytems is not a setting; did you mean systems"),
+        ([(("seeds",), [0, 0])], "seeds is .0, 0., but must be a list of distinct whole numbers"),
+        ([(("seeds",), [])], "seeds is .., but must be a list"),
+        ([(("systems",), {})], "systems is {}, but must be a non-empty mapping"),
         ([(("systems", "a"), {"config": "x"})], "`systems`: two names differ only in case or punctuation"),
-        ([(("systems", "B", "config"), None)], "`systems.B.config` is not set"),
-        ([(("systems", "B", "config"), "none.yaml")], "There is no configuration file none.yaml"),
-        ([(("systems", "B", "evaluations", "x"), None)], "has x, but the plan's are retrieval, recognition"),
+        ([(("systems", "B", "config"), None)], "systems.B.config is null, but must be text"),
+        ([(("systems", "B", "config"), "none.yaml")], "B, seed 0, training: There is no configuration file none.yaml"),
+        ([(("systems", "B", "evaluations", "x"), None)], "has x; known are retrieval, recognition"),
         ([(("evaluations", "retrieval", "config"), None)], "`evaluations.retrieval.config` is not set"),
+        ([(("base",), "plan.yaml")], "plan.yaml: `base` leads back to .*plan.yaml"),
+        (
+            [(("training",), {"run.max_iter": 3})],
+            "A, seed 0, training: run.max_iter is not .* mean max_iters",
+        ),
+        (
+            [(("training",), {"run.output_dir": float("nan")})],
+            "training.run.output_dir is nan, but must be text, a",
+        ),
+        ([(("training",), ["run.max_iters"])], "training is .'run.max_iters'., but must be a mapping"),
+        (
+            [(("training",), {"model.pretrained": "none.pth"})],
+            "A, seed 0, training: model.pretrained: there is no",
+        ),
+        (
+            [(("evaluations", "retrieval", "options"), {"run.test_splits": []})],
+            "run.test_splits of .* must name one",
+        ),
         (
             [(("evaluations", "retrieval", "config"), f"{MINI}/composition.yaml")],
             "`evaluations.retrieval`: results of the task fashion_composition cannot be compared",
@@ -131,6 +149,9 @@ def test_a_plan_overrides_its_base(write_plan, tmp_path):
     assert [job.title for job in other.jobs] == [job.title for job in base.jobs]
     run = {**base.jobs[0].resolved["run"], "max_minutes": 2, "max_iters": 5}
     assert other.jobs[0].resolved["run"] == run and base.jobs[0].resolved["run"]["max_iters"] == 3
+    OmegaConf.save(OmegaConf.create({"base": "plan.yaml", "systems": ["A"]}), tmp_path / "other.yaml")
+    with pytest.raises(UserError, match="other.yaml: systems must be a mapping"):
+        read_plan(str(tmp_path / "other.yaml"))
     OmegaConf.save(OmegaConf.create({"base": "none.yaml"}), tmp_path / "other.yaml")
     with pytest.raises(UserError, match="There is no plan .*none.yaml"):
         read_plan(str(tmp_path / "other.yaml"))
@@ -140,10 +161,10 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
     with pytest.raises(UserError, match="There is no plan .*none.yaml"):
         read_plan(str(tmp_path / "none.yaml"))
     (tmp_path / "list.yaml").write_text("[1, 2]")
-    with pytest.raises(UserError, match="lacks the key `evaluations`"):
+    with pytest.raises(UserError, match="it must hold a mapping"):
         read_plan(str(tmp_path / "list.yaml"))
     (tmp_path / "torn.yaml").write_text("{")
-    with pytest.raises(UserError, match="torn.yaml is not a yaml file"):
+    with pytest.raises(UserError, match="torn.yaml is not a yaml configuration: line 1, column 2"):
         read_plan(str(tmp_path / "torn.yaml"))
 
 

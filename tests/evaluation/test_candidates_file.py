@@ -1,4 +1,5 @@
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -114,6 +115,22 @@ def too_many(content, dataset):
     content["negatives"] = 3
 
 
+def no_draws(content, dataset):
+    content["draws"] = []
+
+
+def no_queries(content, dataset):
+    content["draws"][2]["text_to_image"] = []
+
+
+def endless(content, dataset):
+    content["negatives"] = 10**12
+
+
+def below_zero(content, dataset):
+    content["negatives"] = -7
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -125,6 +142,10 @@ def too_many(content, dataset):
         (twice, "the list is empty, too long, or repeats an entry"),
         (nothing, "the list is empty, too long, or repeats an entry"),
         (too_many, "the list is empty, too long, or repeats an entry"),
+        (no_draws, "a draw has no queries"),
+        (no_queries, "a draw has no queries"),
+        (endless, "it names 1000000000000 negatives"),
+        (below_zero, "it names -7 negatives"),
     ],
 )
 def test_lists_that_do_not_fit_are_an_error(tmp_path, change, message):
@@ -147,7 +168,20 @@ def test_lists_of_another_data_set_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"images": 90, "products": 30, "negatives": 9}', "\x00", '{"draws": 3}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"images": 90, "products": 30, "negatives": 9}',
+        "\x00",
+        '{"draws": 3}',
+        "[" * 100_000,
+        '{"images": 90, "products": 30, "negatives": 1e400, "draws": []}',
+        '{"images": 90, "products": 30, "negatives": 9, "draws": [3]}',
+        '{"images": 90, "products": 30, "draws": [{"image_to_text": [{"image": 1.5, "products": [1]}]}]}',
+        '{"images": 90, "products": 30, "draws": [{"image_to_text": [{"image": 1, "products": "12"}]}]}',
+    ],
 )
 def test_other_files_are_an_error(tmp_path, text):
     path = tmp_path / "lists.json"
@@ -161,3 +195,9 @@ def test_other_files_are_an_error(tmp_path, text):
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(UserError, match="Cannot write .*/nowhere/lists.json"):
         candidate_lists(catalogue(), tmp_path / "nowhere" / "lists.json")
+
+
+def test_a_pipe_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "lists.json")
+    with pytest.raises(UserError, match="holds no candidate lists"):
+        candidate_lists(catalogue(), tmp_path / "lists.json")

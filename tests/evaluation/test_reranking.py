@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.evaluation import reranking
 from fashionfae_lavis.evaluation.reranking import match_scores, rerank
-from fashionfae_lavis.metrics.retrieval import full_ranks
+from fashionfae_lavis.metrics.retrieval import equal_text_ranks, full_ranks, text_groups
 from fashionfae_lavis.models.adapters import adapt
 
 IMAGES, TEXTS = 13, 7
@@ -74,8 +74,7 @@ def test_each_image_is_encoded_once_and_each_pair_judged_once(model, texts, monk
 
     monkeypatch.setattr(model.image_encoder, "forward", count_images)
     monkeypatch.setattr(model, "match_logits", count_pairs)
-    both_ways = embeddings(), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
-    rerank(adapt(model), DataLoader(Images(), 4), texts, *both_ways, full_ranks(*both_ways[0], *both_ways[1]), k=TEXTS)
+    rerank(adapt(model), DataLoader(Images(), 4), texts, embeddings(), k=TEXTS)
     # The three best of seven texts in one direction are among the pairs of the other.
     assert seen == {"images": IMAGES, "pairs": IMAGES * TEXTS}
 
@@ -90,7 +89,7 @@ def test_reranking_equals_a_plain_computation(model, texts, k):
     images, rows = embeddings()
     products = np.arange(IMAGES) % 5, np.array([0, 1, 2, 3, 4, 0, 9])
     ranks = full_ranks(images, rows, *products)
-    i2t, t2i = rerank(adapt(model), DataLoader(Images(), 4), texts, (images, rows), products, ranks, k)
+    i2t, t2i = rerank(adapt(model), DataLoader(Images(), 4), texts, (images, rows), k).ranks(products, ranks)
     match = np.array(
         [[slow_score(model, i, texts[j], images[i] @ rows[j]) for j in range(TEXTS)] for i in range(IMAGES)]
     )
@@ -108,3 +107,26 @@ def test_reranking_equals_a_plain_computation(model, texts, k):
                 continue
             # No right candidate comes before the first: its position is its rank.
             assert after[query] == 1 + right[0]
+
+
+def test_equal_texts_are_equal_answers_after_re_ranking(model, texts):
+    """Two products share a text. Counted by text, a query finds the best of both, scored by the ITM head."""
+    images, rows = embeddings()
+    texts = [*texts[:-1], texts[0]]
+    rows[-1] = rows[0]
+    product, group = np.arange(IMAGES) % TEXTS, text_groups(texts)
+    before = equal_text_ranks(images, rows, product, group)
+    reranking = rerank(adapt(model), DataLoader(Images(), 4), texts, (images, rows), 3)
+    i2t, t2i = reranking.ranks((group[product], group), before)
+    for ranks, candidates, scores, asked, answers, old in (
+        (i2t, reranking.texts, reranking.text_scores, group[product], group, before[0]),
+        (t2i, reranking.images, reranking.image_scores, group, group[product], before[1]),
+    ):
+        for query, rank in enumerate(ranks):
+            right = [
+                score for i, score in zip(candidates[query], scores[query], strict=True) if answers[i] == asked[query]
+            ]
+            wrong = [
+                score for i, score in zip(candidates[query], scores[query], strict=True) if answers[i] != asked[query]
+            ]
+            assert rank == (1 + sum(score >= max(right) for score in wrong) if right else old[query])

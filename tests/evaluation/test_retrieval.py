@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny import tiny_model
 from torch.utils.data import DataLoader
+from toy_products import BagOfWords, ToyProducts
 from two_processes import run_in_two_processes
 
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
@@ -13,7 +14,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
 from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.datasets.loaders import evaluation_loader
 from fashionfae_lavis.evaluation.candidates_file import candidate_lists, lists_digest
-from fashionfae_lavis.evaluation.retrieval import evaluate_retrieval
+from fashionfae_lavis.evaluation.retrieval import WHOLE, evaluate_retrieval
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
@@ -110,3 +111,36 @@ def test_a_result_draws_a_sheet_and_prints_what_was_measured(loader, tmp_path):
     json.dumps(result.to_json())
     table = result.table()
     assert "description+attributes, full test" in table and "chance, full test" in table and "AETP" not in table
+
+
+def test_products_with_equal_texts_are_counted_and_judged_by_their_text():
+    """A model that finds the right text for each image, in a shop where a third of the products share one."""
+
+    def sell_plain_shirts(fields):
+        number = int(fields["title"].rsplit(" ", 1)[1])
+        plain = {"title": "Plain shirt", "category": "TOPS", "sub category": "SHIRTS", "season": "", "composition": ""}
+        return {**fields, **(plain if number % 3 == 0 else {})}
+
+    split = ToyProducts(30, change=sell_plain_shirts)
+    split.value_words = lambda product: fashion_text(split.product_fields(product), WHOLE).split()
+    loader = DataLoader(split, 8, collate_fn=split.collater)
+    result = evaluate_retrieval(adapt(BagOfWords(split, knows=True)), loader)
+    figures = result.to_json()["equal_texts"][WHOLE]
+    assert (figures["products"], figures["shared_products"]) == (30, 10)
+    # Ten equal texts stand before the own one, because ties count against the model.
+    strict = result[WHOLE]
+    assert strict["full"]["i2t_r1"] == pytest.approx(100 * 20 / 30) == strict["full"]["t2i_r1"]
+    assert figures["full"]["mean"] == figures["sub"]["mean"] == 100 > strict["sub"]["mean"]
+    json.dumps(result.to_json())
+    table = result.table()
+    assert "description+attributes, equal texts, full test" in table and "description+attributes, full test" in table
+    assert "share their text with another product: 10 of 30 (description), 10 of 30 (description+attributes)." in table
+
+
+def test_without_equal_texts_both_figures_agree_and_the_table_has_no_further_rows(loader):
+    result = evaluate_retrieval(adapt(tiny_model().eval()), loader)
+    for mode in ("description", WHOLE):
+        equal = result["equal_texts"][mode]
+        assert equal["shared_products"] == 0 and equal["products"] == PRODUCTS
+        assert (equal["full"], equal["sub"]) == (result[mode]["full"], result[mode]["sub"])
+    assert "equal texts" not in result.table() and "0 of 21 (description)" in result.table()

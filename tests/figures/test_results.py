@@ -70,6 +70,9 @@ def test_an_unknown_entry_proposes_the_near_one(tmp_path):
         ("ours: recall.val.*", "ours: [a, b]", "row 'ours' of table `recalls` needs 1 cells"),
         ("tables:", "table:", "must hold the two mappings"),
         ("entries:", "entries: [", "is not valid yaml"),
+        ("entries:", f"entries: {'9' * 5000}\nother:", "is not valid yaml"),
+        ("entries:", "entries: true\nother:", "must hold the two mappings"),
+        ("  recall:\n", "  few: 3\n  recall:\n", "`few` must be a mapping, not a int"),
     ],
 )
 def test_a_malformed_file_is_one_sentence(tmp_path, old, new, message):
@@ -77,6 +80,12 @@ def test_a_malformed_file_is_one_sentence(tmp_path, old, new, message):
     with pytest.raises(UserError, match=message.replace("[", r"\[")) as error:
         load(tmp_path, MEASURED.replace(old, new, 1))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path):
+    (tmp_path / "results.yml").write_bytes(MEASURED.encode().replace(b"Recall", b"R\xe9call"))
+    with pytest.raises(UserError, match="is not valid yaml: 'utf-8' codec"):
+        load_results(tmp_path / "results.yml")
 
 
 def test_outside_a_clone(tmp_path, monkeypatch):

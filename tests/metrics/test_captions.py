@@ -1,5 +1,7 @@
 """Caption scores equal pycocoevalcap's."""
 
+import os
+import re
 import shutil
 
 import pytest
@@ -75,3 +77,50 @@ def test_perfect_and_foreign_captions(monkeypatch):
     assert caption_scores(wrong, REFERENCES)[0]["Bleu_1"] == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="same images"):
         caption_scores({7: "a"}, REFERENCES)
+
+
+def fake_java(folder, monkeypatch, script):
+    """Puts a program called java in front of the path."""
+    program = folder / "java"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("exit 3", "does not run .*exit status 3"), ("exec sleep 30", "does not run .*timed out")],
+)
+def test_a_java_that_does_not_run_costs_only_the_scores_that_need_it(tmp_path, monkeypatch, script, reason):
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    expected, _ = caption_scores(CAPTIONS, REFERENCES)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "JAVA_SECONDS", 1)
+    fake_java(tmp_path, monkeypatch, script)
+    scores, left_out = caption_scores(CAPTIONS, REFERENCES)
+    assert scores == expected and list(left_out) == ["METEOR", "SPICE"]
+    assert re.match(f"METEOR is left out, because it needs Java, which {reason}", left_out["METEOR"])
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "echo nonsense", "kill -9 $$"])
+def test_a_java_whose_programs_fail_costs_only_the_scores_that_need_it(tmp_path, monkeypatch, answer):
+    """The destructor of pycocoevalcap's METEOR waited forever for a lock that its failure had left closed."""
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    expected, _ = caption_scores(CAPTIONS, REFERENCES)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "SPICE_MODELS", tmp_path)  # there
+    monkeypatch.setattr(Spice, "__init__", lambda self: None)  # would fetch 400 MB
+    fake_java(tmp_path, monkeypatch, f'[ "$1" = -version ] && exit 0\n{answer}')
+    scores, left_out = caption_scores(CAPTIONS, REFERENCES)
+    assert scores == expected and list(left_out) == ["PTB", "METEOR", "SPICE"]
+    assert (
+        left_out["PTB"] == "Words are split at spaces, because the PTB tokenizer failed: it did not return every text."
+    )
+    assert all("\n" not in sentence and sentence.endswith(".") for sentence in left_out.values())
+
+
+@needs_java
+def test_line_breaks_of_any_kind_do_not_shift_the_captions(monkeypatch):
+    monkeypatch.setattr(module, "SPICE_MODELS", module.SPICE_MODELS.with_name("missing"))
+    broken = {image: text.replace(" ", "\u2028", 1).replace(" ", "\r", 1) for image, text in CAPTIONS.items()}
+    assert caption_scores(broken, REFERENCES) == caption_scores(CAPTIONS, REFERENCES)

@@ -9,13 +9,16 @@ import torch
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, draw_candidates, draw_lists
 from fashionfae_lavis.metrics.retrieval import (
+    equal_text_ranks,
     full_ranks,
     full_test,
     list_ranks,
     recalls,
     reranked,
+    shared_texts,
     sub_test,
     sub_test_of,
+    text_groups,
     top_candidates,
 )
 
@@ -87,6 +90,74 @@ def test_ranks_equal_the_slow_reference_at_odd_sizes_with_ties(images, texts, pr
         i2t, t2i = full_ranks(image, text, image_id, text_id, tile)
         np.testing.assert_array_equal(i2t, slow_ranks(image, text, image_id, text_id))
         np.testing.assert_array_equal(t2i, slow_ranks(text, image, text_id, image_id))
+
+
+def equal_texts(images, products, texts, seed):
+    """Embeddings of small whole numbers; products have one text each, drawn from few, and zero or more images."""
+    rng = np.random.default_rng(seed)
+    image, different = (rng.integers(-2, 3, size=(length, 4)).astype(np.float32) for length in (images, texts))
+    strings = [f"text {number}" for number in rng.integers(texts, size=products)]
+    text = different[[int(string.split()[1]) for string in strings]]
+    return image, text, rng.integers(products, size=images), strings
+
+
+@pytest.mark.parametrize(
+    ("images", "products", "texts"), [(1, 1, 1), (9, 5, 1), (37, 23, 6), (64, 30, 30), (65, 63, 9)]
+)
+@pytest.mark.parametrize("tile", [1, 8, 1000])
+def test_ranks_with_equal_texts_equal_the_slow_reference(images, products, texts, tile):
+    for seed in range(3):
+        image, text, image_product, strings = equal_texts(images, products, texts, seed)
+        of_image = [strings[product] for product in image_product]
+        group = text_groups(strings)
+        i2t, t2i = equal_text_ranks(image, text, image_product, group, tile)
+        # The ids of the reference are the texts themselves: a candidate is right if its text is that of the query.
+        np.testing.assert_array_equal(i2t, slow_ranks(image, text, of_image, strings))
+        np.testing.assert_array_equal(t2i, slow_ranks(text, image, strings, of_image))
+        assert shared_texts(group) == sum(strings.count(string) > 1 for string in strings)
+
+
+def test_equal_texts_cost_no_recall_if_they_are_equal_answers():
+    """Strictly, each image finds a foreign product first, because equal texts score the same."""
+    strings, image = ["plain white shirt"] * 3 + ["red dress"], np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
+    product, group = np.arange(4), text_groups(strings)
+    strict = recalls(*full_ranks(image, image, product, product))
+    assert strict["i2t_r1"] == strict["t2i_r1"] == 25
+    assert recalls(*equal_text_ranks(image, image, product, group))["mean"] == 100
+
+
+def slow_lists(image, text, draws, of_image, strings):
+    """`slow_sub_test`, except that each candidate with the query's text is right."""
+    results = []
+    for draw in draws:
+        found = []
+        for query, candidate, asked, answers, lists in (
+            (image, text, of_image, strings, draw.i2t),
+            (text, image, strings, of_image, draw.t2i),
+        ):
+            ranks = []
+            for row, listed in zip(lists.query, lists.candidate, strict=True):
+                scored = [
+                    (-float(query[row] @ candidate[i]), answers[i] == asked[row]) for i in listed if i != NO_CANDIDATE
+                ]
+                ranks.append(1 + [right for _, right in sorted(scored)].index(True))
+            found += [100 * np.mean(np.array(ranks) <= top) for top in (1, 5, 10)]
+        results.append([*found, np.mean(found)])
+    return np.mean(results, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sub_test_with_equal_texts_equals_the_slow_reference(seed):
+    image, text, image_product, strings = equal_texts(80, 40, 11, seed)
+    of_image, group = [strings[product] for product in image_product], text_groups(strings)
+    products, kind = np.arange(40), np.arange(40) % 3
+    draws = draw_lists(image_product, products, kind[image_product], kind, queries=30, negatives=9, draws=4, seed=seed)
+    result = sub_test_of(image, text, draws, (group[image_product], group))
+    np.testing.assert_allclose([result[key] for key in KEYS], slow_lists(image, text, draws, of_image, strings))
+    strict = sub_test_of(image, text, draws)
+    assert result["mean"] > strict["mean"] and result["queries"] == strict["queries"]
+    alone = np.arange(40)  # if no text is shared, both rules agree
+    assert sub_test_of(image, text, draws, (alone[image_product], alone)) == strict
 
 
 def test_arrays_and_tensors_give_the_same():

@@ -165,7 +165,7 @@ def test_files_that_are_no_checkpoints_of_the_authors(tmp_path, write):
     whole = (tmp_path / write({"model": authors_checkpoint("contrastive")})).read_bytes()
     for name, content in (("half.pth", whole[: len(whole) // 2]), ("empty.pth", b""), ("text.pth", b"some text")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=f"{name} is damaged or not a checkpoint.$"):
+        with pytest.raises(UserError, match=f"{name} is damaged or not a checkpoint: copy the file again"):
             import_checkpoint(str(tmp_path / name), target)
     for content in ([1, 2], {"model": {}}, {"epoch": 3, "model": None}):
         with pytest.raises(UserError, match="holds no weights, either bare or under 'model'"):
@@ -187,11 +187,26 @@ def test_a_file_of_another_size_is_one_sentence(tmp_path, write):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+def test_a_damaged_export_is_one_sentence(tmp_path, write):
+    config = OmegaConf.to_container(OmegaConf.load(CONFIG).model)
+    for key, value in (("fashionfae_config", torch.ones(2)), ("fashionfae_vocabulary", torch.ones(2))):
+        content = {"model": authors_checkpoint("contrastive"), "fashionfae_config": config, key: value}
+        with pytest.raises(UserError) as caught:
+            import_checkpoint(write(content), str(tmp_path / "ours.pth"))
+        assert "\n" not in str(caught.value) and not (tmp_path / "ours.pth").exists()
+    ours = str(tmp_path / "ours.safetensors")
+    state = tiny_model().state_dict()
+    del state["image_encoder.norm.bias"]
+    save_safetensors(state, {"model": config}, ours)
+    with pytest.raises(UserError, match=r"The image encoder is damaged \('norm.bias'\)"):
+        export_checkpoint(ours, str(tmp_path / "theirs.pth"))
+
+
 def test_mistakes_in_the_arguments(tmp_path, write):
     path, target = write(authors_checkpoint("contrastive")), str(tmp_path / "ours.pth")
     with pytest.raises(UserError, match="must end in .safetensors or .pth"):
         import_checkpoint(path, "ours.zip")
-    with pytest.raises(UserError, match="nothing.yaml is neither a model type"):
+    with pytest.raises(UserError, match="nothing.yaml' is neither a model type"):
         import_checkpoint(path, target, config="nothing.yaml")
     with pytest.raises(UserError, match="The vocabulary mini has .* word pieces, but the checkpoint has 7:"):
         state = authors_checkpoint("contrastive") | {"model.bert.embeddings.word_embeddings.weight": torch.zeros(7, 32)}

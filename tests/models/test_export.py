@@ -1,10 +1,17 @@
+"""Both towers, traced and exported, give the model's embeddings at sizes other than the traced ones."""
+
+import numpy as np
+import pytest
 import torch
+from authors import tiny_of
 from omegaconf import OmegaConf
 from tiny import CONFIG, tiny_model, tiny_samples
+from tokenizers import Tokenizer
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically
-from fashionfae_lavis.models import FashionFAE
-from fashionfae_lavis.models.export import export_weights
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE, FashionRecognition, export
+from fashionfae_lavis.models.export import ImageTower, TextTower, export_onnx, export_program, export_weights
 
 
 def test_weights_and_architecture_are_kept_and_the_training_state_is_not(tmp_path):
@@ -14,7 +21,85 @@ def test_weights_and_architecture_are_kept_and_the_training_state_is_not(tmp_pat
     save_atomically({"model": model.state_dict(), "config": {"model": config, "run": {}}, "iters": 7}, checkpoint)
     export_weights(checkpoint, path)
     content = read_checkpoint(path)
-    assert content.keys() == {"model", "config"} and content["config"].keys() == {"model"}
+    assert content.keys() == {"model", "config"} and content["config"].keys() == {"model", "vocabulary"}
     assert "weights" not in content["config"]["model"]["image_tokenizer"]
     again = FashionFAE.from_pretrained(path).eval()
     assert torch.equal(again(tiny_samples())["loss"], model(tiny_samples())["loss"])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model().eval()
+
+
+def batches(model):
+    """Batches of one to five products, with texts of different lengths."""
+    for size, words in ((1, 1), (3, 9), (5, 40)):
+        samples = tiny_samples(size, first=size)
+        images = torch.nn.functional.interpolate(samples["image"], model.image_size)
+        yield images, model.tokenize([" ".join(text.split()[:words]) for text in samples["text_input"]])
+
+
+def expected(model, images, text):
+    tower = torch.no_grad()(lambda tower, *inputs: tower(*inputs))
+    return tower(ImageTower(model), images), tower(TextTower(model), text.input_ids, text.mask)
+
+
+def test_towers_are_the_models_features(model):
+    samples = tiny_samples(3)
+    images, texts = expected(model, samples["image"], model.tokenize(samples["text_input"]))
+    assert torch.equal(images, model.extract_features(samples, mode="image").image_embeds_proj[:, 0])
+    torch.testing.assert_close(texts, model.extract_features(samples, mode="text").text_embeds_proj[:, 0])
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_traced_towers_read_any_batch_and_length(model):
+    with torch.no_grad():
+        image, text = (torch.jit.trace(tower(model), tower(model).example()) for tower in (ImageTower, TextTower))
+        for images, pieces in batches(model):
+            wanted = expected(model, images, pieces)
+            found = image(images), text(pieces.input_ids, pieces.mask)
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("grad_ckpt", [False, True])
+def test_exported_towers_read_any_batch_and_length(grad_ckpt):
+    model = tiny_model(grad_ckpt=grad_ckpt).train()
+    image, text = (export_program(tower(model)).module() for tower in (ImageTower, TextTower))
+    assert model.training
+    model.eval()
+    for images, pieces in batches(model):
+        wanted = expected(model, images, pieces)
+        found = image(images), text(pieces.input_ids, pieces.mask)
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_onnx_towers_of_the_shipped_model_equal_it_in_onnxruntime(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = FashionFAE.from_pretrained("mini").eval()
+    paths = export_onnx(model, tmp_path / "new" / "onnx")
+    assert [path.name for path in paths] == ["image.onnx", "text.onnx", "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "new" / "onnx").iterdir()) == sorted(path.name for path in paths)
+    image, text = (runtime.InferenceSession(path) for path in paths[:2])
+    for images, pieces in batches(model):
+        wanted = expected(model, images, pieces)
+        inputs = {"input_ids": pieces.input_ids.numpy(), "attention_mask": pieces.mask.numpy()}
+        found = image.run(None, {"images": images.numpy()})[0], text.run(None, inputs)[0]
+        for theirs, ours in zip(found, wanted, strict=True):
+            assert np.abs(theirs - ours.numpy()).max() < 1e-5
+    texts = ["red dress", "white cotton shirt [SEP] the image season is fall winter 2016"]
+    rows, ours = Tokenizer.from_file(str(paths[2])).encode_batch(texts), model.tokenize(texts)
+    assert [row.ids for row in rows] == ours.input_ids.tolist()
+    assert [row.attention_mask for row in rows] == ours.mask.tolist()
+    assert len(Tokenizer.from_file(str(paths[2])).encode("dress " * 500).ids) == model.max_length
+
+
+def test_what_cannot_be_exported_is_one_sentence(model, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="FashionRecognition has no image and text tower"):
+        export_onnx(tiny_of(FashionRecognition), tmp_path)
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs onnx and onnxscript: pip install 'fashionfae-lavis\[onnx\]'"):
+        export_onnx(model, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -54,7 +54,7 @@ def test_embeddings_have_the_length_of_the_scale_and_features_length_one():
     torch.testing.assert_close(text.text_embeds_proj.norm(dim=2), torch.ones(4, 1))
     length = text.text_embeds.shape[1]
     assert model.extract_features(samples).multimodal_embeds.shape == (4, length + 17, 32)
-    with pytest.raises(ValueError, match="mode must be"):
+    with pytest.raises(UserError, match="mode must be"):
         model.extract_features(samples, mode="picture")
 
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 
 
 def test_an_unknown_type_is_answered_with_the_known_ones():
-    with pytest.raises(UserError, match='did you mean "mini".*mini, base, or the path'):
+    with pytest.raises(UserError, match="did you mean mini.*mini, base, or the path"):
         FashionFAE.from_pretrained("minni")
 
 

@@ -1,3 +1,4 @@
+import shutil
 from functools import partial
 
 import pytest
@@ -10,7 +11,8 @@ from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionComposition, FashionRecognition, FashionRetrieval
-from fashionfae_lavis.models.initial_weights import load_hub_weights, load_tokenizer
+from fashionfae_lavis.models.initial_weights import load_hub_weights
+from fashionfae_lavis.models.vocabulary import load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text
 
 VIT = ViTConfig(
@@ -85,6 +87,19 @@ def test_weights_of_another_size_are_named(folders):
     _, _, _, path = folders
     with pytest.raises(UserError, match="vit is of another architecture"):
         load_hub_weights(tiny_model(image_encoder__depth=3), str(path / "bert"), str(path / "vit"))
+
+
+def test_a_flipped_bit_in_a_local_bert_is_named(folders, tmp_path):
+    _, bert, _, path = folders
+    shutil.copytree(path / "bert", tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "pytorch_model.bin"
+    if not weights.exists():
+        pytest.skip("safetensors files of other programs have no checksum")
+    content = bytearray(weights.read_bytes())
+    content[content.index(bert.embeddings.word_embeddings.weight.detach().numpy().tobytes()) + 5] ^= 64
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=f"^{weights} is damaged .*: copy the file again"):
+        load_hub_weights(tiny_model(), str(tmp_path / "damaged"), str(path / "vit"))
 
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "/no/such/folder"])

@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,13 +10,16 @@ import time
 
 import numpy as np
 import pytest
+from full_disk import full_disk
 from PIL import ImageFile
 from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare import catalogue
-from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.prepare.catalogue import Duplicates, prepare_catalogue
+from fashionfae_lavis.prepare.tables import Table
+from fashionfae_lavis.text.product_text import fashion_text
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ def test_what_is_bad_is_reported_by_row(prepared):
     problems = [row[3] for row in report]
     assert problems[:4] == ["is an empty file", "is missing", "is missing", "is an empty file"]
     assert problems[4].startswith("cannot be read: image file is truncated")
-    assert problems[5] == "cannot be read: cannot identify image file 'text.jpg'"
+    assert problems[5] == "cannot be read: it is not an image in one of the formats JPEG, PNG, WEBP, GIF, BMP, TIFF"
     assert problems[6:8] == [
         "is too small: 1 x 1 pixels",
         "is not a photograph of a product: 12000 x 20 pixels",
@@ -194,7 +198,7 @@ def test_the_drawn_split_follows_seed_and_product(tmp_path):
         ({"attributes": {"colour": "hue"}}, "--attributes colour=hue: .* lacks this column"),
         ({"attributes": {"Title": "title"}}, "--attributes Title: give the attribute a name in words other than"),
         ({"validation": 1.5}, "--validation is 1.5"),
-        ({"pattern": "{sku}.jpg"}, r"--pattern \{sku\}.jpg: the table has no column sku"),
+        ({"pattern": "{sku}.jpg"}, r"--pattern \{sku\}.jpg: the table has no column 'sku'"),
         ({"pattern": "*.jpg"}, "must have a column in braces"),
         ({"pattern": "*/{id}.jpg"}, "wildcards only after the last /"),
     ],
@@ -224,14 +228,13 @@ def test_missing_columns_and_folders_are_named(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
-    """Every write to /dev/full fails as on a full disk."""
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
     out = tmp_path / "out"
     out.mkdir()
     (out / "catalogue.jsonl").write_text("the one before")
-    for name in ("catalogue.jsonl.tmp", "catalogue.jsonl.tmp.part", "rejected.csv.tmp"):
-        (out / name).symlink_to("/dev/full")
-        with pytest.raises(UserError, match=r"Cannot write .*No space left on device.*: free some space"):
+    for name in ("catalogue.jsonl", "rejected.csv"):
+        full = pytest.raises(UserError, match=r"Cannot write .*No space left on device.*: free some space")
+        with full_disk(name), full:
             prepare_catalogue(table, photos, out)
         assert (out / "catalogue.jsonl").read_text() == "the one before"
         assert not [path for path in out.iterdir() if "tmp" in path.name]
@@ -241,28 +244,190 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
     table, photos = small_shop(tmp_path, 1500, "id,title,image,nothing,material")
     program = (
         "import sys, time; from fashionfae_lavis.prepare import catalogue, images\n"
-        "look = catalogue.image_problem\n"
-        "catalogue.image_problem = lambda path: time.sleep(0.003) or look(path)\n"
+        "look = catalogue.checked_photograph\n"
+        "catalogue.checked_photograph = lambda name, folder: time.sleep(0.003) or look(name, folder)\n"
         "catalogue.prepare_catalogue(*sys.argv[1:])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, table, photos, tmp_path / "out"], stderr=subprocess.DEVNULL
     )
-    part = tmp_path / "out" / "catalogue.jsonl.tmp.part"
     deadline = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+    parts = []
+    while not any(part.stat().st_size for part in parts) and process.poll() is None and time.monotonic() < deadline:
+        parts = list((tmp_path / "out").glob("catalogue.jsonl.*.part.tmp"))
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert part.exists() and not (tmp_path / "out" / "catalogue.jsonl").exists()
+    assert parts and not (tmp_path / "out" / "catalogue.jsonl").exists()
     prepare_catalogue(table, photos, tmp_path / "out")
     prepare_catalogue(table, photos, tmp_path / "fresh")
+    for path in (tmp_path / "out").glob("*.tmp"):  # the next run removes them if they are older than a day
+        path.unlink()
     assert digest(tmp_path / "out") == digest(tmp_path / "fresh")
 
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
-    monkeypatch.setattr(catalogue, "image_problem", lambda path: os._exit(1))
+    monkeypatch.setattr(catalogue, "checked_photograph", lambda name, folder: os._exit(1))
     with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def json_shop(folder, *products):
+    """Writes a table of JSON lines with a photograph for each product that names none."""
+    (folder / "photos").mkdir(exist_ok=True)
+    lines = []
+    for i, product in enumerate(products):
+        photograph(i, (20, 20)).save(folder / "photos" / f"{i}.png")
+        lines.append(json.dumps({"id": str(i), "title": f"Shirt {i}", "image": f"{i}.png", **product}))
+    (folder / "shop.jsonl").write_text("\n".join(lines))
+    return folder / "shop.jsonl", folder / "photos"
+
+
+def report_of(out, name="rejected.csv"):
+    with open(out / name, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_sizes_and_years_stay_apart(tmp_path):
+    (tmp_path / "photos").mkdir()
+    rows = ["id,title,image,size,year"]
+    for i, size in enumerate(("1.5", "15", "7.5 cm", "75 cm")):
+        photograph(i, (20, 20)).save(tmp_path / "photos" / f"{i}.jpg")
+        rows.append(f"{i},Shirt {i},{i}.jpg,{size},{'' if i == 2 else '2011.0'}")
+    (tmp_path / "shop.csv").write_text("\n".join(rows))
+    attributes = {"size": "size", "year": "year"}
+    out = tmp_path / "out"
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", out, attributes=attributes)
+    assert summary.values == {"size": 4, "year": 1} and summary.merged == []
+    products = [{"title": product["title"], **product["fields"]} for product in lines_of(summary)[1:]]
+    texts = [fashion_text(product, "description+attributes") for product in products]
+    assert texts[0].endswith("the image size is 1.5 the image year is 2011")
+    assert texts[3].endswith("the image size is 75 cm the image year is 2011") and len(set(texts)) == 4
+
+
+def test_the_summary_counts_products_of_the_catalogue_only(tmp_path):
+    colours = ["Red", "NA", "None", "none", "-", "red", "RED"]
+    products = [{"colour": colour} for colour in colours]
+    products += [{"colour": "Lost", "image": "absent.jpg"}, {"colour": "n/a", "image": "absent.jpg"}]
+    table, photos = json_shop(tmp_path, *products)
+    summary = prepare_catalogue(table, photos, tmp_path / "out", attributes={"colour": "colour"}, max_bad=0.5)
+    assert summary.values == {"colour": 2}  # red and none
+    assert summary.missing == {"NA": 1, "None": 1, "-": 1} and summary.respelled == 2
+    fields = [product["fields"] for product in lines_of(summary)[1:]]
+    assert [found.get("colour") for found in fields] == ["Red", None, None, "none", None, "Red", "Red"]
+
+
+def test_one_bad_row_does_not_end_a_catalogue(tmp_path):
+    bad = [{"title": "\ud800"}, {"id": "\udcff"}, {"colour": {"a": 1}}, {"image": "\ud800.png"}, {"id": "x" * 200_000}]
+    table, photos = json_shop(tmp_path, {}, *bad, {"colour": "red", "price": 1e300})
+    with open(table, "a") as file:
+        file.write("\n" + "[" * 100_000 + "\n" + '{"id": ' + "9" * 5000 + "}")
+    summary = prepare_catalogue(table, photos, tmp_path / "out", attributes={"colour": "colour"}, max_bad=0.9)
+    assert [product["row"] for product in lines_of(summary)[1:]] == [1, 7]
+    assert [(row["row"], row["problem"].partition(":")[0]) for row in report_of(tmp_path / "out")] == [
+        *((str(row), "unreadable cell") for row in range(2, 7)),
+        ("8", "is nested too deeply"),
+        ("9", "is not JSON"),
+    ]
+
+
+def test_a_file_name_that_is_not_utf8_is_a_problem_of_its_image(tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph(0, (20, 20)).save(tmp_path / "photos" / "0.png")
+    shutil.copy(tmp_path / "photos" / "0.png", os.fsencode(tmp_path / "photos") + b"/0_\xe9.png")
+    (tmp_path / "shop.csv").write_text("id,title\n0,Shirt\n")
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", tmp_path / "out", pattern="{id}*.png")
+    assert (summary.images, summary.left_out) == (1, 1)
+    assert [row["problem"] for row in report_of(tmp_path / "out")] == ["has a name that is not UTF-8"]
+
+
+@pytest.mark.parametrize("key", ["images", "out"])
+def test_a_folder_whose_name_is_not_utf8_is_one_sentence(tmp_path, key):
+    table, photos = json_shop(tmp_path, {})
+    folders = {"images": photos, "out": tmp_path / "out", key: tmp_path / "\udce9"}
+    folders[key].mkdir()
+    with pytest.raises(UserError, match=f"--{key} .* has a name that is not UTF-8: rename it"):
+        prepare_catalogue(table, **folders)
+
+
+def test_a_reading_error_is_not_reported_as_a_full_disk(tmp_path, monkeypatch):
+    table, photos = json_shop(tmp_path, {}, {})
+    read = Table._json_lines
+
+    def failing(self):
+        yield next(read(self))
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Table, "_json_lines", failing)
+    with pytest.raises(UserError, match=r"shop.jsonl cannot be read \(Input/output error\)"):
+        prepare_catalogue(table, photos, tmp_path / "out")
+
+
+def test_the_report_has_no_formulas(tmp_path):
+    table, photos = json_shop(tmp_path, {}, {"id": "=1+1", "image": "@a.jpg"}, {"id": "+1", "image": "-b.jpg"})
+    prepare_catalogue(table, photos, tmp_path / "out", max_bad=0.9)
+    assert [(row["id"], row["image"]) for row in report_of(tmp_path / "out")] == [
+        ("'=1+1", "'@a.jpg"),
+        ("'+1", "'-b.jpg"),
+    ]
+
+
+def test_a_column_that_is_there_twice_must_not_be_used(tmp_path):
+    table, photos = small_shop(tmp_path, 2, "id,title,image,colour,colour")
+    prepare_catalogue(table, photos, tmp_path / "out")
+    with pytest.raises(UserError, match="--attributes colour=colour: .* has several columns called 'colour'"):
+        prepare_catalogue(table, photos, tmp_path / "out", attributes={"colour": "colour"})
+
+
+def test_two_attributes_of_one_name_are_an_error(tmp_path):
+    table, photos = small_shop(tmp_path, 2)
+    with pytest.raises(UserError, match="--attributes Colour: another attribute is called colour too"):
+        prepare_catalogue(table, photos, tmp_path / "out", attributes={"colour": "material", "Colour": "id"})
+
+
+def test_a_table_with_a_header_only_is_one_sentence(tmp_path):
+    table, photos = small_shop(tmp_path, 0)
+    with pytest.raises(UserError, match="the table has no rows"):
+        prepare_catalogue(table, photos, tmp_path / "out")
+
+
+def duplicated_shop(folder, split=""):
+    """Writes 40 products of 20 photographs: product i + 20 has the photograph of product i."""
+    (folder / "photos").mkdir()
+    rows = ["id,title,image" + (",split" if split else "")]
+    for i in range(40):
+        photograph(i % 20, (20, 20)).save(folder / "photos" / f"{i}.png")
+        rows.append(f"{i},Shirt {i % 20},{i}.png" + (f",{('train', split)[i // 20]}" if split else ""))
+    (folder / "shop.csv").write_text("\n".join(rows))
+    return folder / "shop.csv", folder / "photos"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_products_of_one_photograph_are_in_one_split(tmp_path, seed):
+    table, photos = duplicated_shop(tmp_path)
+    summary = prepare_catalogue(table, photos, tmp_path / "out", validation=0.25, seed=seed)
+    drawn = splits(tmp_path / "out")
+    assert all(drawn[str(i)] == drawn[str(i + 20)] for i in range(20))
+    assert summary.products == {"train": 30, "val": 10}
+    assert summary.duplicates == Duplicates(titles=40, texts=40, identical=40, near=0, leaks=0)
+    report = report_of(tmp_path / "out", "duplicates.csv")
+    assert [(row["group"], row["id"]) for row in report[:4]] == [("1", "0"), ("1", "20"), ("2", "1"), ("2", "21")]
+    assert len(report) == 40 and all(row["split"] == drawn[row["id"]] for row in report)
+
+
+def test_leaks_of_a_split_column_are_counted(tmp_path):
+    table, photos = duplicated_shop(tmp_path, split="val")
+    summary = prepare_catalogue(table, photos, tmp_path / "out")
+    assert summary.products == {"train": 20, "val": 20} and summary.duplicates.leaks == 20
+
+
+def test_one_photograph_for_most_products_keeps_them_in_training(tmp_path):
+    products = [{"image": "0.png"} for _ in range(16)] + [{}] * 4
+    table, photos = json_shop(tmp_path, *products)
+    summary = prepare_catalogue(table, photos, tmp_path / "out", validation=0.2)
+    assert summary.products == {"train": 16, "val": 4}
+    table, photos = json_shop(tmp_path, *products[:16])
+    summary = prepare_catalogue(table, photos, tmp_path / "out", validation=0.2)
+    assert summary.products == {"train": 16}

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from prepare.dirty_shop import write_dirty_shop
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.command import _pairs
+from fashionfae_lavis.prepare.catalogue import Duplicates, Summary
+from fashionfae_lavis.prepare.command import _pairs, _print_summary
 
 HEAVY = {"torch", "lavis", "transformers", "pandas", "pyarrow"}
 
@@ -43,6 +45,37 @@ def test_a_catalogue_from_the_command_line(tmp_path, capsys):
     assert "not used: 12 of 22 rows (" in said and "1 duplicate id" in said
     assert f"datasets: {{catalogue: {{root: {tmp_path}/out}}}}" in said
     assert imports_of([*arguments, "--max-bad", "0.6"], HEAVY) == "set()"
+
+
+def test_the_summary_of_a_catalogue(capsys):
+    _print_summary(
+        Summary(
+            path=Path("out/catalogue.jsonl"),
+            rows=10,
+            unusable=0,
+            left_out=0,
+            images=10,
+            products={"train": 8, "val": 2},
+            problems={},
+            values={"size": 3},
+            decode_fallbacks=0,
+            respelled=0,
+            merged=[("size", f"{i}%", f"{i}") for i in range(7)],
+            missing={"None": 1, "NA": 3},
+            duplicates=Duplicates(titles=6, texts=4, identical=2, near=3, leaks=1),
+        )
+    )
+    said = capsys.readouterr().out.splitlines()
+    assert said[2:-1] == [
+        "  values that differ in signs were read as one: size '0%' and '0', size '1%' and '1', size '2%' and '2', "
+        "size '3%' and '3', size '4%' and '4' and 2 more",
+        "  4 cells were read as missing: 3 'NA', 1 'None'",
+        "  6 products share their title with another one, 4 their whole text",
+        "  2 products share an image file with another one",
+        "  3 more show nearly the same photograph as another one",
+        "  1 products outside of training share a photograph with one in training",
+        "  out/duplicates.csv lists the products that share a photograph",
+    ]
 
 
 def test_pairs():

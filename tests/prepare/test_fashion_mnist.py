@@ -84,3 +84,20 @@ def test_mistakes_are_named(source, tmp_path):
     with pytest.raises(UserError, match="install the Debian package dataset-fashion-mnist"):
         prepare_fashion_mnist(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("defect", ["a large shape", "more data than its shape", "a damaged stream"])
+def test_a_crafted_file_is_one_sentence(source, tmp_path, defect):
+    """A gzip file of 1 MB can hold 1 GB."""
+    path = source / "train-images-idx3-ubyte.gz"
+    head = (
+        bytes([0, 0, 8, 3]) + np.array([2**31, 28, 28] if defect == "a large shape" else [1, 28, 28], ">u4").tobytes()
+    )
+    content = bytearray(gzip.compress(head + bytes(10_000_000), compresslevel=1))
+    if defect == "a damaged stream":
+        content[12:40] = b"\xff" * 28
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"train-images-idx3-ubyte.gz is not a readable IDX file \(.*\): download it again"
+    ):
+        prepare_fashion_mnist(source, tmp_path / "out")

@@ -1,6 +1,7 @@
 import h5py
 import numpy as np
 import pytest
+from full_disk import full_disk
 
 from fashionfae_lavis.datasets.datasets import fashiongen_file
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FILE_NAMES, FashionGenFile, index_path
@@ -42,8 +43,8 @@ def test_texts_from_the_index_are_those_of_the_file(fashiongen_root, monkeypatch
 
 def test_a_full_disk_leaves_no_index(fashiongen_root):
     index = index_path(fashiongen_root / FILE_NAMES["train"])
-    index.with_name(f"{index.name}.tmp").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=rf"Cannot write {index} \(No space left on device\): free some space"):
+    full = pytest.raises(UserError, match=rf"Cannot write {index} \(No space left on device\): free some space")
+    with full_disk(index.name), full:
         index_fashiongen(fashiongen_root)
     assert not index.exists()
     index_fashiongen(fashiongen_root)

@@ -37,7 +37,7 @@ def test_what_is_missing_is_listed(root, tmp_path):
         ("shirt", "val"): 0,
     }
     assert found["dress", "train"].problems == {"dress_train_0": "is missing"}
-    assert "cannot identify image file" in found["shirt", "val"].problems["shirt_val_1"]
+    assert found["shirt", "val"].problems["shirt_val_1"].startswith("cannot be read: it is not an image")
     assert write_missing(list(found.values()), tmp_path / "list.txt") == 2
     lines = (tmp_path / "list.txt").read_text().splitlines()
     assert lines[0] == "dress\ttrain\tdress_train_0\tis missing" and lines[1].startswith("shirt\tval\tshirt_val_1\t")

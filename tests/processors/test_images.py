@@ -8,6 +8,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torchvision import transforms
 
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import ORIENTATION, read_photograph
 from fashionfae_lavis.processors.images import (
     MEAN,
     STD,
@@ -45,6 +47,41 @@ def test_half_size_is_the_mean_of_four_pixels():
 @pytest.mark.parametrize(("size", "expected"), [((300, 200), (384, 256)), ((200, 300), (256, 384))])
 def test_the_shorter_side_is_resized(size, expected):
     assert shorter_side(Image.new("RGB", size), 256).size == expected
+
+
+@pytest.mark.parametrize("name", ["cut-out.png", "turned.jpg", "deep.png"])
+def test_a_photograph_is_what_a_dataset_reads(tmp_path, name):
+    cut_out = np.dstack([np.zeros((60, 50, 3), np.uint8), np.full((60, 50), 255, np.uint8)])
+    cut_out[:30, :, 3] = 0
+    deep = np.linspace(0, 65535, 3000).astype(np.uint16).reshape(60, 50)
+    pixels = {"cut-out.png": cut_out, "turned.jpg": picture(60, 50), "deep.png": deep}[name]
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6 if name == "turned.jpg" else 1
+    Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+    read = np.asarray(read_photograph(tmp_path / name))
+    assert read.std() > 30  # neither black nor saturated
+    processor = FashionImageEvalProcessor(32, 40)
+    expected = processor(read)
+    for image in (tmp_path / name, str(tmp_path / name), Image.open(tmp_path / name)):
+        assert torch.equal(processor(image), expected)
+
+
+def test_what_is_no_photograph_is_one_sentence(tmp_path):
+    processor = FashionImageEvalProcessor(32, 40)
+    with pytest.raises(UserError, match=r"none.jpg is missing: use another file\.$"):
+        processor(tmp_path / "none.jpg")
+    Image.fromarray(picture()).save(tmp_path / "half.jpg")
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "half.jpg").read_bytes()[:9000])
+    with pytest.raises(UserError, match="The image cannot be read: image file is truncated.*: use another one"):
+        processor(Image.open(tmp_path / "half.jpg"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, bool])
+def test_an_array_of_another_type_or_shape_is_one_sentence(dtype):
+    processor = FashionImageEvalProcessor(32, 40)
+    for array in (np.zeros((50, 60, 3), dtype), np.zeros((50, 60), np.uint8), np.zeros((0, 0, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"The image is an array \(.*but must be \(H, W, 3\) of uint8"):
+            processor(array)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])

@@ -25,16 +25,29 @@ def test_recalls_and_chance_and_the_count_of_short_queries():
         "description": {"full": PROTOCOL, "sub": sub},
         "description+attributes": {"full": PROTOCOL, "reranked": {**PROTOCOL, "mean": 6.0, "k_test": 16}, "sub": sub},
     }
-    lines = retrieval_table(results, 0.5).splitlines()
+    equal = {mode: {"products": 9, "shared_products": 0} for mode in results}
+    lines = retrieval_table(results, 0.5, equal).splitlines()
     recalls = ["1.00", "5.00", "10.00"] * 2
     assert lines[2].split() == ["description,", "full", "test", *recalls, "5.33"]
     assert lines[3].split() == ["description,", "sub-test", "of", "101", *recalls, "5.33"]
     assert lines[4].split() == ["standard", "deviation", "of", "the", "draws", *["0.25"] * 7]
     assert lines[6].split() == [*["description+attributes,", "top", "16", "re-ranked", "by", "ITM"], *recalls, "6.00"]
     assert lines[9].split() == ["chance,", "full", "test", *["0.50", "2.50", "5.00"] * 2, "2.67"]
-    assert lines[10] == "3 of 10000 queries of the sub-test had fewer than 100 negatives."
+    assert lines[10] == (
+        "Products that share their text with another product: 0 of 9 (description), 0 of 9 (description+attributes)."
+    )
+    assert lines[11] == "3 of 10000 queries of the sub-test had fewer than 100 negatives."
     sub["short_queries"] = 0
-    assert len(retrieval_table(results, 0.5).splitlines()) == 10
+    assert len(retrieval_table(results, 0.5, equal).splitlines()) == 11
+
+
+def test_rows_with_equal_texts_follow_the_mode_in_which_products_share_texts():
+    sub = {**PROTOCOL, **{f"{key}_std": 0.25 for key in PROTOCOL}, "queries": 10_000, "short_queries": 0}
+    shared = {"products": 9, "shared_products": 4, "full": {**PROTOCOL, "mean": 7.0}, "sub": sub}
+    lines = retrieval_table({"description": {"full": PROTOCOL, "sub": sub}}, 0.5, {"description": shared}).splitlines()
+    assert lines[5].startswith("description, equal texts, full test ") and lines[5].endswith("7.00")
+    assert lines[6].startswith("description, equal texts, sub-test of 101 ")
+    assert "4 of 9 (description)" in lines[9] and lines[10].startswith('In the rows "equal texts" all products')
 
 
 def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():

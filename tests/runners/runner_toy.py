@@ -1,7 +1,8 @@
 """A toy model, task and dataset, and a program that trains them: `runner_toy.py <output_dir> [key=value ...]`.
 
-Keys are settings of the run section. In addition, `die_at` kills the program at that update, `dropout` is the model's,
-and each process writes its final weights to the file `<save_to><rank>`.
+Keys are settings of the run section. In addition, `die_at` kills the program at that update, `signal_at` sends SIGTERM
+to the second process there, `dropout` is the model's, and each process writes its final weights to the file
+`<save_to><rank>`.
 """
 
 import os
@@ -19,6 +20,7 @@ from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from fashionfae_lavis.distributed import init_distributed
+from fashionfae_lavis.interruption import Interrupted, interruptible
 from fashionfae_lavis.runners import FashionRunner
 
 SAMPLES = 24
@@ -87,6 +89,28 @@ class ToyTask(BaseTask):
         return {"error": np.mean(val_result), "agg_metrics": -np.mean(val_result)}
 
 
+class SignalledTask(ToyTask):
+    """Receives a signal in the update after `at` others, or in its evaluation of number `evaluation`, from 1."""
+
+    def __init__(self, number, at=None, evaluation=None):
+        super().__init__()
+        self.number, self.at, self.evaluations_left = number, at, evaluation
+
+    def train_step(self, model, samples):
+        if samples["iters"] == self.at:
+            os.kill(os.getpid(), self.number)
+        return super().train_step(model, samples)
+
+    def valid_step(self, model, samples):
+        if self.evaluations_left == 0:
+            os.kill(os.getpid(), self.number)
+        return super().valid_step(model, samples)
+
+    def before_evaluation(self, model, dataset, **kwargs):
+        if self.evaluations_left is not None:
+            self.evaluations_left -= 1
+
+
 class ToyConfig:
     """Imitates LAVIS's Config: `config` is all of it, `run_cfg` its run section."""
 
@@ -126,13 +150,20 @@ def make_runner(output_dir, task=None, model=None, datasets=None, job_id="job", 
 def main():
     torch.set_num_threads(1)
     settings = OmegaConf.to_container(OmegaConf.from_dotlist(sys.argv[2:]))
-    die_at, save_to = settings.pop("die_at", None), settings.pop("save_to", None)
+    die_at, signal_at, save_to = (settings.pop(key, None) for key in ("die_at", "signal_at", "save_to"))
     init_distributed(OmegaConf.create({"device": "cpu"}))
     model = ToyModel(settings.pop("dropout", 0.2))
-    runner = make_runner(sys.argv[1], ToyTask(die_at=die_at), model, **settings)
-    runner.train()
+    rank = os.environ.get("RANK", "0")
+    task = ToyTask(die_at=die_at)
+    if signal_at is not None and rank == "1":
+        task = SignalledTask(signal.SIGTERM, at=signal_at)
+    runner = make_runner(sys.argv[1], task, model, **settings)
+    try:
+        with interruptible():
+            runner.train()
+    except Interrupted as stop:
+        sys.exit(stop.status)
     if save_to:
-        rank = os.environ.get("RANK", "0")
         torch.save({"model": runner.bare_model.state_dict(), "seen": runner.task.seen}, Path(f"{save_to}{rank}"))
 
 

@@ -1,15 +1,17 @@
 from collections import Counter
 from itertools import islice
+from signal import SIGTERM
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from runner_toy import ToyDataset, ToyTask, make_runner
+from runner_toy import SignalledTask, ToyDataset, ToyTask, make_runner
 from torch.utils.data import IterableDataset
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.datasets.loaders import training_loader
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.interruption import Interrupted, interruptible
 from fashionfae_lavis.runners.batches import JointBatches
 from fashionfae_lavis.runners.joint import JointDataset, find_split, join_splits, sizes_and_ratios
 
@@ -162,8 +164,9 @@ def test_checkpoints_of_other_ratios_or_data_do_not_resume(tmp_path):
 
 
 def test_checkpoints_from_before_joint_training_resume(tmp_path):
-    first = make_runner(tmp_path, max_iters=4)
-    first.train()
+    first = make_runner(tmp_path, SignalledTask(SIGTERM, at=3), max_iters=8)
+    with pytest.raises(Interrupted), interruptible():
+        first.train()
     path = first.output_dir / "checkpoint_last.pth"
     state = read_checkpoint(path)
     del state["data_order"]["run.train_dataset_ratios"]

@@ -4,16 +4,19 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from signal import SIGTERM
 from types import SimpleNamespace
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from runner_toy import make_runner
+from runner_toy import SignalledTask, make_runner
 
 from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.interruption import Interrupted, interruptible
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import read_metrics
 
@@ -24,7 +27,7 @@ PROGRAM = str(Path(__file__).with_name("runner_toy.py"))
 def clock(monkeypatch):
     """A clock that advances by 1.5 seconds whenever the runner reads it, so an update takes 1.5 seconds."""
     ticks = itertools.count(0, 1.5)
-    clock = SimpleNamespace(perf_counter=lambda: next(ticks))
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks), monotonic=time.monotonic)
     monkeypatch.setattr("fashionfae_lavis.runners.runner.time", clock)
     return clock
 
@@ -62,7 +65,8 @@ def test_a_run_of_fixed_minutes_follows_its_whole_schedule(tmp_path, clock):
 
 
 def test_the_minutes_before_resuming_count(tmp_path, clock):
-    make_runner(tmp_path, max_iters=4, valid_splits=[]).train()
+    with pytest.raises(Interrupted), interruptible():
+        make_runner(tmp_path, SignalledTask(SIGTERM, at=3), max_minutes=0.25, valid_splits=[]).train()
     runner = make_runner(tmp_path, max_minutes=0.25, valid_splits=[], resume_ckpt_path="auto")
     runner.train()
     assert (runner.progress.iters, runner.progress.seconds) == (10, 15.0)

@@ -2,8 +2,10 @@ import json
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 import torch
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.logs import RunLog, read_metrics
 
 
@@ -61,3 +63,29 @@ def test_results_may_be_any_mapping_of_numbers_of_any_type(tmp_path):
     (line,) = read_metrics(tmp_path / "metrics.jsonl")
     assert line["agg_metrics"] == 0.5 and line["sub"] == {"r1": 0.333333, "ranks": 2, "hit": True}
     assert line["lists"] is None and line["path"] == str(tmp_path)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with (
+        pytest.raises(UserError, match="Cannot write .*metrics.jsonl .No space left on device.: free some space"),
+        RunLog(tmp_path) as log,
+    ):
+        log.write_results("test", 1, "val", {"r1": 1})
+
+
+def test_lines_that_make_no_sense_are_skipped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    good = '{"phase": "train", "iteration": 1}'
+    path.write_bytes("\n".join(["[]", "3", "{}", '{"phase": 1, "iteration": "x"}', good]).encode() + b"\n\xff\xfe\n")
+    assert read_metrics(path) == [{"phase": "train", "iteration": 1}]
+
+
+def test_the_validation_that_is_done_again_is_dropped(tmp_path):
+    with RunLog(tmp_path, 0, 4) as log:
+        for iteration in (2, 4):
+            log.write_results("validation", iteration, "val", {"agg_metrics": 0.5})
+    with RunLog(tmp_path, 4, 4):
+        assert len(read_metrics(tmp_path / "metrics.jsonl")) == 2
+    with RunLog(tmp_path, 4, 4, unvalidated=True):
+        assert [line["iteration"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [2]

@@ -13,10 +13,10 @@ def test_only_a_higher_metric_is_an_improvement():
 
 
 def test_state_is_restored():
-    state = {"iters": 8, "seconds": 1.5, "best_metric": 0.5, "best_iters": 4}
+    state = {"iters": 8, "seconds": 1.5, "best_metric": 0.5, "best_iters": 4, "unvalidated": True}
     progress = Progress()
     progress.load_state_dict({**state, "model": {}})
     assert progress.state_dict() == state
-    del state["seconds"]  # as checkpoints from before runs were timed
+    del state["seconds"], state["unvalidated"]  # as checkpoints of old versions
     progress.load_state_dict(state)
     assert progress == Progress(8, 0.0, 0.5, 4)

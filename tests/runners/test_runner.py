@@ -52,6 +52,7 @@ def test_a_run_trains_validates_and_tests_the_best_weights(tmp_path, monkeypatch
     assert names == {
         "checkpoint_best.pth",
         "checkpoint_last.pth",
+        "checkpoint_previous.pth",
         "config.yaml",
         "curves.png",
         "metrics.jsonl",
@@ -122,7 +123,7 @@ def test_a_checkpoint_of_an_earlier_version_resumes(tmp_path):
     resumed.train()
     assert resumed.task.seen == whole.task.seen[8:]
     a, b = (read_checkpoint(run.output_dir / "checkpoint_last.pth") for run in (whole, resumed))
-    assert a.keys() == b.keys() == read_checkpoint(INTERRUPTED).keys()
+    assert a.keys() == b.keys() == {*read_checkpoint(INTERRUPTED), "unvalidated"}
     assert torch.equal(a["rng"][0]["torch"], b["rng"][0]["torch"]) and a["data_order"] == b["data_order"]
     assert (a["iters"], a["best_iters"]) == (b["iters"], b["best_iters"])
     # Not equal: another processor may round differently from the one that wrote the file.
@@ -245,11 +246,11 @@ def test_checkpoints_that_do_not_fit(tmp_path):
     for settings, message in (
         ({"batch_size_train": 2}, "was made with run.batch_size_train = 4, not 2"),
         ({"accum_grad_iters": 2}, "was made with run.accum_grad_iters = 1, not 2"),
-        ({"lr_scale": {"even": 2}}, "has other parameter groups; restore run.lr_scale"),
+        ({"lr_scale": {"even": 2}}, "was made with run.lr_scale.even = None, not 2: restore this setting, or start"),
         ({"model": WiderModel()}, "is of another architecture: 1 tensors do not fit"),
     ):
         with pytest.raises(UserError, match=message):
-            make_runner(tmp_path, resume_ckpt_path=str(path), **settings).train()
+            make_runner(tmp_path, resume_ckpt_path=str(path), **{"max_iters": 4, **settings}).train()
     torch.save({"model": {}}, path)
     with pytest.raises(UserError, match="holds weights but no training state"):
         make_runner(tmp_path, resume_ckpt_path="auto").train()
@@ -280,3 +281,62 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path):
         for name in ("one", "two")
     ]
     assert np.allclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("init_lr", 1.0), ("weight_decay", 0.5), ("beta2", 0.9), ("min_lr", 1e-3), ("max_iters", 16)]
+)
+def test_another_training_does_not_resume_and_changes_nothing(tmp_path, key, value):
+    runner = make_runner(tmp_path, max_iters=4)
+    runner.train()
+    folder = runner.output_dir
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    path = folder / "checkpoint_last.pth"
+    settings = {"max_iters": 4, "resume_ckpt_path": str(path), key: value}
+    with pytest.raises(UserError) as error:
+        make_runner(tmp_path, **settings).train()
+    assert f"was made with run.{key} = " in str(error.value) and f", not {value}: restore this" in str(error.value)
+    assert str(error.value).endswith(f"or start a new run from the weights with model.pretrained={path}.")
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_longer_run_continues_if_its_schedule_ignores_the_length(tmp_path):
+    steps = {"lr_sched": "linear_warmup_multistep_iter", "milestones": [6], "valid_splits": [], "test_splits": []}
+    whole = make_runner(tmp_path / "whole", **steps)
+    whole.train()
+    make_runner(tmp_path, max_iters=8, **steps).train()
+    longer = make_runner(tmp_path, resume_ckpt_path="auto", **steps)
+    longer.train()
+    assert longer.task.seen == whole.task.seen[8:] and equal(weights(longer), weights(whole))
+    path = longer.output_dir / "checkpoint_last.pth"
+    with pytest.raises(UserError, match="was made with run.max_iters = 12, not 8"):
+        make_runner(tmp_path, max_iters=8, resume_ckpt_path=str(path), **steps).train()
+
+
+class DeletingTask(ToyTask):
+    """Deletes the run's folder, as a user may do by mistake."""
+
+    def train_step(self, model, samples):
+        if samples["iters"] == 2:
+            shutil.rmtree(registry.get_path("output_dir"))
+        return super().train_step(model, samples)
+
+
+def test_a_folder_that_is_deleted_under_a_run_is_one_sentence(tmp_path):
+    path = tmp_path / "job" / "checkpoint_last.pth"
+    with pytest.raises(UserError, match=f"^Cannot write {path} .No such file or directory.: free some space or use"):
+        make_runner(tmp_path, DeletingTask()).train()
+
+
+def test_a_picture_that_fails_does_not_cost_the_results(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("fashionfae_lavis.runners.curves.smooth", lambda values: 1 / 0)
+    results = make_runner(tmp_path, max_iters=1, valid_splits=[]).train()
+    assert results["val"]["agg_metrics"] < 0
+    assert "curves.png could not be drawn, which changes no result: division by zero" in caplog.text
+
+
+def test_a_checkpoint_carries_the_vocabulary_of_a_model_that_has_one(tmp_path):
+    model = ToyModel()
+    assert "vocabulary" not in make_runner(tmp_path, model=model).state_dict()["config"]
+    model.carried_vocabulary = lambda: "words"
+    assert make_runner(tmp_path, model=model, job_id="other").state_dict()["config"]["vocabulary"] == "words"

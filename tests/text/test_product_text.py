@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,21 @@ from fashionfae_lavis.text.product_text import ATTRIBUTES, expand_season, fashio
         ("Women's 'Élan' (navy) coat!", "womens élan navy coat"),
         ("zip closure.Two pockets,belt.", "zip closure two pockets belt"),  # not `closuretwo`
         ("Shell: 100% wool.20% silk", "shell 100 wool 20 silk"),
-        ("1,000 stitches, 3.5 cm", "1000 stitches 35 cm"),
+        ("1,000 stitches, 3.5 cm", "1000 stitches 3.5 cm"),
+        ("7,5 cm", "7.5 cm"),
+        (".5 carat, $.50", "0.5 carat 0.50"),
+        ("0,125", "0.125"),
+        ("1,000,000", "1000000"),
+        ("1.000", "1.000"),  # a decimal point, where some countries mean a thousand
+        ("1.000,50 or 1,000.50 or 1'000.50", "1000.50 or 1000.50 or 1000.50"),
+        ("12.05.2016, 16:9, 36,38,40", "12 05 2016 16 9 36 38 40"),
+        ("5'10\", 2\u00d74, 50%50, 1_2", "5 10 2 4 50 50 1 2"),
+        ("-5 \u00b0C", "-5 c"),
+        ("down to (\u22125)", "down to -5"),
+        ("sizes 36-38, 36 -38", "sizes 36 38 36 38"),
+        ("navy\u2011blue", "navy blue"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u0915\u093f \u0915\u0940", "\u0915\u093f \u0915\u0940"),  # Hindi words that differ in their vowels
         ("  tabs\tand \n lines\xa0too ", "tabs and lines too"),
         ("a\u2014b snake_case", "a b snakecase"),
         ("", ""),
@@ -23,6 +39,22 @@ from fashionfae_lavis.text.product_text import ATTRIBUTES, expand_season, fashio
 def test_normalise(text, expected):
     assert normalise(text) == expected
     assert normalise(expected) == expected
+
+
+def test_normalise_takes_linear_time():
+    texts = ("1", "1.", "1,000", "1%", "-", "<br ", "a\u0301\u0327", "\u0301\u0327", "_", ".5", "1'", "\u2212")
+    start = time.process_time()
+    for text in texts:
+        normalise("a" + text * (200_000 // len(text)))
+    assert time.process_time() - start < 10  # 72 s for `\u0301\u0327` alone without a limit on combining marks
+
+
+def test_normalise_is_idempotent():
+    rng = np.random.default_rng(0)
+    letters = np.array(list("01259.,'-%_ a\u00e9/:()$\u0301\u2212\u00bd\n"))
+    for _ in range(5_000):
+        text = "".join(rng.choice(letters, rng.integers(1, 10)))
+        assert normalise(normalise(text)) == normalise(text), repr(text)
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,18 @@ def cache_folder() -> Path:
     LAVIS's default cache is a path on its authors' machine, so it is used only if it exists.
     """
     if os.environ.get("FASHIONFAE_CACHE"):
-        return Path(os.environ["FASHIONFAE_CACHE"]).expanduser()
-    lavis_cache = Path(registry.get_path("cache_root")).expanduser()
-    if lavis_cache.is_dir():
+        return with_home(os.environ["FASHIONFAE_CACHE"])
+    lavis_cache = with_home(registry.get_path("cache_root"))
+    if os.path.isdir(lavis_cache):
         return lavis_cache
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fashionfae-lavis"
+    return with_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fashionfae-lavis"
 
 
 def data_folder(storage: str | None, default: str) -> Path:
     """Returns the folder that `storage` names, below the cache folder unless it is absolute or begins with `~`."""
-    return cache_folder() / Path(storage or default).expanduser()
+    return cache_folder() / with_home(storage or default)
+
+
+def with_home(path: str) -> Path:
+    """Expands `~` and `~user`; leaves an unknown user's as it is, where pathlib raises RuntimeError."""
+    return Path(os.path.expanduser(path))

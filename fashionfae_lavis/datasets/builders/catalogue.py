@@ -1,10 +1,11 @@
 """Builders of a catalogue that `fashionfae prepare catalogue` made from a table and a folder of images."""
 
+import os
 from pathlib import Path
 
 from lavis.common.registry import registry
 
-from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder
+from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder, with_home
 from fashionfae_lavis.datasets.builders.products import ProductBuilder
 from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_catalogue
 from fashionfae_lavis.errors import UserError
@@ -28,13 +29,13 @@ class CatalogueBuilder(ProductBuilder):
         root = self.config.get("root")
         if not root:
             raise UserError("`root` of the dataset is not set: set it to the folder that `fashionfae prepare` wrote.")
-        here, cached = Path(root).expanduser(), data_folder(root, root)
-        if not here.exists() and here != cached and not cached.exists():
+        here, cached = with_home(root), data_folder(root, root)
+        if not os.path.exists(here) and here != cached and not os.path.exists(cached):
             raise UserError(
                 f"`root` of the dataset: there is neither {Path.cwd() / here} nor {cached}: make it with `fashionfae "
                 f"prepare catalogue --table FILE --images DIR --out {root}`."
             )
-        return here if here.exists() else cached
+        return here if os.path.exists(here) else cached
 
     def open_files(self) -> dict[str, CatalogueFile]:
         files = read_catalogue(self.folder(), needs=self.config.get("label"))

@@ -1,5 +1,6 @@
 """Builders of the four datasets that FashionViL preprocessed for pre-training; see datasets/fashionvil_file.py."""
 
+import os
 from pathlib import Path
 
 from lavis.common.registry import registry
@@ -30,7 +31,7 @@ class FashionViLBuilder(ProductBuilder):
 
     def open_files(self) -> dict[str, CatalogueFile]:
         folder, allow_missing = self.folder(), self.config.get("allow_missing", False)
-        splits = ["train", *(split for split in ("val", "test") if info_path(folder, split).exists())]
+        splits = ["train", *(split for split in ("val", "test") if os.path.lexists(info_path(folder, split)))]
         files = {split: read_fashionvil(folder, split, self.classes_in_paths, allow_missing) for split in splits}
         if "test" in files:
             files.setdefault("val", files["test"])

@@ -12,20 +12,47 @@ Each further line is a product:
 The images stay in the user's folder. A relative folder is relative to the file, so both can be moved together.
 """
 
-import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-from fashionfae_lavis.datasets.datasets.photographs import read_photograph
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import Int64, first_problem, open_regular
+from fashionfae_lavis.photographs import read_photograph
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
 NAME = "catalogue.jsonl"
 FORMAT = 1
 SPLITS = ("train", "val", "test")
+
+
+class Head(TypedDict):
+    """The first line."""
+
+    images: str
+    attributes: list[str]
+    products: dict[str, int]
+
+
+class ListedProduct(TypedDict):
+    """A further line; `CatalogueFile` needs the keys from `row` on."""
+
+    split: str
+    row: Int64
+    images: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    title: str
+    description: str
+    fields: dict[str, str]
+
+
+JSON, HEAD, PRODUCT = TypeAdapter(Any), TypeAdapter(Head), TypeAdapter(ListedProduct)
 
 
 class CatalogueFile:
@@ -59,12 +86,8 @@ class CatalogueFile:
         self.texts |= {name: [sys.intern(product["fields"].get(name, "")) for product in products] for name in names}
 
     def image(self, row: int) -> Image.Image:
-        """Reads the photograph in this row, RGB; raises UserError if it is missing or damaged."""
-        path = self._folder / self._images[row]
-        try:
-            return read_photograph(path)
-        except Exception as error:  # Pillow raises all kinds of exceptions for broken files
-            raise UserError(f"{path} cannot be read ({error}): {self._mend}.") from error
+        """Reads the photograph in this row, RGB; raises UserError if it is missing, damaged or outside the folder."""
+        return read_photograph(self._folder / self._images[row], self._folder, self._mend)
 
 
 def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, CatalogueFile]:
@@ -81,30 +104,57 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
         UserError: there is no prepared catalogue, it is damaged, or it lacks the attribute.
     """
     path = Path(root) / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise UserError(
             f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
         )
     try:
-        with open(path, encoding="utf-8") as file:
-            head = json.loads(next(file))
-            if head["format"] != FORMAT:
-                raise UserError(f"{path} was prepared by another version of this package: prepare the catalogue again.")
-            names = list(head["attributes"])
-            if needs is not None and needs not in names:
-                raise UserError(
-                    f"`label` of the dataset is {needs!r}, but {path} has the attributes "
-                    f"{', '.join(names) or '(none)'}: set it to one of them."
-                )
-            products: dict[str, list] = {split: [] for split in head["products"]}
-            for line in file:
-                product = json.loads(line)
-                products[product["split"]].append(product)
-            if {split: len(found) for split, found in products.items()} != head["products"]:
-                raise ValueError("its first line gives another number of products")
-            if needs is not None:
-                products = {split: [p for p in found if p["fields"].get(needs)] for split, found in products.items()}
-            images = path.parent / head["images"]
-            return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise UserError(f"{path} is damaged ({error}): prepare the catalogue again.") from error
+        with open_regular(path) as file:
+            head = _read_head(next(file, b""), path)
+            products = _read_products(file, head, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): prepare the catalogue again.") from error
+    names = head["attributes"]
+    if needs is not None:
+        if needs not in names:
+            raise UserError(
+                f"`label` of the dataset is {needs!r}, but {path} has the attributes "
+                f"{', '.join(names) or '(none)'}: set it to one of them."
+            )
+        products = {split: [p for p in found if p["fields"].get(needs)] for split, found in products.items()}
+    images = path.parent / head["images"]
+    return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}
+
+
+def _read_head(line: bytes, path: Path) -> Head:
+    try:
+        head = JSON.validate_json(line)
+        if isinstance(head, dict) and head.get("format", FORMAT) != FORMAT:
+            raise UserError(f"{path} was prepared by another version of this package: prepare the catalogue again.")
+        return HEAD.validate_python(head, strict=True)
+    except ValidationError as error:
+        raise _damaged(path, f"line 1: {first_problem(error)}") from error
+
+
+def _read_products(lines: Iterable[bytes], head: Head, path: Path) -> dict[str, list[Any]]:
+    """Reads the products of each split that the first line counts."""
+    products: dict[str, list[Any]] = {split: [] for split in head["products"]}
+    rows: set[int] = set()
+    for number, line in enumerate(lines, start=2):
+        try:
+            product = PRODUCT.validate_json(line, strict=True)
+        except ValidationError as error:
+            raise _damaged(path, f"line {number}: {first_problem(error)}") from error
+        if product["split"] not in products:
+            raise _damaged(path, f"line {number}: the first line has no split {product['split']!r}")
+        if product["row"] in rows:
+            raise _damaged(path, f"line {number}: another product has row {product['row']}")
+        rows.add(product["row"])
+        products[product["split"]].append(product)
+    if {split: len(found) for split, found in products.items()} != head["products"]:
+        raise _damaged(path, "its first line gives another number of products")
+    return products
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): prepare the catalogue again.")

@@ -1,20 +1,29 @@
 """One FashionGen HDF5 file, with its texts in memory and its images on disk.
 
 The file has one row per image: `input_image` (N, H, W, 3) uint8, and text columns (N, 1), which repeat the product's
-text in each of its rows.
+text in each of its rows. HDF5 can also take data from other files, by links, virtual datasets and external storage.
+Such a column is refused.
 """
 
-import json
 import logging
+import math
 import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from fashionfae_lavis.datasets.datasets.fashiongen_index import Columns, FashionGenProducts, fingerprint, write_json
+from fashionfae_lavis.datasets.datasets.fashiongen_index import (
+    INDEX_TYPE,
+    Columns,
+    FashionGenProducts,
+    fingerprint,
+    write_json,
+)
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, FashionGenShards, shards_folder
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.files import open_regular, read_json
+from fashionfae_lavis.photographs import UnusableImage, check_size
 
 FILE_NAMES = {
     "train": "fashiongen_256_256_train.h5",
@@ -32,6 +41,13 @@ TEXT_COLUMNS = {
     "composition": "input_composition",
 }
 ROWS_AT_ONCE = 20_000
+# Limits far above FashionGen's 260,490 rows, so that a small crafted file cannot ask for all memory.
+MOST_ROWS = 5_000_000
+MOST_COLUMN_BYTES = 2**32  # of a column of texts, which is read in parts
+MOST_CHUNK_BYTES = 2**28  # HDF5 decompresses a whole chunk at a time
+PART_BYTES = 2**26
+# What h5py raises for a damaged file.
+HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 
 
 class FashionGenFile(FashionGenProducts):
@@ -56,9 +72,12 @@ class FashionGenFile(FashionGenProducts):
         self._images: h5py.Dataset | None = None
         self._opened_by: int | None = None
         with _open(path) as file:
-            self.image_shape = _check(file, path)
-            columns = _indexed_columns(path, self.image_shape[0]) if use_index else None
-            super().__init__(path, columns or _read_columns(file, path))
+            try:
+                self.image_shape = _check(file, path)
+                columns = _indexed_columns(path, self.image_shape[0]) if use_index else None
+                super().__init__(path, columns or _read_columns(file, path))
+            except HDF5_ERRORS as error:
+                raise _damaged(path) from error
         if columns is None and self.columns.decode_fallbacks:
             logging.info("%s: %d texts were UTF-8, not ISO-8859-1.", path, self.columns.decode_fallbacks)
 
@@ -66,10 +85,10 @@ class FashionGenFile(FashionGenProducts):
         """Reads the image in this row, uint8 (H, W, 3)."""
         if self._images is None or self._opened_by != os.getpid():
             self._images = None  # after a fork the parent's handle is closed first, not shared
-            self._images, self._opened_by = _open(self.path)[IMAGES], os.getpid()
+            self._images, self._opened_by = _column(_open(self.path), IMAGES, self.path), os.getpid()
         try:
             return self._images[row]
-        except OSError as error:
+        except HDF5_ERRORS as error:
             raise _damaged(self.path) from error
 
     def __getstate__(self) -> dict:
@@ -78,36 +97,47 @@ class FashionGenFile(FashionGenProducts):
 
 def _read_columns(file: h5py.File, path: Path) -> Columns:
     rows = len(file[IMAGES])
-    try:
-        product_ids, row_product, first_rows = group_in_order(file[PRODUCTS][:].reshape(rows).astype(np.int64))
-        texts, decode_fallbacks, differs = {}, 0, np.zeros(rows, bool)
-        for name, key in TEXT_COLUMNS.items():
-            column = file[key][:].reshape(rows)
-            firsts = column[first_rows]
-            for start in range(0, rows, ROWS_AT_ONCE):
-                part = slice(start, start + ROWS_AT_ONCE)
-                differs[part] |= column[part] != firsts[row_product[part]]
-            decoded = [_decode(value) for value in firsts.tolist()]
-            texts[name] = [text for text, _ in decoded]
-            decode_fallbacks += sum(fallback for _, fallback in decoded)
-    except OSError as error:
-        raise _damaged(path) from error
+    product_ids, row_product, first_rows = group_in_order(_read_ids(file[PRODUCTS][:].reshape(rows), path))
+    texts, decode_fallbacks, differs = {}, 0, np.zeros(rows, bool)
+    for name, key in TEXT_COLUMNS.items():
+        column = file[key]
+        firsts = np.empty(len(product_ids), column.dtype)
+        at_once = max(1, min(ROWS_AT_ONCE, PART_BYTES // column.dtype.itemsize))
+        for start in range(0, rows, at_once):
+            part = slice(start, min(start + at_once, rows))
+            values, products = column[part].reshape(-1), row_product[part]
+            begins = first_rows[products] == np.arange(part.start, part.stop)  # the first row of its product
+            firsts[products[begins]] = values[begins]
+            differs[part] |= values != firsts[products]
+        decoded = [_decode(value) for value in firsts.tolist()]
+        texts[name] = [text for text, _ in decoded]
+        decode_fallbacks += sum(fallback for _, fallback in decoded)
     return Columns(product_ids, row_product, texts, decode_fallbacks, mixed=len(np.unique(row_product[differs])))
+
+
+def _read_ids(values: np.ndarray, path: Path) -> np.ndarray:
+    """Converts product ids to int64; raises UserError if one is not an integer of 64 bits."""
+    if not (np.isfinite(values).all() and (np.abs(values.astype(float)) < 2**63).all() and (values % 1 == 0).all()):
+        raise UserError(f"{path}: {PRODUCTS} must hold integers: use an unmodified FashionGen file.")
+    return values.astype(np.int64)
 
 
 def _indexed_columns(path: Path, rows: int) -> Columns | None:
     """Returns the columns from the index of exactly this file; None if there is no such index."""
     index = index_path(path)
+    if not os.path.lexists(index):
+        return None
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = read_json(index, INDEX_TYPE, "write it again")
         if content["source"] == fingerprint(path):
             columns = Columns.from_json(content)
-            return columns if len(columns.row_product) == rows else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+            if len(columns.row_product) == rows:
+                return columns
+    except (UserError, ValueError):
         pass
-    logging.warning("%s belongs to another file: run `fashionfae prepare fashiongen` to write it again.", index)
+    logging.warning(
+        "%s is damaged or belongs to another file: run `fashionfae prepare fashiongen` to write it again.", index
+    )
     return None
 
 
@@ -124,7 +154,7 @@ def write_index(file: FashionGenFile) -> Path:
 def open_fashiongen(path: str | Path) -> FashionGenFile | FashionGenShards:
     """Opens the HDF5 file at `path`, or its shards if only they exist."""
     folder = shards_folder(Path(path))
-    if not Path(path).exists() and (folder / INDEX).exists():
+    if not os.path.lexists(path) and os.path.lexists(folder / INDEX):
         return FashionGenShards(folder)
     return FashionGenFile(path)
 
@@ -147,39 +177,74 @@ def group_in_order(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _open(path: Path) -> h5py.File:
-    if not path.is_file():
+    try:
+        with open_regular(path):
+            return h5py.File(path, "r")
+    except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: request FashionGen, which is under licence, from its owners and put the file there, "
             "or set datasets.fashiongen.build_info.images.storage to its folder, or train on `datasets: "
             "fashiongen_mini`, as projects/fashionfae/pretrain.yaml does."
-        )
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
+        ) from error
+    except HDF5_ERRORS as error:
         if "truncated" in str(error):
             raise _damaged(path) from error
-        raise UserError(f"{path} is not a readable HDF5 file ({error}): copy the file again.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} is not a readable HDF5 file ({reason}): copy the file again.") from error
 
 
 def _check(file: h5py.File, path: Path) -> tuple[int, ...]:
-    """Checks that all columns exist with the right shapes; returns the shape (N, H, W, 3) of the images."""
+    """Checks that all columns exist with the right types and shapes; returns the shape (N, H, W, 3) of the images."""
     needed = (IMAGES, PRODUCTS, *TEXT_COLUMNS.values())
-    lacking = [key for key in needed if key not in file]
+    lacking = [key for key in needed if not file.id.links.exists(key.encode())]
     if lacking:
         raise UserError(f"{path} lacks the columns {', '.join(lacking)}: use an unmodified FashionGen file.")
-    images = file[IMAGES]
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or len(images) == 0:
+    images = _column(file, IMAGES, path)
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or images.size == 0:
         raise UserError(
             f"{path}: {IMAGES} must be uint8 of shape (N, height, width, 3), not {images.dtype} {images.shape}: "
             "use an unmodified FashionGen file."
         )
+    try:
+        check_size(images.shape[2], images.shape[1])
+        if len(images) > MOST_ROWS:
+            raise UnusableImage(f"has {len(images)} rows, more than {MOST_ROWS:,}")
+    except UnusableImage as error:
+        raise UserError(f"{path}: {IMAGES} {error}: use an unmodified FashionGen file.") from error
     for key in needed[1:]:
-        if file[key].size != len(images):
+        column = _column(file, key, path)
+        if column.shape not in ((len(images),), (len(images), 1)):
             raise UserError(
-                f"{path}: {key} has shape {file[key].shape} for {len(images)} images: "
-                "use an unmodified FashionGen file."
+                f"{path}: {key} has shape {column.shape} for {len(images)} images: use an unmodified FashionGen file."
+            )
+        is_text = h5py.check_string_dtype(column.dtype) is not None
+        if is_text != (key != PRODUCTS) or not (is_text or column.dtype.kind in "iuf"):
+            wanted = "numbers" if key == PRODUCTS else "texts"
+            raise UserError(f"{path}: {key} must hold {wanted}, not {column.dtype}: use an unmodified FashionGen file.")
+        if column.size * column.dtype.itemsize > MOST_COLUMN_BYTES:
+            raise UserError(
+                f"{path}: {key} has texts of {column.dtype.itemsize:,} bytes: use an unmodified FashionGen file."
             )
     return images.shape
+
+
+def _column(file: h5py.File, key: str, path: Path) -> h5py.Dataset:
+    """Returns a column, which must exist.
+
+    Raises:
+        UserError: its data are not in this file, or are in chunks that are too large to decompress.
+    """
+    column = None
+    if file.id.links.get_info(key.encode()).type == h5py.h5l.TYPE_HARD:  # asks for the link without following it
+        column = file[key]
+    if not isinstance(column, h5py.Dataset) or column.is_virtual or column.external:
+        raise UserError(
+            f"{path}: {key} is not a plain dataset in this file, and may lead to another file: use an unmodified "
+            "FashionGen file."
+        )
+    if column.chunks and math.prod(column.chunks) * column.dtype.itemsize > MOST_CHUNK_BYTES:
+        raise UserError(f"{path}: {key} has chunks of {column.chunks}: use an unmodified FashionGen file.")
+    return column
 
 
 def _damaged(path: Path) -> UserError:

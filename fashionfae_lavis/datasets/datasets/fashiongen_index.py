@@ -10,14 +10,39 @@ The sorted values of an attribute are its vocabulary. For category and sub categ
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
-from fashionfae_lavis.files import replacing
+from fashionfae_lavis.files import Int64, replacing
 from fashionfae_lavis.text.product_text import FREE_TEXT, attribute_names
 
 FORMAT = 1
+
+
+class IndexedAttribute(TypedDict):
+    """An attribute in the index."""
+
+    values: list[str]
+    products: list[Int64]
+
+
+class Index(TypedDict):
+    """The content of the index."""
+
+    format: Literal[1]
+    source: dict[str, Any]
+    product_ids: list[Int64]
+    row_product: list[Int64]
+    decode_fallbacks: int
+    title: list[str]
+    description: list[str]
+    attributes: dict[str, IndexedAttribute]
+
+
+INDEX_TYPE = TypeAdapter(Index)
 
 
 @dataclass(frozen=True)
@@ -56,21 +81,30 @@ class Columns:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Columns":
+    def from_json(cls, content: Index) -> "Columns":
         """Restores the columns that `to_json` packed.
 
         Raises:
-            KeyError, IndexError, TypeError, ValueError: the content is not an index.
+            ValueError: the columns contradict each other.
         """
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
-        texts = {name: content[name] for name in FREE_TEXT}
+        texts = {"title": content["title"], "description": content["description"]}
         for name, column in content["attributes"].items():
+            _require_indices(column["products"], len(column["values"]), f"the attribute {name}")
             texts[name] = [column["values"][i] for i in column["products"]]
-        product_ids, row_product = (np.array(content[key], dtype=np.int64) for key in ("product_ids", "row_product"))
+        product_ids, row_product = (
+            np.array(numbers, dtype=np.int64) for numbers in (content["product_ids"], content["row_product"])
+        )
         if {len(column) for column in texts.values()} != {len(product_ids)}:
             raise ValueError("its columns differ in length")
+        _require_indices(content["row_product"], len(product_ids), "row_product")
+        if len(np.unique(row_product)) < len(product_ids) or len(np.unique(product_ids)) < len(product_ids):
+            raise ValueError("a product has no image, or the id of another one")
         return cls(product_ids, row_product, texts, content["decode_fallbacks"])
+
+
+def _require_indices(indices: list[int], length: int, what: str) -> None:
+    if indices and not 0 <= min(indices) <= max(indices) < length:
+        raise ValueError(f"{what} refers to what it lacks")
 
 
 class FashionGenProducts:

@@ -21,6 +21,7 @@ from fashionfae_lavis.datasets.datasets.fashioniq_files import (
     read_requests,
 )
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import read_photograph
 
 ImageKey = tuple[str, str]  # class, id
 
@@ -94,11 +95,7 @@ class _FashionIQBase(BaseDataset):
     def photograph(self, key: ImageKey) -> Image.Image:
         """Reads the image of this class and id, RGB; raises UserError if its file is damaged."""
         path = self.paths[key]
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except OSError as error:
-            raise UserError(f"{path} is not a readable image: download it again, or delete it.") from error
+        return read_photograph(path, path.parent, mend="download it again, or delete it")
 
     def image(self, garment: str, image_id: str) -> torch.Tensor:
         """Returns the processed image, (3, S, S)."""

@@ -62,23 +62,30 @@ def find_images(folder: Path, garment: str) -> dict[str, Path]:
         Image id -> path.
 
     Raises:
-        UserError: the folder `images` is missing.
+        UserError: the folder `images` is missing or unreadable.
     """
     images = folder / "images"
-    if not images.is_dir():
+    if not os.path.isdir(images):
         raise _missing(images)
     found = {}
     for directory in (images, images / garment):
-        if directory.is_dir():
-            for name in os.listdir(directory):
+        if os.path.isdir(directory):
+            for name in _listed(directory):
                 stem, ending = os.path.splitext(name)
                 if ending.lower() in IMAGE_ENDINGS:
                     found[stem] = directory / name
     return found
 
 
+def _listed(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}): make it readable.") from error
+
+
 def _read_list(path: Path) -> list:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise _missing(path)
     return read_json_list(path, "FashionIQ's list of entries")
 

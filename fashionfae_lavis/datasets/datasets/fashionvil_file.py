@@ -17,6 +17,7 @@ from pathlib import Path
 from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import read_json_list
+from fashionfae_lavis.photographs import is_inside
 
 # Key that holds words -> name of the attribute in prompts, in the order of the prompts.
 ATTRIBUTES = {
@@ -63,7 +64,7 @@ def read_fashionvil(
 
 
 def _read_list(path: Path) -> list:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise UserError(
             f"{path} is missing: put it there (github.com/BrandonHanx/mmf links to FashionViL's preprocessed files), "
             f"or set `build_info.images.storage` of the dataset to the folder that contains {path.parent.name}."
@@ -73,7 +74,7 @@ def _read_list(path: Path) -> list:
 
 def _image_folder(folder: Path, split: str) -> Path:
     names = ("images", split, "women")
-    found = next((folder / name for name in names if (folder / name).is_dir()), None)
+    found = next((folder / name for name in names if os.path.isdir(folder / name)), None)
     if found is None:
         raise UserError(
             f"{folder} has no image folder for {info_path(folder, split).name} ({', '.join(names)}): request the "
@@ -108,7 +109,7 @@ def _product(entry, number: int, path: Path, classes_in_paths: bool) -> dict:
 
 def _number(value) -> int | None:
     """Converts an id to an integer if it is one below 2^63 or a string of digits; returns None otherwise."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
@@ -120,7 +121,7 @@ def _with_images(products: list[dict], images: Path, path: Path, allow_missing: 
     missing = [name for name in names if name not in present]
     if not missing:
         return products
-    examples = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    examples = ", ".join(name[:100] for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
     count = f"{len(missing)} of {len(names)} images of {path} are not in {images} ({examples})"
     if not allow_missing:
         raise UserError(f"{count}: put them there, or set `allow_missing` of the dataset to True to leave them out.")
@@ -133,13 +134,21 @@ def _with_images(products: list[dict], images: Path, path: Path, allow_missing: 
 
 
 def _present(folder: Path, names: list[str]) -> set[str]:
-    """Returns the paths that exist. Listing each folder once is faster than checking every file."""
+    """Returns the paths that exist below a folder. Listing each folder once is faster than checking every file."""
     listings: dict[str, frozenset[str]] = {}
     present = set()
     for name in names:
         parent, _, file = name.rpartition("/")
         if parent not in listings:
-            listings[parent] = frozenset(os.listdir(folder / parent) if (folder / parent).is_dir() else ())
+            listings[parent] = _listed(folder / parent, folder)
         if file in listings[parent]:
             present.add(name)
     return present
+
+
+def _listed(parent: Path, folder: Path) -> frozenset[str]:
+    """Returns the names in a folder; none if it is not below `folder`, or cannot be read."""
+    try:
+        return frozenset(os.listdir(parent) if is_inside(parent, folder) else ())
+    except (OSError, ValueError):  # ValueError: a null byte in the path
+        return frozenset()

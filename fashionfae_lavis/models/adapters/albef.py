@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fashionfae_lavis.models.adapters.base import Adapter
-from fashionfae_lavis.text.word_pieces import Text
+from fashionfae_lavis.models.inputs import as_images
+from fashionfae_lavis.text.word_pieces import Text, as_texts
 
 
 class AlbefAdapter(Adapter):
@@ -27,12 +28,13 @@ class AlbefAdapter(Adapter):
         return F.normalize(self.model.text_proj(states.last_hidden_state[:, 0]).float(), dim=-1)
 
     def image_tokens(self, images: Tensor) -> Tensor:
-        return self.model.visual_encoder.forward_features(images.to(self.device))
+        side = getattr(self.model.visual_encoder, "image_size", None)  # of this package's encoders
+        return self.model.visual_encoder.forward_features(as_images(images, side=side).to(self.device))
 
     def word_pieces(self, texts: list[str]) -> Text:
         """Tokenizes B texts to ids and mask (B, L), cut at the text length that the model is trained with."""
         cut = {"truncation": True, "max_length": self.model.max_txt_len}
-        text = self.model.tokenizer(texts, padding=True, return_tensors="pt", **cut).to(self.device)
+        text = self.model.tokenizer(as_texts(texts), padding=True, return_tensors="pt", **cut).to(self.device)
         return Text(text.input_ids, text.attention_mask)
 
     def tokenize(self, texts: list[str]) -> Text:

@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fashionfae_lavis.text.word_pieces import Text
+from fashionfae_lavis.models.inputs import as_images
+from fashionfae_lavis.text.word_pieces import Text, as_texts
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
     """Uniform view of a model for evaluation. Call a method only if the flag that it needs is set.
+
+    A single string counts as a batch of one text, and an image (3, S, S) as a batch of one image. The methods raise
+    UserError for an empty batch and for entries of another type or shape.
 
     Attributes:
         model: the model itself.
@@ -42,13 +46,13 @@ class Adapter:
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to unit-length global embeddings (B, D); needs `embeds`."""
-        samples = {"image": images.to(self.device), "text_input": None}  # ALBEF looks both keys up
+        samples = {"image": as_images(images).to(self.device), "text_input": None}  # ALBEF looks both keys up
         return self.model.extract_features(samples, mode="image").image_embeds_proj[:, 0].float()
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
         """Maps B texts to unit-length global embeddings (B, D); needs `embeds`."""
-        samples = {"image": None, "text_input": texts}
+        samples = {"image": None, "text_input": as_texts(texts)}
         return self.model.extract_features(samples, mode="text").text_embeds_proj[:, 0].float()
 
     def image_tokens(self, images: Tensor) -> Tensor:
@@ -95,5 +99,5 @@ class Adapter:
 
     def generate(self, images: Tensor, num_beams: int, max_length: int, min_length: int) -> list[str]:
         """Writes one caption for each image (B, 3, S, S) by beam search; needs `writes`."""
-        samples = {"image": images.to(self.device)}
+        samples = {"image": as_images(images).to(self.device)}
         return self.model.generate(samples, num_beams=num_beams, max_length=max_length, min_length=min_length)

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from fashionfae_lavis.models.adapters.base import Adapter
+from fashionfae_lavis.models.inputs import as_images
 from fashionfae_lavis.text.word_pieces import Text
 
 
@@ -10,7 +11,7 @@ class FashionFAEAdapter(Adapter):
     """Adapter of the FashionFAE models for pre-training, retrieval, recognition and composition."""
 
     def image_tokens(self, images: Tensor) -> Tensor:
-        return self.model.fusion_tokens(images.to(self.device))
+        return self.model.fusion_tokens(as_images(images, side=self.model.image_size).to(self.device))
 
     def tokenize(self, texts: list[str]) -> Text:
         return self.model.tokenize(texts)

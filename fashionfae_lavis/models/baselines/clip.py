@@ -17,7 +17,7 @@ from fashionfae_lavis.models.baselines.parts import PatchEncoder, build_image_en
 from fashionfae_lavis.models.baselines.scratch import Scratch
 from fashionfae_lavis.models.configuration import model_config_path
 from fashionfae_lavis.text.product_text import normalise, prompt_template
-from fashionfae_lavis.text.word_pieces import tokenize_texts
+from fashionfae_lavis.text.word_pieces import as_texts, tokenize_texts
 
 WORD_SPREAD = 0.02  # standard deviation of CLIP's word embeddings
 
@@ -47,7 +47,7 @@ class WordPieces:
         self.end = len(tokenizer)
 
     def __call__(self, texts: list[str] | str) -> Tensor:
-        texts = [texts] if isinstance(texts, str) else texts
+        texts = as_texts(texts)
         pieces, mask = tokenize_texts(texts, self.tokenizer, self.length)
         ids = torch.full((len(texts), self.length), self.tokenizer.pad_token_id)
         ids[:, : pieces.shape[1]] = pieces
@@ -94,6 +94,10 @@ class FashionClip(Scratch, CLIP):
         sine_positions_(self.positional_embedding, WORD_SPREAD)
         self.prompt_templates = [_template(name) for name in ("category", "sub category")]
         self._loss = clip_loss()
+
+    @property
+    def word_pieces(self) -> PreTrainedTokenizerBase:
+        return self.tokenizer.tokenizer
 
     @classmethod
     def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> "FashionClip":

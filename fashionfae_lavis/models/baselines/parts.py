@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from transformers import BertConfig
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.attention_init import mimetic_attention_
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 
@@ -52,7 +53,17 @@ def build_word_predictor(model_class: Callable[[BertConfig], Any], cfg: DictConf
 
 
 def _bert_config(cfg: DictConfig, vocab_size: int) -> BertConfig:
-    """Returns the configuration of `model.text_encoder`, whose keys are BertConfig's and ALBEF's `fusion_layer`."""
+    """Returns the configuration of `model.text_encoder`, whose keys are BertConfig's and ALBEF's `fusion_layer`.
+
+    Raises:
+        UserError: `max_txt_len` has no room in the positions.
+    """
+    positions = cfg.text_encoder.max_position_embeddings
+    if not isinstance(cfg.max_txt_len, int) or not 3 <= cfg.max_txt_len <= positions:
+        raise UserError(
+            f"model.max_txt_len is {cfg.max_txt_len}, but must be from 3 to model.text_encoder.max_position_embeddings "
+            f"({positions})."
+        )
     return BertConfig(
         vocab_size=vocab_size,
         encoder_width=cfg.image_encoder.width,

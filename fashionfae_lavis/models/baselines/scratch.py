@@ -12,9 +12,11 @@ from transformers import PreTrainedTokenizerBase
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.building import open_checkpoint
 from fashionfae_lavis.models.configuration import Configured, shipped
 from fashionfae_lavis.models.encoders import ENCODERS
-from fashionfae_lavis.models.initial_weights import load_tokenizer
+from fashionfae_lavis.models.guards import model_section
+from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_tokenizer
 
 
 class NewHead:
@@ -91,10 +93,10 @@ class Scratch(Configured, nn.Module):
             UserError: the vocabulary or a checkpoint cannot be read or does not fit.
         """
         cfg = OmegaConf.create(cfg)
-        model = cls.build(cfg, load_tokenizer(cfg.vocabulary))
         if cfg.get("load_finetuned", False):
-            model.load_checkpoint(cfg.finetuned)
-        elif cfg.get("load_pretrained", True) and cfg.get("pretrained"):
+            return open_checkpoint(cfg.finetuned, cfg.vocabulary, lambda tokenizer: cls.build(cfg, tokenizer))
+        model = cls.build(cfg, load_tokenizer(cfg.vocabulary))
+        if cfg.get("load_pretrained", True) and cfg.get("pretrained"):
             model.start_from(shipped("weights", cfg.pretrained))
         return model
 
@@ -104,8 +106,21 @@ class Scratch(Configured, nn.Module):
         Raises:
             UserError: the file cannot be read, or a weight is missing, unknown or of another shape.
         """
-        load_weights(self, read_checkpoint(url_or_filename)["model"], url_or_filename)
+        self.load_content(read_checkpoint(url_or_filename), url_or_filename)
+
+    def load_content(self, content: dict[str, Any], path: str) -> None:
+        """Loads the content of a checkpoint of this model, as `load_checkpoint` does."""
+        load_weights(self, content["model"], path)
         self.is_whole = True
+
+    def carried_vocabulary(self) -> str:
+        """Returns the vocabulary in the form that checkpoints carry."""
+        return carried(self.word_pieces)
+
+    @property
+    def word_pieces(self) -> PreTrainedTokenizerBase:
+        """The word-piece tokenizer of transformers."""
+        return self.tokenizer
 
     def start_from(self, path: str) -> None:
         """Loads initial weights from a checkpoint.
@@ -115,10 +130,13 @@ class Scratch(Configured, nn.Module):
         `fashionfae make-mini-encoders` writes, only the image encoder is loaded.
 
         Raises:
-            UserError: the file cannot be read, its weights do not fit, or it holds a model of another family.
+            UserError: the file cannot be read, its weights do not fit, it holds a model of another family, or it was
+                trained with another vocabulary.
         """
         content = read_checkpoint(path)
-        state, arch = content["model"], content.get("config", {}).get("model", {}).get("arch", self.ARCH)
+        state, arch = content["model"], model_section(content).get("arch", self.ARCH)
+        if arch != ENCODERS:
+            check_same_words(content, self.word_pieces, path)
         if arch != self.ARCH:
             state = self._image_encoder_of(state) if arch == ENCODERS else self._family_of(state, arch, path)
             new = self.state_dict()

@@ -24,3 +24,7 @@ def test_data_folders_are_below_the_cache_folder_unless_they_are_absolute(cache,
     assert data_folder(None, "default") == cache / "default"
     assert data_folder("~/photos", "default") == Path("/home/someone/photos")
     assert data_folder("/data/photos", "default") == Path("/data/photos")
+
+
+def test_a_home_of_nobody_is_left_as_it_is(cache):
+    assert data_folder("~nobody-of-this-name/photos", "default") == cache / "~nobody-of-this-name/photos"

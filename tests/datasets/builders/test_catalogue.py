@@ -144,7 +144,7 @@ def test_an_image_that_has_gone_is_named(root, tmp_path):
     lines = (root / "catalogue.jsonl").read_text().splitlines()
     head = {**json.loads(lines[0]), "images": "nowhere"}
     (tmp_path / "catalogue.jsonl").write_text("\n".join([json.dumps(head), *lines[1:]]))
-    with pytest.raises(UserError, match="nowhere/.*png cannot be read .*: put it back"):
+    with pytest.raises(UserError, match="nowhere/.*png is missing: put it back"):
         build(CatalogueBuilder, tmp_path)["train"][0]
 
 

@@ -1,10 +1,18 @@
+import json
+import os
 import pickle
 
 import h5py
 import numpy as np
 import pytest
 
-from fashionfae_lavis.datasets.datasets.fashiongen_file import TEXT_COLUMNS, FashionGenFile, group_in_order
+from fashionfae_lavis.datasets.datasets.fashiongen_file import (
+    TEXT_COLUMNS,
+    FashionGenFile,
+    group_in_order,
+    index_path,
+    write_index,
+)
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.product_text import FIELDS
 
@@ -148,3 +156,163 @@ def test_damage_inside_an_image_is_found_when_it_is_read(tmp_path, write_file):
     assert (file.image(2) == noise[2]).all()
     with pytest.raises(UserError, match="train.h5 is truncated or damaged"):
         file.image(3)
+
+
+def change(path, key, store):
+    """Replaces a column by what `store(file, key)` makes."""
+    with h5py.File(path, "a") as file:
+        del file[key]
+        store(file, key)
+    return path
+
+
+def external_link(file, key):
+    file[key] = h5py.ExternalLink("secret.h5", key)
+
+
+def soft_link(file, key):
+    file["away"] = h5py.ExternalLink("secret.h5", "/")
+    file[key] = h5py.SoftLink(f"/away/{key}")
+
+
+def virtual_dataset(file, key):
+    with h5py.File("secret.h5") as secret:
+        source = h5py.VirtualSource(secret[key])
+        layout = h5py.VirtualLayout(secret[key].shape, secret[key].dtype)
+    layout[...] = source
+    file.create_virtual_dataset(key, layout)
+
+
+def external_storage(file, key):
+    with open("secret.txt", "wb") as secret:
+        secret.write(b"root:x:0:0:/bin/sh" * 10_000)
+    with h5py.File("secret.h5") as example:
+        shape, dtype = example[key].shape, example[key].dtype
+    file.create_dataset(key, shape, dtype, external=[("secret.txt", 0, h5py.h5f.UNLIMITED)])
+
+
+def group(file, key):
+    file.create_group(key)
+
+
+@pytest.mark.parametrize("key", ["input_image", "input_name", "input_productID"])
+@pytest.mark.parametrize("store", [external_link, soft_link, virtual_dataset, external_storage, group])
+def test_data_of_another_file_are_refused(tmp_path, write_file, monkeypatch, store, key):
+    monkeypatch.chdir(tmp_path)
+    write_file(tmp_path / "secret.h5")
+    path = change(write_file(tmp_path / "train.h5"), key, store)
+    with pytest.raises(UserError, match=rf"train.h5: {key} is not a plain dataset in this file, and may lead to") as e:
+        FashionGenFile(path)
+    assert "\n" not in str(e.value)
+
+
+def test_a_linked_file_is_not_even_opened(tmp_path, write_file):
+    """Opening a FIFO would wait for ever."""
+    path = write_file(tmp_path / "train.h5")
+    os.mkfifo(tmp_path / "fifo")
+    change(path, "input_name", lambda file, key: file.__setitem__(key, h5py.ExternalLink("fifo", key)))
+    with pytest.raises(UserError, match="input_name is not a plain dataset"):
+        FashionGenFile(path)
+
+
+def test_images_that_have_become_a_link_are_refused(tmp_path, write_file):
+    file = FashionGenFile(write_file(tmp_path / "train.h5"))
+    change(file.path, "input_image", external_link)
+    with pytest.raises(UserError, match="input_image is not a plain dataset"):
+        file.image(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("input_name", np.ones((8, 1)), "input_name must hold texts, not float64"),
+        ("input_productID", np.array([[b"a"]] * 8), "input_productID must hold numbers, not .S1"),
+        ("input_productID", np.ones((8, 1), bool), "input_productID must hold numbers, not bool"),
+        ("input_productID", np.full((8, 1), np.nan), "input_productID must hold integers"),
+        ("input_productID", np.full((8, 1), 0.5), "input_productID must hold integers"),
+        ("input_productID", np.full((8, 1), 2**63, np.uint64), "input_productID must hold integers"),
+        ("input_season", np.array([[b"x"] * 8]), r"input_season has shape \(1, 8\) for 8 images"),
+        ("input_season", h5py.Empty("S3"), "input_season has shape None for 8 images"),
+        ("input_image", h5py.Empty("u1"), "input_image must be uint8 of shape"),
+    ],
+)
+def test_columns_of_another_type_are_named(tmp_path, write_file, key, values, message):
+    path = write_file(tmp_path / "train.h5", **{key: values})
+    with pytest.raises(UserError, match=message):
+        FashionGenFile(path)
+
+
+@pytest.mark.parametrize("dtype", [h5py.vlen_dtype(np.int32), h5py.ref_dtype])
+def test_objects_are_no_texts(tmp_path, write_file, dtype):
+    path = change(
+        write_file(tmp_path / "train.h5"), "input_name", lambda file, key: file.create_dataset(key, (8, 1), dtype)
+    )
+    with pytest.raises(UserError, match="input_name must hold texts, not object"):
+        FashionGenFile(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "options", "message"),
+    [
+        (
+            "input_image",
+            (8, 9000, 9000, 3),
+            {"dtype": "u1"},
+            "input_image is too large: 9000 x 9000 pixels, more than 50 million",
+        ),
+        ("input_image", (9_000_000, 2, 2, 3), {"dtype": "u1"}, "input_image has 9000000 rows, more than 5,000,000"),
+        ("input_image", (8, 1, 50_000, 3), {"dtype": "u1"}, "input_image is not a photograph of a product: 50000 x 1"),
+        (
+            "input_image",
+            (8, 5000, 5000, 3),
+            {"dtype": "u1", "chunks": (8, 5000, 5000, 3), "compression": "gzip"},
+            r"input_image has chunks of \(8, 5000, 5000, 3\)",
+        ),
+        ("input_name", (8, 1), {"dtype": "S800000000"}, "input_name has texts of 800,000,000 bytes"),
+    ],
+)
+def test_a_small_file_cannot_ask_for_all_memory(tmp_path, write_file, key, shape, options, message):
+    path = change(
+        write_file(tmp_path / "train.h5"), key, lambda file, name: file.create_dataset(name, shape, **options)
+    )
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match=message):
+        FashionGenFile(path)
+
+
+def test_texts_are_read_in_parts(tmp_path, write_file, monkeypatch):
+    whole = FashionGenFile(write_file(tmp_path / "train.h5"))
+    names = np.array([[f"row {row}".encode()] for row in range(8)])
+    mixed = FashionGenFile(write_file(tmp_path / "mixed.h5", input_name=names))
+    monkeypatch.setattr("fashionfae_lavis.datasets.datasets.fashiongen_file.ROWS_AT_ONCE", 3)
+    assert FashionGenFile(whole.path).texts == whole.texts and whole.columns.mixed == 0
+    again = FashionGenFile(mixed.path)
+    assert again.texts["title"] == mixed.texts["title"] == ["row 0", "row 1", "row 4", "row 6"]
+    assert again.columns.mixed == mixed.columns.mixed == 3
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_what_is_no_regular_file_is_named(tmp_path, kind):
+    path = tmp_path / "train.h5"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(UserError, match=r"train.h5 is not a readable HDF5 file \(Not a regular file\): copy the file"):
+        FashionGenFile(path)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda content: {**content, "attributes": []},
+        lambda content: {**content, "row_product": [0] * 8},
+        lambda content: {**content, "source": {}},
+        lambda content: [content],
+    ],
+)
+def test_an_index_that_was_edited_is_not_used(path, caplog, edit):
+    index = write_index(FashionGenFile(path))
+    assert FashionGenFile(path).columns.mixed is None  # read from the index
+    index.write_text(json.dumps(edit(json.loads(index.read_text()))))
+    assert FashionGenFile(path).columns.mixed == 0
+    assert (
+        f"{index_path(path)} is damaged or belongs to another file: run `fashionfae prepare fashiongen`" in caplog.text
+    )

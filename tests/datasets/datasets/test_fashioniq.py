@@ -129,6 +129,19 @@ def test_images_in_a_folder_for_each_class(folder):
     assert len(train(folder)) == 9
 
 
+def test_images_are_read_as_the_processor_reads_them(folder):
+    cut_out = Image.new("RGBA", (40, 50), (0, 0, 0, 0))
+    (folder / "images" / "S2.jpg").unlink()
+    cut_out.save(folder / "images" / "S2.png")
+    split = val(folder)
+    assert (np.asarray(split.photograph(split.keys[6])) == 255).all()
+    (folder / "secret.png").write_bytes((folder / "images" / "S2.png").read_bytes())
+    (folder / "images" / "S2.png").unlink()
+    (folder / "images" / "S2.png").symlink_to("../secret.png")
+    with pytest.raises(UserError, match="S2.png is outside the image folder"):
+        val(folder)[6]
+
+
 def test_captions_are_joined_without_their_full_stops():
     assert join_captions(["is red. ", "has long sleeves"]) == "is red and has long sleeves"
     assert FashionCaptionProcessor()("Is red and has a V-neck!") == "is red and has a v neck"
@@ -215,9 +228,40 @@ def test_a_request_about_an_image_that_is_not_listed_is_an_error(folder):
         val(folder)
 
 
-@pytest.mark.parametrize("keep", [0, 300])
-def test_a_damaged_image_is_named(folder, keep):
+@pytest.mark.parametrize(("keep", "reason"), [(0, "is an empty file"), (300, "cannot be read: ")])
+def test_a_damaged_image_is_named(folder, keep, reason):
     path = folder / "images" / "S2.jpg"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"S2.jpg is not a readable image"):
+    with pytest.raises(UserError, match=f"S2.jpg {reason}.*: download it again, or delete it"):
         val(folder)[6]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('[{"candidate": "D0", "target": "D1", "captions": ["a", "\\ud800"]}]', "is damaged"),
+        ("[" * 100_000, "is damaged .*recursion limit"),
+        ('[{"candidate": "D0"', "is damaged .*EOF"),
+        ('[{"candidate": 3, "target": "D1", "captions": ["a", "b"]}]', "entry 0 must have candidate and target"),
+        ("[[]]", "entry 0 must have candidate and target"),
+    ],
+)
+def test_requests_that_were_edited_are_one_sentence(folder, content, reason):
+    (folder / "captions" / "cap.dress.train.json").write_text(content)
+    with pytest.raises(UserError, match=f"cap.dress.train.json.*{reason}.*copy the file again") as caught:
+        train(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_folders_and_files_are_named(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    path = folder / "image_splits" / "split.shirt.val.json"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"split.shirt.val.json cannot be read \(Not a regular file\): copy the file"):
+        val(folder)
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(UserError, match=r"images cannot be read \(Permission denied\): make it readable"):
+        train(folder)

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 from fashionvil_layouts import SPLITS, products, write_split
+from PIL import Image
 
 from fashionfae_lavis.datasets.datasets.fashionvil_file import read_fashionvil
 from fashionfae_lavis.errors import UserError
@@ -141,5 +142,26 @@ def test_missing_images_are_counted_named_and_left_out_if_that_is_allowed(tmp_pa
 def test_an_image_that_is_none_is_named(tmp_path):
     folder = write(tmp_path, "PolyvoreOutfits", products("PolyvoreOutfits", 2))
     (folder / "images" / "1.jpg").write_bytes(b"not an image")
-    with pytest.raises(UserError, match="images/1.jpg cannot be read .*: copy the file again"):
+    with pytest.raises(UserError, match="images/1.jpg cannot be read: .*: copy the file again"):
         read_fashionvil(folder, "train").image(1)
+
+
+def test_images_outside_the_folder_are_missing_from_it(tmp_path):
+    entries = products("PolyvoreOutfits", 2)
+    folder = write(tmp_path, "PolyvoreOutfits", entries)
+    Image.new("RGB", (20, 20)).save(folder / "secret.jpg")
+    for name in ("../secret.jpg", str(folder / "secret.jpg"), "x" * 300 + "/a.jpg", "nul\0/a.jpg"):
+        (folder / "train_info.json").write_text(json.dumps([entries[0], {**entries[1], "images": [name]}]))
+        with pytest.raises(UserError, match="1 of 2 images of .*train_info.json are not in .*images"):
+            read_fashionvil(folder, "train")
+    (folder / "images" / "link.jpg").symlink_to("../secret.jpg")
+    (folder / "train_info.json").write_text(json.dumps([{**entries[1], "images": ["link.jpg"]}]))
+    with pytest.raises(UserError, match="link.jpg is outside the image folder"):
+        read_fashionvil(folder, "train").image(0)
+
+
+def test_an_id_of_thousands_of_digits_is_no_number(tmp_path):
+    entries = products("PolyvoreOutfits", 2)
+    folder = write(tmp_path, "PolyvoreOutfits", entries)
+    (folder / "train_info.json").write_text(json.dumps([{**entry, "id": "9" * 5000} for entry in entries]))
+    assert read_fashionvil(folder, "train").product_ids.tolist() == [0, 1]

@@ -107,7 +107,7 @@ def test_another_recipe_or_a_broken_file_is_drawn_again(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_run_left_is_cleaned(tmp_path):
-    left = [tmp_path / f"{name}.tmp" for name in FILE_NAMES.values()]
+    left = [tmp_path / f"{name}.0123abcd.tmp" for name in FILE_NAMES.values()]
     for path in left:
         path.write_bytes(b"half a file")
     prepare(tmp_path, 2, 2, 32)

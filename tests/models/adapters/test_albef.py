@@ -47,7 +47,7 @@ def test_ranks_are_those_of_lavis_s_score_matrices(model):
     with torch.no_grad():
         i2t, t2i = model.compute_sim_matrix(loader, SimpleNamespace(k_test=K))
     embeds, products = embeddings(model), (np.arange(IMAGES) % TEXTS, np.arange(TEXTS))
-    ranks = rerank(adapt(model), loader, Rows.text, embeds, products, full_ranks(*embeds, *products), K)
+    ranks = rerank(adapt(model), loader, Rows.text, embeds, K).ranks(products, full_ranks(*embeds, *products))
     for after, scores, own, others in ((ranks[0], i2t, *products), (ranks[1], t2i, *reversed(products))):
         for query, row in enumerate(scores):
             judged = np.flatnonzero(row > -100)

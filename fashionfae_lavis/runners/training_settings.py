@@ -1,0 +1,90 @@
+"""The settings that determine a training. A checkpoint resumes only under settings equal to those in its `config`.
+
+All settings of `run`, `model` and `datasets` count, except those listed here. A setting that a future version or a task
+of a user's own adds therefore counts, too.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lavis.common.registry import registry
+
+from fashionfae_lavis.runners.schedules import IterationSchedule
+
+# Keys that change where or how fast a run computes, what it prints, or what it evaluates.
+FREE = {
+    *(f"run.{key}" for key in ("device", "gpu", "rank", "world_size", "distributed", "dist_url", "dist_backend")),
+    *(f"run.{key}" for key in ("num_workers", "output_dir", "resume_ckpt_path", "log_freq", "evaluate")),
+    *(f"run.{key}" for key in ("iters_per_inner_epoch", "checkpoint_minutes")),
+    *(f"run.{key}" for key in ("test_splits", "batch_size_eval", "use_dist_eval_sampler", "report_metric")),
+    *(f"run.{key}" for key in ("candidates", "k_test", "probe_products", "caption_products")),
+    *(f"run.{key}" for key in ("num_beams", "max_len", "min_len")),
+    "model.grad_ckpt",
+}
+# Keys of files that a user may move. A named checkpoint resumes with them changed; `auto` takes them for another run.
+MOVABLE = {"model.bert", "model.vit", "model.vocabulary"}
+MOVABLE_ENDINGS = (".storage", ".url")
+# What a run does without the key, so that writing the default down is no change.
+DEFAULTS = {
+    "run.accum_grad_iters": 1,
+    "run.seed": 42,
+    "run.optimizer": "adamw",
+    "run.weight_decay": 0,
+    "run.beta2": 0.999,
+    "run.warmup_steps": 0,
+    "run.warmup_factor": 0.25,
+    "run.min_lr": 0,
+    "run.lr_decay_rate": 0.1,
+    "run.quantize_after": 0,
+}
+LENGTH = ("run.max_iters", "run.max_epoch")
+FIRST_STAGE = "model.image_tokenizer.weights"  # the run itself sets this key after its first stage
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, moved: bool = False) -> str | None:
+    """Describes the first setting of a training that differs, as "run.seed = 1, not 2"; returns None if all are equal.
+
+    Args:
+        before: configuration of a run, in plain containers.
+        now: the present configuration.
+        folder: the run's folder.
+        moved: whether data and vocabularies may lie elsewhere now.
+    """
+    old, new = dict(_settings(before, folder)), dict(_settings(now, folder))
+    for key in {**old, **new}:
+        default = DEFAULTS.get(key)
+        first, second = old.get(key, default), new.get(key, default)
+        if first == second or (moved and (key in MOVABLE or key.endswith(MOVABLE_ENDINGS))):
+            continue
+        if key in LENGTH and _is_longer(first, second, new):
+            continue
+        return f"{key} = {first}, not {second}"
+    return None
+
+
+def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:
+    """Yields the dotted key and the value of each setting that counts; an empty value or False is as good as none."""
+    own_stage = (folder.name, "image_tokenizer", "checkpoint_last.pth")
+    for section in ("run", "model", "datasets"):
+        for key, value in _leaves(config.get(section), section):
+            stage = key == FIRST_STAGE and Path(str(value)).parts[-3:] == own_stage
+            if key not in FREE and not stage and value not in (None, False, "", []):
+                yield key, value
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}")
+    else:
+        yield key, value
+
+
+def _is_longer(before: Any, now: Any, settings: Mapping[str, Any]) -> bool:
+    """Returns whether a length has grown under a schedule that does not depend on it, so that the run stays exact."""
+    schedule = registry.get_lr_scheduler_class(str(settings.get("run.lr_sched")))
+    if schedule is None or not issubclass(schedule, IterationSchedule) or schedule.depends_on_length:
+        return False
+    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in (before, now))
+    return numbers and now > before and settings.get("run.max_minutes") is None

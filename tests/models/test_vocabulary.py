@@ -1,0 +1,190 @@
+"""Vocabularies from folders and checkpoints, and those that are damaged."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from authors import tiny_of
+from baselines import tiny_baseline, tiny_config
+from omegaconf import OmegaConf
+from tiny import CONFIG, tiny_model, tiny_samples
+
+from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE, FashionRetrieval
+from fashionfae_lavis.models.adapters import adapt
+from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.models.export import export_weights
+from fashionfae_lavis.models.vocabulary import carried, from_carried, load_tokenizer
+from fashionfae_lavis.text.word_pieces import tokenize_texts
+
+MINI = Path(shipped("vocabularies", "mini"))
+WORDS = (MINI / "vocab.txt").read_text().splitlines()
+
+
+def write_vocabulary(folder: Path, words=WORDS, config: str | None = None) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_bytes(words if isinstance(words, bytes) else "\n".join(words).encode())
+    shutil.copy(MINI / "tokenizer_config.json", folder)
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(config)
+    return folder
+
+
+def turned(words=WORDS):
+    """The vocabulary with its words in another order: as large, but with other ids."""
+    return [*words[:5], *words[6:], words[5]]
+
+
+def save(model, path, **config):
+    """Saves a model as a run does, with a relative path of its vocabulary."""
+    section = OmegaConf.to_container(OmegaConf.load(CONFIG).model) | {"arch": model.ARCH, "vocabulary": "data/words"}
+    config = {"model": section, "vocabulary": model.carried_vocabulary(), **config}
+    if path.suffix == ".pth":
+        save_atomically({"model": model.state_dict(), "config": config}, path)
+    else:
+        save_safetensors(model.state_dict(), config, path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_checkpoint_opens_in_another_folder_without_the_vocabulary(tmp_path, monkeypatch, suffix):
+    write_vocabulary(tmp_path / "here" / "data" / "words", turned())
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model, path = tiny_model(vocabulary="data/words").eval(), tmp_path / "there" / f"a{suffix}"
+    save(model, path)
+    shutil.rmtree(tmp_path / "here" / "data")
+    monkeypatch.chdir(tmp_path / "there")
+    again = FashionFAE.from_pretrained(path.name).eval()
+    samples = tiny_samples()
+    assert again.tokenizer.get_vocab() == model.tokenizer.get_vocab() != load_tokenizer("mini").get_vocab()
+    assert torch.equal(again(samples)["loss"], model(samples)["loss"])  # with masked words
+    export_weights(str(path), str(tmp_path / "exported.safetensors"))
+    exported = FashionFAE.from_pretrained(str(tmp_path / "exported.safetensors")).eval()
+    assert torch.equal(exported(samples)["loss"], model(samples)["loss"])
+    # A recipe on this machine may name the checkpoint as the vocabulary.
+    assert tiny_of(FashionRetrieval, vocabulary=path.name).tokenizer.get_vocab() == model.tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize("arch", ["fashion_blip", "fashion_albef", "fashion_clip"])
+def test_a_baseline_carries_its_vocabulary_with_the_pieces_it_added(tmp_path, arch):
+    model, path = tiny_baseline(arch).eval(), str(tmp_path / "a.pth")
+    config = {**OmegaConf.to_container(tiny_config(arch)), "vocabulary": "data/words"}
+    content = {"model": model.state_dict(), "config": {"model": config, "vocabulary": model.carried_vocabulary()}}
+    save_atomically(content, path)
+    again = type(model).from_pretrained(path).eval()
+    assert again.word_pieces.get_vocab() == model.word_pieces.get_vocab()
+    texts = tiny_samples()["text_input"]
+    assert torch.equal(adapt(again).embed_texts(texts), adapt(model).embed_texts(texts))
+
+
+def test_a_checkpoint_without_a_vocabulary_takes_the_one_it_names(tmp_path, monkeypatch):
+    write_vocabulary(tmp_path / "data" / "words", turned())
+    monkeypatch.chdir(tmp_path)
+    model, path = tiny_model(vocabulary="data/words").eval(), tmp_path / "old.pth"
+    save(model, path, vocabulary=None)
+    assert FashionFAE.from_pretrained(str(path)).tokenizer.get_vocab() == model.tokenizer.get_vocab()
+    export_weights(str(path), str(tmp_path / "new.safetensors"))  # carries it from now on
+    shutil.rmtree(tmp_path / "data")
+    assert FashionFAE.from_pretrained(str(tmp_path / "new.safetensors")).tokenizer.get_vocab() == (
+        model.tokenizer.get_vocab()
+    )
+    with pytest.raises(UserError, match="vocabulary of `model.vocabulary` from 'data/words'"):
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        FashionFAE.from_pretrained(str(path))
+    with pytest.raises(UserError, match="old.pth carries no vocabulary: set model.vocabulary"):
+        load_tokenizer(str(path))
+
+
+def test_weights_of_another_vocabulary_are_refused(tmp_path):
+    model = tiny_model(vocabulary=str(write_vocabulary(tmp_path / "words", turned())))
+    path = tmp_path / "a.safetensors"
+    save(model, path)
+    with pytest.raises(UserError, match=rf"{path} was trained with another vocabulary \({len(WORDS) - 5} of"):
+        tiny_model(load_pretrained=True, pretrained=str(path))
+    with pytest.raises(UserError, match="another vocabulary"):
+        tiny_of(FashionRetrieval, load_pretrained=True, pretrained=str(path))
+    tiny_of(FashionRetrieval, load_pretrained=True, pretrained=str(path), vocabulary=str(path))
+
+
+def test_a_carried_vocabulary_reads_texts_alike():
+    """Also one whose words OmegaConf would take for a reference."""
+    texts = ["Red ${run} dress, size 12 [SEP] the image season is fall winter 2016", "naïve", ""]
+    tokenizer = load_tokenizer("mini")
+    again = from_carried(OmegaConf.create({"a": carried(tokenizer)}).a, "a.pth")
+    for ours, theirs in zip(tokenize_texts(texts, tokenizer, 50), tokenize_texts(texts, again, 50), strict=True):
+        assert torch.equal(ours, theirs)
+    assert again.special_tokens_map == tokenizer.special_tokens_map and "$" not in carried(tokenizer)
+
+
+@pytest.mark.parametrize("name", ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+def test_a_missing_special_piece_is_named(tmp_path, name):
+    folder = write_vocabulary(tmp_path / "words", [word for word in WORDS if word != name])
+    with pytest.raises(UserError) as error:
+        load_tokenizer(str(folder))
+    assert str(error.value).startswith(f"The vocabulary {folder} of `model.vocabulary` lacks the piece {name}: add it")
+
+
+DAMAGED = {
+    "twice": (WORDS + WORDS[9:12], None, "repeats words or has empty lines"),
+    "empty lines": ([*WORDS[:9], "", "", *WORDS[9:]], None, "repeats words or has empty lines"),
+    "empty": (b"", None, r"lacks the piece \[PAD\]"),
+    "special pieces alone": (WORDS[:5], None, "has no words"),
+    "binary": (bytes(range(128, 256)) * 9, None, "Cannot read the vocabulary"),
+    "no json": (WORDS, "{", "Cannot read the vocabulary"),
+    "a list": (WORDS, "[]", "Cannot read the vocabulary"),
+    "a number as class": (WORDS, '{"tokenizer_class": 3}', "Cannot read the vocabulary"),
+    "another class": (WORDS, '{"tokenizer_class": "GPT2Tokenizer"}', "Cannot read the vocabulary"),
+    "a list as length": (
+        WORDS,
+        '{"tokenizer_class": "BertTokenizer", "model_max_length": [9]}',
+        "has no number as model_max_length",
+    ),
+    "a number as piece": (WORDS, '{"tokenizer_class": "BertTokenizer", "cls_token": 3}', "Cannot read the vocabulary"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_vocabulary_is_one_sentence_that_names_it(tmp_path, case):
+    words, config, message = DAMAGED[case]
+    folder = write_vocabulary(tmp_path / "words", words, config)
+    with pytest.raises(UserError, match=message) as error:
+        load_tokenizer(str(folder))
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_is_no_folder_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    file, empty = tmp_path / "vocab.txt", tmp_path / "empty"
+    file.write_text("\n".join(WORDS))
+    empty.mkdir()
+    (tmp_path / "damaged.pth").write_bytes(b"nothing")
+    for name, message in (
+        (str(file), "is the file .*, but must be a folder"),
+        (str(empty), "Cannot read the vocabulary"),
+        (str(tmp_path / "damaged.pth"), "damaged or not a checkpoint"),
+        (3, "`model.vocabulary` is 3"),
+        (None, "`model.vocabulary` is None"),
+        ("", "`model.vocabulary` is ''"),
+        (["mini"], "`model.vocabulary` is"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_tokenizer(name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_vocabulary_without_permission_is_one_sentence(tmp_path):
+    folder = write_vocabulary(tmp_path / "words")
+    (folder / "vocab.txt").chmod(0)
+    with pytest.raises(UserError, match="Cannot read the vocabulary"):
+        load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", 3, '{"tokenizer": {}, "special_tokens": {}}', "[" * 100_000])
+def test_a_damaged_carried_vocabulary_is_one_sentence(tmp_path, text):
+    path = tmp_path / "a.pth"
+    save(tiny_model(), path, vocabulary=text)
+    with pytest.raises(UserError, match=f"{path} carries a damaged vocabulary"):
+        FashionFAE.from_pretrained(str(path))
