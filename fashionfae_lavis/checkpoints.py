@@ -63,8 +63,8 @@ def _keep(path: Path, previous: Path) -> None:
 def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any], path: str | Path) -> None:
     """Saves weights, configuration and a digest of both to one safetensors file; atomic like `save_atomically`."""
     metadata = {"config": json.dumps(config)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
         temporary.touch()
         mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata={**metadata, DIGEST: digest(tensors, metadata)})

@@ -1,9 +1,14 @@
 """The error that the programs show as one line."""
 
+LONGEST = 1000  # characters of a message; it may quote a value or a name of any length
+
 
 class UserError(Exception):
-    """A mistake that the user can correct. The message is one sentence that says how."""
+    """A mistake that the user can correct. The message is one sentence that says how, in one line."""
 
     def __init__(self, message: str):
         # A DataLoader re-raises the error of a worker process with a stack trace in front of the message.
-        super().__init__(message.rpartition(f"{__name__}.UserError: ")[2].strip())
+        sentence = " ".join(message.rpartition(f"{__name__}.UserError: ")[2].strip().splitlines())
+        if len(sentence) > LONGEST:
+            sentence = f"{sentence[: LONGEST // 2]} ... {sentence[-LONGEST // 2 :]}"
+        super().__init__(sentence)

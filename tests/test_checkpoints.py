@@ -80,6 +80,13 @@ def test_damaged_files(tmp_path, suffix):
             read_checkpoint(path)
 
 
+def test_a_tensor_that_fills_the_memory_is_one_sentence(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(UserError, match=f"Cannot write {path} "):
+        save_safetensors({"w": torch.zeros(1).expand(10**14)}, {}, path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(UserError, match="There is no checkpoint file .*none.pth"):
         read_checkpoint(tmp_path / "none.pth")

@@ -21,3 +21,9 @@ class Broken:
 def test_a_mistake_stays_one_sentence_in_a_worker_process(workers):
     with pytest.raises(UserError, match=r"^item 0 is broken: mend it\.$"):
         next(iter(DataLoader(Broken(), num_workers=workers)))
+
+
+def test_a_message_is_one_line_of_limited_length():
+    assert str(UserError("a\nb\r\nc: mend it.")) == "a b c: mend it."
+    message = str(UserError(f"{'x' * 100_000} is unknown: use y."))
+    assert len(message) < 1010 and message.endswith("xx is unknown: use y.")

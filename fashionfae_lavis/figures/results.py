@@ -10,6 +10,7 @@ import yaml
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.suggestions import hint
+from fashionfae_lavis.yaml_file import check_depth
 
 FILE = Path("results.yml")
 
@@ -110,8 +111,10 @@ def load_results(path: Path = FILE) -> Results:
     if not path.is_file():
         raise UserError(f"There is no {path} in {Path.cwd()}: run this command in the root of a clone.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a number of thousands of digits
+        text = path.read_text(encoding="utf-8")
+        check_depth(text)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, nested deeply, a long number
         raise UserError(f"{path} is not valid yaml: {' '.join(str(error).split())}.") from error
     sections = content.values() if isinstance(content, dict) and set(content) == {"entries", "tables"} else [None]
     if not all(isinstance(section, dict) for section in sections):

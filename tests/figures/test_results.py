@@ -71,6 +71,7 @@ def test_an_unknown_entry_proposes_the_near_one(tmp_path):
         ("tables:", "table:", "must hold the two mappings"),
         ("entries:", "entries: [", "is not valid yaml"),
         ("entries:", f"entries: {'9' * 5000}\nother:", "is not valid yaml"),
+        ("entries:", f"entries: {'[' * 10_000}\nother:", "is not valid yaml"),
         ("entries:", "entries: true\nother:", "must hold the two mappings"),
         ("  recall:\n", "  few: 3\n  recall:\n", "`few` must be a mapping, not a int"),
     ],
