@@ -128,7 +128,7 @@ class Pretraining(Section):
     """Pre-training of FashionFAE"""
 
     steps: Annotated[list[Step], MinLen(1)] | None = None
-    """Steps, one of which is drawn per update; null is the released ratios."""
+    """Kinds of update. Each update draws one by its ratio; null uses the ratios of the authors' code."""
     quantize_after: CountOrZero = 0
     """Updates in which the image tokenizer trains as a plain autoencoder."""
     image_tokenizer: dict[str, Any] | None = None
