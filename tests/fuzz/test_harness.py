@@ -233,6 +233,14 @@ def test_faults_that_are_caught(tmp_path, fault, call):
     assert not list(Path(tmp_path).glob("*/new.txt"))
 
 
+def test_memory_that_the_parent_freed_counts(tmp_path):
+    blocks = [bytearray(65536) for _ in range(6400)]  # 400 MB; the last block keeps them in the heap
+    last = blocks[-1]
+    del blocks
+    outcome = outcome_of(memory, tmp_path, seconds=2, megabytes=200)
+    assert "memory" in outcome.faults and last, outcome
+
+
 def test_a_case_does_not_depend_on_others():
     draws = [generator("images", 1, number).random() for number in (0, 1, 0)]
     assert draws[0] == draws[2] != draws[1]
