@@ -19,7 +19,8 @@ from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights
-from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_tokenizer
+from fashionfae_lavis.models.vocabulary import carried, load_tokenizer, vocabulary_of
+from fashionfae_lavis.models.word_transfer import transfer_words
 from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
 
 # `fashionfae make-mini-encoders` writes an encoder file, whose configuration names ENCODERS as the model. It lacks the
@@ -154,13 +155,15 @@ class FashionEncoders(Configured, BaseModel):
     def start_from(self, path: str, encoders: Sequence[str] | None = None) -> None:
         """Loads initial weights: all weights of this model's checkpoint, or the `SHARED` parts of another model's.
 
+        The checkpoint may have another vocabulary; see word_transfer.py.
+
         Args:
             path: the checkpoint, or an encoder file from `fashionfae make-mini-encoders`.
             encoders: encoders to load from an encoder file (default both). Other parts keep their random weights.
 
         Raises:
-            UserError: the file cannot be read, its weights do not fit, it holds another model that shares no part, or
-                `encoders` is empty or the file is not an encoder file, or it was trained with another vocabulary.
+            UserError: the file cannot be read, its weights do not fit, it holds another model that shares no part,
+                or `encoders` is empty or the file is not an encoder file.
         """
         self.start_from_content(read_checkpoint(path), path, encoders)
 
@@ -172,8 +175,6 @@ class FashionEncoders(Configured, BaseModel):
                 f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} if "
                 f"model.pretrained ({path}) is an encoder file such as mini_encoders.safetensors."
             )
-        if arch != ENCODERS:
-            check_same_words(content, self.tokenizer, path)
         if arch != self.ARCH:
             shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
             if not shared:
@@ -189,7 +190,25 @@ class FashionEncoders(Configured, BaseModel):
             new_parts = ", ".join(dict.fromkeys(parts)) or "nothing"
             logging.info("Loaded %s from %s (model %s); new: %s.", ", ".join(shared), path, arch, new_parts)
             state |= new
-        load_weights(self, state, path)
+        load_weights(self, self._with_own_words(state, content, path), path)
+
+    def _with_own_words(self, state: dict[str, Tensor], content: dict[str, Any], path: str) -> dict[str, Tensor]:
+        """Rewrites the word tables of a state dict that was trained with another vocabulary."""
+        theirs = vocabulary_of(content, path) if self.tokenizer else None
+        if theirs is None or theirs.get_vocab() == self.tokenizer.get_vocab():
+            return state
+        state, words = transfer_words(state, self.state_dict(), theirs, self.tokenizer)
+        new = len(words.rows) - words.shared - words.composed
+        logging.info(
+            "%s has another vocabulary: of %d word pieces, %d keep their weights, %d start from shorter pieces and %d "
+            "from random weights.",
+            path,
+            len(words.rows),
+            words.shared,
+            words.composed,
+            new,
+        )
+        return state
 
     @contextmanager
     def without_dropout(self) -> Iterator[None]:

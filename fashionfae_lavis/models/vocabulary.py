@@ -69,6 +69,30 @@ def from_carried(text: Any, path: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def vocabulary_of(content: dict[str, Any], path: str | Path) -> PreTrainedTokenizerBase | None:
+    """Returns the vocabulary that a checkpoint was trained with.
+
+    One that carries none was trained with the vocabulary in the package that its configuration names. Encoder files
+    name none and have the mini model's.
+
+    Args:
+        content: the checkpoint.
+        path: the checkpoint, for the error.
+
+    Returns:
+        The tokenizer, or None if the checkpoint does not say.
+
+    Raises:
+        UserError: the vocabulary is damaged.
+    """
+    config = content.get("config") or {}
+    if config.get("vocabulary") is not None:
+        return from_carried(config["vocabulary"], path)
+    model = config.get("model") or {}
+    name = str(model.get("vocabulary", "mini" if model.get("arch") == "encoders" else ""))
+    return load_tokenizer(name) if name and shipped("vocabularies", name) != name else None
+
+
 def check_same_words(content: dict[str, Any], tokenizer: PreTrainedTokenizerBase | None, path: str | Path) -> None:
     """Checks that a checkpoint was trained with a model's vocabulary; one that carries none passes.
 

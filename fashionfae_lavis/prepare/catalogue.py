@@ -27,6 +27,8 @@ from fashionfae_lavis.prepare.duplicates import Fingerprints, Groups, fingerprin
 from fashionfae_lavis.prepare.images import Pattern, checked_photograph, listed_images
 from fashionfae_lavis.prepare.tables import CellError, Table, cell_text, missing_spelling
 from fashionfae_lavis.prepare.texts import Spellings, plain_text, spreadsheet_cell
+from fashionfae_lavis.prepare.vocabulary import FOLDER as VOCABULARY
+from fashionfae_lavis.prepare.vocabulary import TextLengths, measure_texts, write_vocabulary
 from fashionfae_lavis.text.product_text import FREE_TEXT, TEXT_MODES, fashion_text, normalise
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
 
@@ -41,6 +43,7 @@ ROLES = {
     "split": ("split",),
 }
 SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val"} | {name: name for name in SPLITS}
+MAX_LENGTH = 120  # word pieces that the shipped models read
 CHUNK = 32  # rows that a worker checks at a time
 
 CheckedImage = tuple[str, tuple[bytes, bytes] | None]  # its problem, and the fingerprint of an image without one
@@ -102,6 +105,7 @@ class Summary:
         merged: (attribute, spelling, other spelling) of values that are read as one although they differ in a sign.
         missing: spelling -> number of cells of the catalogue's products that were read as missing, such as `N/A`.
         duplicates: products that equal others.
+        lengths: lengths of the training products' texts in word pieces.
     """
 
     path: Path
@@ -117,6 +121,7 @@ class Summary:
     merged: list[tuple[str, str, str]]
     missing: dict[str, int]
     duplicates: Duplicates
+    lengths: TextLengths
 
 
 @dataclass
@@ -150,8 +155,9 @@ def prepare_catalogue(
     validation: float = 0.1,
     seed: int = 0,
     max_bad: float = 0.05,
+    vocabulary: str | None = None,
 ) -> Summary:
-    """Writes catalogue.jsonl, rejected.csv and duplicates.csv into `out`; the same input gives the same files.
+    """Writes an index, two reports and a vocabulary into `out`; the same input gives the same files.
 
     Args:
         table: the product table; see tables.py for the formats.
@@ -165,6 +171,7 @@ def prepare_catalogue(
             same photograph are in one split.
         seed: seed of the random choice of validation products.
         max_bad: share of rows that may be unusable.
+        vocabulary: a vocabulary to copy (see `load_tokenizer`) instead of making one from the texts.
 
     Returns:
         The statistics of the catalogue.
@@ -205,6 +212,7 @@ def prepare_catalogue(
                 _write_duplicates(duplicates, part, splits, groups)
         finally:
             part.unlink(missing_ok=True)
+    tokenizer = write_vocabulary(out / NAME, out / VOCABULARY, vocabulary)
     return Summary(
         path=out / NAME,
         rows=tally.rows,
@@ -225,6 +233,7 @@ def prepare_catalogue(
             near=groups.near,
             leaks=groups.leaks(np.array(splits) == "train"),
         ),
+        lengths=measure_texts(out / NAME, tokenizer, MAX_LENGTH),
     )
 
 

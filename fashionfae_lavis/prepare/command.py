@@ -46,6 +46,11 @@ def _add_catalogue(kinds) -> None:
         metavar="SHARE",
         help="share of rows that may be unusable (default: 0.05)",
     )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="NAME",
+        help="a vocabulary to use, a folder or hub id such as bert-base-uncased (default: one made from the texts)",
+    )
     parser.set_defaults(run=_catalogue)
 
 
@@ -165,6 +170,16 @@ def _print_summary(summary) -> None:
         print(f"  not used: {summary.left_out} images of products that have other images")
         print(f"  {summary.path.parent}/rejected.csv lists all of them")
     _print_duplicates(summary)
+    lengths = summary.lengths
+    print(
+        f"  {summary.path.parent}/vocabulary: {lengths.vocabulary} word pieces, {lengths.per_word:.2f} for a word of a "
+        f"title or description; texts have {lengths.mean:.0f} on average and at most {lengths.longest}"
+    )
+    if lengths.cut:
+        print(
+            f"  {100 * lengths.cut:.1f} % of the texts are longer than the {lengths.max_length} pieces that the models "
+            "read and lose the end of their description: raise model.max_length"
+        )
     print(f"to train and evaluate on it, set `datasets: {{catalogue: {{root: {summary.path.parent}}}}}`")
 
 

@@ -1,6 +1,16 @@
 """Image and text processors; importing this package registers them with LAVIS."""
 
-from fashionfae_lavis.processors.images import FashionImageEvalProcessor, FashionImageTrainProcessor
+from fashionfae_lavis.processors.images import (
+    FashionImageEvalProcessor,
+    FashionImageTrainProcessor,
+    FashionPhotographProcessor,
+)
 from fashionfae_lavis.processors.texts import FashionCaptionProcessor, FashionTextProcessor
 
-__all__ = ["FashionCaptionProcessor", "FashionImageEvalProcessor", "FashionImageTrainProcessor", "FashionTextProcessor"]
+__all__ = [
+    "FashionCaptionProcessor",
+    "FashionImageEvalProcessor",
+    "FashionImageTrainProcessor",
+    "FashionPhotographProcessor",
+    "FashionTextProcessor",
+]

@@ -65,6 +65,50 @@ class FashionImageTrainProcessor(FashionImageProcessor):
         return [transforms.RandomCrop(image_size), transforms.RandomHorizontalFlip()]
 
 
+@registry.register_processor("fashionfae_photograph_train")
+class FashionPhotographProcessor(BaseProcessor):
+    """Processor that augments photographs as fashion allows.
+
+    It crops a random part, mirrors with probability 1/2, changes the colours slightly where colour is no attribute, and
+    erases a random rectangle. All draws are from torch's global generator.
+
+    Args:
+        image_size: side of the result in pixels.
+        area: the smallest share of the photograph that a crop keeps.
+        erasing: probability of an erased rectangle of 2 to 20 % of the crop.
+        colour_jitter: greatest relative change of brightness, contrast and saturation.
+        mean, std: RGB in 0..1, for the normalisation.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 224,
+        area: float = 0.6,
+        erasing: float = 0.25,
+        colour_jitter: float = 0.0,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ):
+        jitter = [transforms.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
+        self.transform = transforms.Compose(
+            [
+                _rgb,
+                transforms.RandomResizedCrop(image_size, scale=(area, 1.0), ratio=(0.8, 1.25)),
+                transforms.RandomHorizontalFlip(),
+                *jitter,
+                transforms.ToTensor(),
+                transforms.Normalize(mean, std, inplace=True),
+                transforms.RandomErasing(erasing, scale=(0.02, 0.2)),
+            ]
+        )
+
+    @classmethod
+    def from_config(cls, cfg: Mapping[str, Any] | None = None) -> "FashionPhotographProcessor":
+        cfg = cfg or {}
+        names = ("image_size", "area", "erasing", "colour_jitter", "mean", "std")
+        return cls(**{name: cfg[name] for name in names if name in cfg})
+
+
 @registry.register_processor("fashionfae_image_eval")
 class FashionImageEvalProcessor(FashionImageProcessor):
     """Processor that crops the centre, so every call gives the same tensor."""

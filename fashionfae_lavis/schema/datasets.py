@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Discriminator, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from fashionfae_lavis.processors.images import MEAN, STD
 from fashionfae_lavis.schema.fields import Fraction, Must, Positive, Section, Text, one_of
@@ -24,6 +24,25 @@ class ImageProcessor(Section):
     """Length of the shorter side before the crop, in pixels."""
     image_size: Side = 224
     """Side of the square that is cut out, in pixels: the model's `image_size`."""
+    mean: Rgb = list(MEAN)
+    """Mean of red, green and blue over the images; the default is the authors'."""
+    std: Spread = list(STD)
+    """Standard deviation of red, green and blue; the default is the authors'."""
+
+
+class PhotographProcessor(Section):
+    """The image processor of training photographs: `vis_processor.train`"""
+
+    name: Annotated[str, one_of(["fashionfae_photograph_train"])]
+    """`fashionfae_photograph_train` crops a random part, mirrors, jitters colours and erases a rectangle."""
+    image_size: Side = 224
+    """Side of the result in pixels: the model's `image_size`."""
+    area: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """The smallest share of the photograph that a crop keeps."""
+    erasing: Fraction = 0.25
+    """Probability of an erased rectangle."""
+    colour_jitter: Fraction = 0.0
+    """Greatest relative change of brightness, contrast and saturation; 0 where colour is an attribute."""
     mean: Rgb = list(MEAN)
     """Mean of red, green and blue over the images; the default is the authors'."""
     std: Spread = list(STD)
@@ -53,12 +72,17 @@ class OtherProcessor(Section):
 def _tag(value: Any) -> str:
     """Chooses the class of a processor by its name."""
     name = value.get("name") if isinstance(value, Mapping) else None
-    kinds = {**dict.fromkeys(OWN_IMAGE, "image"), "fashionfae_text": "text"}
+    kinds = {
+        **dict.fromkeys(OWN_IMAGE, "image"),
+        "fashionfae_photograph_train": "photograph",
+        "fashionfae_text": "text",
+    }
     return kinds.get(name, "other") if isinstance(name, str) else "other"
 
 
 Other = Annotated[OtherProcessor, Tag("other")]
-ImageChoice = Annotated[Annotated[ImageProcessor, Tag("image")] | Other, Discriminator(_tag)]
+Photograph = Annotated[PhotographProcessor, Tag("photograph")]
+ImageChoice = Annotated[Annotated[ImageProcessor, Tag("image")] | Photograph | Other, Discriminator(_tag)]
 TextChoice = Annotated[Annotated[TextProcessor, Tag("text")] | Other, Discriminator(_tag)]
 
 
@@ -119,6 +143,8 @@ class Products(Data):
 
     double_view: bool = False
     """Adds a second view of the product to training items."""
+    text_views: bool = False
+    """Draws short and long views of the text for training items, see text/views.py."""
     label: Text | None = None
     """Attribute to recognise."""
 

@@ -27,8 +27,15 @@ CHAPTERS: dict[str, tuple[type[Section], ...]] = {
         *(models.AlbefTextEncoder, models.Clip, models.ClipTextEncoder),
     ),
     "datasets": (
-        *(datasets.Data, datasets.ImageProcessors, datasets.ImageProcessor, datasets.TextProcessors),
-        *(datasets.TextProcessor, datasets.OtherProcessor, datasets.Stored, datasets.BuildInfo, datasets.Folder),
+        *(datasets.Data, datasets.ImageProcessors, datasets.ImageProcessor, datasets.PhotographProcessor),
+        *(
+            datasets.TextProcessors,
+            datasets.TextProcessor,
+            datasets.OtherProcessor,
+            datasets.Stored,
+            datasets.BuildInfo,
+            datasets.Folder,
+        ),
         *(datasets.Products, datasets.FashionGen, datasets.FashionVil, datasets.Catalogue, datasets.FashionIQ),
         datasets.Preprocess,
     ),

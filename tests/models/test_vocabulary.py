@@ -2,50 +2,22 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from authors import tiny_of
 from baselines import tiny_baseline, tiny_config
 from omegaconf import OmegaConf
-from tiny import CONFIG, tiny_model, tiny_samples
+from tiny import tiny_model, tiny_samples
+from vocabularies import WORDS, save, turned, write_vocabulary
 
-from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
+from fashionfae_lavis.checkpoints import save_atomically
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, FashionRetrieval
 from fashionfae_lavis.models.adapters import adapt
-from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.models.export import export_weights
 from fashionfae_lavis.models.vocabulary import carried, from_carried, load_tokenizer
 from fashionfae_lavis.text.word_pieces import tokenize_texts
-
-MINI = Path(shipped("vocabularies", "mini"))
-WORDS = (MINI / "vocab.txt").read_text().splitlines()
-
-
-def write_vocabulary(folder: Path, words=WORDS, config: str | None = None) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "vocab.txt").write_bytes(words if isinstance(words, bytes) else "\n".join(words).encode())
-    shutil.copy(MINI / "tokenizer_config.json", folder)
-    if config is not None:
-        (folder / "tokenizer_config.json").write_text(config)
-    return folder
-
-
-def turned(words=WORDS):
-    """The vocabulary with its words in another order: as large, but with other ids."""
-    return [*words[:5], *words[6:], words[5]]
-
-
-def save(model, path, **config):
-    """Saves a model as a run does, with a relative path of its vocabulary."""
-    section = OmegaConf.to_container(OmegaConf.load(CONFIG).model) | {"arch": model.ARCH, "vocabulary": "data/words"}
-    config = {"model": section, "vocabulary": model.carried_vocabulary(), **config}
-    if path.suffix == ".pth":
-        save_atomically({"model": model.state_dict(), "config": config}, path)
-    else:
-        save_safetensors(model.state_dict(), config, path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -96,17 +68,6 @@ def test_a_checkpoint_without_a_vocabulary_takes_the_one_it_names(tmp_path, monk
         FashionFAE.from_pretrained(str(path))
     with pytest.raises(UserError, match="old.pth carries no vocabulary: set model.vocabulary"):
         load_tokenizer(str(path))
-
-
-def test_weights_of_another_vocabulary_are_refused(tmp_path):
-    model = tiny_model(vocabulary=str(write_vocabulary(tmp_path / "words", turned())))
-    path = tmp_path / "a.safetensors"
-    save(model, path)
-    with pytest.raises(UserError, match=rf"{path} was trained with another vocabulary \({len(WORDS) - 5} of"):
-        tiny_model(load_pretrained=True, pretrained=str(path))
-    with pytest.raises(UserError, match="another vocabulary"):
-        tiny_of(FashionRetrieval, load_pretrained=True, pretrained=str(path))
-    tiny_of(FashionRetrieval, load_pretrained=True, pretrained=str(path), vocabulary=str(path))
 
 
 def test_a_carried_vocabulary_reads_texts_alike():

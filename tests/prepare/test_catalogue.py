@@ -124,7 +124,7 @@ def test_photographs_are_upright_on_white_and_of_a_useful_size(prepared):
 
 
 def digest(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypatch):

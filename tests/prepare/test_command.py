@@ -11,6 +11,7 @@ from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.catalogue import Duplicates, Summary
 from fashionfae_lavis.prepare.command import _pairs, _print_summary
+from fashionfae_lavis.prepare.vocabulary import TextLengths
 
 HEAVY = {"torch", "lavis", "transformers", "pandas", "pyarrow"}
 
@@ -63,6 +64,7 @@ def test_the_summary_of_a_catalogue(capsys):
             merged=[("size", f"{i}%", f"{i}") for i in range(7)],
             missing={"None": 1, "NA": 3},
             duplicates=Duplicates(titles=6, texts=4, identical=2, near=3, leaks=1),
+            lengths=TextLengths(vocabulary=700, per_word=1.25, mean=55.6, longest=140, cut=0.025, max_length=120),
         )
     )
     said = capsys.readouterr().out.splitlines()
@@ -75,6 +77,10 @@ def test_the_summary_of_a_catalogue(capsys):
         "  3 more show nearly the same photograph as another one",
         "  1 products outside of training share a photograph with one in training",
         "  out/duplicates.csv lists the products that share a photograph",
+        "  out/vocabulary: 700 word pieces, 1.25 for a word of a title or description; texts have 56 on average and at "
+        "most 140",
+        "  2.5 % of the texts are longer than the 120 pieces that the models read and lose the end of their "
+        "description: raise model.max_length",
     ]
 
 

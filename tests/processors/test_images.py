@@ -15,6 +15,7 @@ from fashionfae_lavis.processors.images import (
     STD,
     FashionImageEvalProcessor,
     FashionImageTrainProcessor,
+    FashionPhotographProcessor,
     shorter_side,
 )
 
@@ -129,3 +130,35 @@ def test_registered_with_lavis(name):
     assert processor_class.from_config(config)(picture()).shape == (3, 48, 48)
     assert processor_class.from_config()(picture()).shape == (3, 224, 224)
     assert pickle.loads(pickle.dumps(processor_class(48, 64)))(picture()).shape == (3, 48, 48)
+
+
+def test_photographs_are_cropped_mirrored_and_erased_at_random():
+    torch.manual_seed(0)
+    ramp = np.zeros((64, 64, 3), np.uint8)
+    ramp[..., 0], ramp[..., 1] = np.arange(64)[None] * 4, np.arange(64)[:, None] * 4
+    ramp[..., 2] = 255
+    processor = FashionPhotographProcessor(32, erasing=0.5, mean=(0, 0, 0), std=(1, 1, 1))
+    crops = [processor(Image.fromarray(ramp)) for _ in range(300)]
+    assert all(crop.shape == (3, 32, 32) for crop in crops)
+    erased = [bool((crop[2] == 0).any()) for crop in crops]
+    assert 110 < sum(erased) < 190
+    whole = [crop for crop, gone in zip(crops, erased, strict=True) if not gone]
+    mirrored = [bool(crop[0, 0, 0] > crop[0, 0, -1]) for crop in whole]
+    assert 0.35 < np.mean(mirrored) < 0.65
+    widths = [float((crop[0].max() - crop[0].min()) * 255 / 4) for crop in whole]
+    assert min(widths) < 56 and max(widths) > 60 and all(crop[1, 0, 0] < crop[1, -1, 0] for crop in whole)
+    areas = [w * float((c[1].max() - c[1].min()) * 255 / 4) / 62**2 for w, c in zip(widths, whole, strict=True)]
+    assert 0.55 < min(areas) < 0.7 and max(areas) <= 1.05
+    torch.testing.assert_close(torch.stack(whole)[:, 2], torch.ones(len(whole), 32, 32))
+
+
+def test_colours_change_only_where_they_may():
+    torch.manual_seed(0)
+    plain = Image.new("RGB", (40, 40), (200, 100, 50))
+    still = FashionPhotographProcessor.from_config(
+        {"image_size": 32, "erasing": 0, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    )
+    assert len({tuple(still(plain)[:, 0, 0].tolist()) for _ in range(10)}) == 1
+    jittered = FashionPhotographProcessor(32, erasing=0, colour_jitter=0.1, mean=(0, 0, 0), std=(1, 1, 1))
+    reds = [float(jittered(plain)[0, 0, 0]) * 255 for _ in range(50)]
+    assert len(set(reds)) > 10 and 150 < min(reds) < max(reds) < 250
