@@ -139,7 +139,8 @@ class FashionFAE(FashionRetrieval):
     def _itm(self, tokens: Tensor, text: Text, product_id: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         with torch.no_grad(), self.without_dropout():
             similarity = self.image_embedding(tokens) @ self.text_embedding(text).T
-        pairs = draw_pairs(similarity.float(), product_id.to(tokens.device), rng)
+        text_id = torch.unique(text.input_ids, dim=0, return_inverse=True)[1]
+        pairs = draw_pairs(similarity.float(), product_id.to(tokens.device), rng, text_id)
         logits = self.match_logits(self.image_encoder.pool_tokens(tokens), text.rows(pairs.text))
         output = itm_loss(logits, pairs.match)
         return {"loss": output.loss, "loss_itm": output.loss, "acc_itm": output.accuracy}

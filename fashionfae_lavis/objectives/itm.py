@@ -39,31 +39,37 @@ class Pairs(NamedTuple):
     match: Tensor
 
 
-def hardest_text(similarity: Tensor, product_id: Tensor) -> tuple[Tensor, Tensor]:
+def hardest_text(similarity: Tensor, product_id: Tensor, text_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Finds the most similar text of another product for each image.
 
     Args:
         similarity: (B, B), image by text.
         product_id: (B,). All texts of the image's product are excluded, not only its own row.
+        text_id: (B,), equal for equal texts. Texts that equal the image's own are excluded, too.
 
     Returns:
         The index (B,) of the text, and a boolean (B,) that is False where the batch holds no other product.
     """
     same = product_id[:, None] == product_id[None, :]
+    if text_id is not None:
+        same |= text_id[:, None] == text_id[None, :]
     return similarity.masked_fill(same, float("-inf")).argmax(1), ~same.all(1)
 
 
-def draw_pairs(similarity: Tensor, product_id: Tensor, rng: np.random.Generator) -> Pairs:
+def draw_pairs(
+    similarity: Tensor, product_id: Tensor, rng: np.random.Generator, text_id: Tensor | None = None
+) -> Pairs:
     """Pairs each image with its own text or, with probability 1/2, with its hard negative.
 
-    An image without a text of another product in its batch keeps its own.
+    An image without another product's text in its batch keeps its own.
 
     Args:
         similarity: (B, B), image by text.
         product_id: (B,).
         rng: generator of the B coin flips.
+        text_id: (B,), equal for equal texts, which are no negatives of each other.
     """
-    hardest, found = hardest_text(similarity, product_id)
+    hardest, found = hardest_text(similarity, product_id, text_id)
     coin = torch.from_numpy(rng.random(len(hardest)) < 0.5).to(found.device)
     replaced = coin & found
     own = torch.arange(len(hardest), device=hardest.device)

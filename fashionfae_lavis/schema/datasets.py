@@ -143,8 +143,6 @@ class Products(Data):
 
     double_view: bool = False
     """Adds a second view of the product to training items."""
-    text_views: bool = False
-    """Draws short and long views of the text for training items, see text/views.py."""
     label: Text | None = None
     """Attribute to recognise."""
 

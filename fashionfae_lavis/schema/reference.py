@@ -18,8 +18,8 @@ TABLES = re.compile(r"(<!-- settings -->\n).*(<!-- end settings -->)", re.DOTALL
 # Chapter -> the classes whose own fields make its tables.
 CHAPTERS: dict[str, tuple[type[Section], ...]] = {
     "run": (
-        *(run.Program, run.Length, run.Data, run.Optimization, run.Pretraining, run.Step, run.Evaluation),
-        *(run.OfLavis, run.Written),
+        *(run.Program, run.Length, run.Data, run.Optimization, run.Pretraining, run.Step),
+        *(run.Texts, run.Evaluation, run.OfLavis, run.Written),
     ),
     "model": (
         *(models.Model, models.Pretrained, models.ImageEncoder, models.FashionFAE, models.Bert, models.FusionEncoder),

@@ -124,8 +124,26 @@ class Step(Section):
     """Relative frequency of the step."""
 
 
+class Texts(Section):
+    """`run.texts`: relative shares of updates that read each kind of text, see text/views.py"""
+
+    full: PositiveOrZero = 0
+    """Title, description and most of the attributes."""
+    title: PositiveOrZero = 0
+    """The title alone."""
+    query: PositiveOrZero = 0
+    """A few attribute values as a shopper would write them."""
+    prompt: PositiveOrZero = 0
+    """One attribute alone."""
+
+
 class Pretraining(Section):
-    """Pre-training of FashionFAE"""
+    """Pre-training"""
+
+    texts: Annotated[Texts, Must("a mapping with a share above 0", lambda texts: any(dict(texts).values()))] | None = (
+        None
+    )
+    """Kinds of text to train on, by their shares; null trains on the texts of the dataset."""
 
     steps: Annotated[list[Step], MinLen(1)] | None = None
     """Kinds of update. Each update draws one by its ratio; null uses the ratios of the authors' code."""
@@ -194,7 +212,7 @@ class Run(Program, Length, Data, Optimization, Pretraining, Evaluation, OfLavis,
 
 
 # The first stage trains another model, with other parameter names.
-NOT_INHERITED = ("image_tokenizer", "steps", "lr_scale", "decay_also", "optimizer")
+NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer")
 
 
 def first_stage(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
-from fashionfae_lavis.tasks.retrieval import RetrievalEvaluation
+from fashionfae_lavis.tasks.retrieval import ViewTraining
 
 
 @registry.register_task("fashionfae_pretrain")
-class FashionFAEPretrainTask(RetrievalEvaluation):
+class FashionFAEPretrainTask(ViewTraining):
     """Task that trains `run.steps`, drawn by their ratios, and evaluates by retrieval and finally by grounding."""
 
     default_steps: ClassVar[Sequence[Mapping[str, Any]]] = DEFAULT_STEPS  # without run.steps
@@ -27,7 +27,6 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
         super().__init__(run)
         steps: Any = run.get("steps")
         steps = OmegaConf.to_container(steps, resolve=True) if OmegaConf.is_config(steps) else steps
-        self.seed = int(run.get("seed", 42))
         self.sampler = StepSampler(self.default_steps if steps is None else steps, self.seed)
         if self.only is not None and self.sampler.objectives != [self.only]:
             raise UserError(
@@ -36,8 +35,8 @@ class FashionFAEPretrainTask(RetrievalEvaluation):
             )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs this iteration's objectives on one batch. Masks depend only on seed, rank and iteration."""
-        iteration = samples["iters"]
+        """Runs this iteration's objectives on one batch. Views and masks depend only on seed, rank and iteration."""
+        iteration, samples = samples["iters"], self.with_views(samples)
         samples["objectives"] = self.sampler.at(iteration)
         samples["mask_seed"] = (self.seed, get_rank(), iteration, samples["micro_step"])
         return model(samples)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lavis.common.dist_utils import get_rank
 from lavis.common.registry import registry
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -12,6 +13,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from fashionfae_lavis.models.adapters import Adapter, adapt
 from fashionfae_lavis.tasks.base import FashionTask
+from fashionfae_lavis.text.views import ViewSampler
 
 
 def require_embeddings(adapter: Adapter, arch: str) -> None:
@@ -73,6 +75,29 @@ class FashionRetrievalTask(RetrievalEvaluation):
         return super().train_step(model, {**samples, "objectives": ["itc"]})
 
 
+class ViewTraining(RetrievalEvaluation):
+    """Base task of pre-training, which may draw views of the texts.
+
+    `run.texts` gives the share of each kind of view (text/views.py). Null keeps the texts of the dataset.
+    """
+
+    def __init__(self, run: Mapping[str, Any]):
+        super().__init__(run)
+        self.seed = int(run.get("seed", 42))
+        self.views = ViewSampler(run["texts"], self.seed) if run.get("texts") else None
+
+    def with_views(self, samples: dict[str, Any]) -> dict[str, Any]:
+        """Replaces the texts of a batch by views, which depend only on seed, rank and iteration."""
+        if self.views is None:
+            return samples
+        views = self.views.draw(samples["fields"], samples["iters"], get_rank(), samples["micro_step"])
+        fields, texts = zip(*views, strict=True)
+        return {**samples, "fields": list(fields), "text_input": list(texts)}
+
+
 @registry.register_task("fashion_pretrain")
-class FashionPretrainTask(RetrievalEvaluation):
+class FashionPretrainTask(ViewTraining):
     """Task that trains BLIP, ALBEF or CLIP by its own losses and evaluates by retrieval."""
+
+    def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
+        return super().train_step(model, self.with_views(samples))

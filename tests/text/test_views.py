@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fashionfae_lavis.text.product_text import fashion_text
-from fashionfae_lavis.text.views import DROPPED, SHARES, draw_view, everyday_order, query
+from fashionfae_lavis.text.views import DROPPED, KINDS, ViewSampler, draw_view, everyday_order, query
 
 FIELDS = {
     "title": "Turtle Check Men Navy Blue Shirt",
@@ -17,56 +17,65 @@ FIELDS = {
     "colour": "Navy Blue",
     "season": "",
 }
+VALUES = {name: FIELDS[name] for name in ("gender", "sub category", "article type", "colour")}
 
 
-def kind(view):
-    if set(view) == {"title"}:
-        return "title"
-    if set(view) == {"description"}:
-        return "query"
-    return "prompt" if len(view) == 1 else "copy"
-
-
-def test_kinds_are_drawn_by_their_shares():
+def draw(kind, count, fields=FIELDS):
     rng = np.random.default_rng(0)
-    views = [draw_view(FIELDS, rng) for _ in range(4000)]
-    counts = Counter(map(kind, views))
-    for name, share in SHARES.items():
-        assert counts[name] == pytest.approx(4000 * share, abs=100)
-    copies = [view for view in views if kind(view) == "copy"]
-    assert all(view["title"] and view["description"] for view in copies)
-    for name in ("gender", "sub category", "article type", "colour"):
-        kept = sum(name in view for view in copies)
-        assert kept / len(copies) == pytest.approx(1 - DROPPED, abs=0.04)
+    return [draw_view(fields, kind, rng) for _ in range(count)]
 
 
-def test_views_state_nothing_but_the_product_s_own_values():
-    rng = np.random.default_rng(1)
-    for _ in range(500):
-        view = draw_view(FIELDS, rng)
-        if kind(view) == "query":
-            words = view["description"]
-            for value in filter(None, (FIELDS[name] for name in FIELDS if name not in ("title", "description"))):
-                words = words.replace(value, "").strip()
-            assert not words.strip()
-            assert not ("Topwear" in view["description"] and "Shirts" in view["description"]), "two nouns"
-        else:
-            assert all(FIELDS[name] == text for name, text in view.items())
-            assert kind(view) == "copy" or all(view.values()), "an empty value is no view"
+def test_a_full_text_keeps_title_and_description_and_drops_attributes():
+    views = draw("full", 1000)
+    for view in views:
+        assert view.text.startswith("the image description is turtle check men navy blue shirt made of cotton")
+        assert sorted(view.text.split()) == sorted(fashion_text(view.fields, "description+attributes").split())
+    for name in VALUES:
+        assert sum(name in view.fields for view in views) / 1000 == pytest.approx(1 - DROPPED, abs=0.05)
 
 
-def test_all_attributes_are_asked_about_alone():
-    rng = np.random.default_rng(2)
-    asked = {name for _ in range(500) if kind(view := draw_view(FIELDS, rng)) == "prompt" for name in view}
-    assert asked == {"gender", "sub category", "article type", "colour"}
+def test_a_title_is_alone():
+    (view,) = draw("title", 1)
+    assert view == ({"title": FIELDS["title"]}, "the image description is turtle check men navy blue shirt")
 
 
-def test_a_product_without_attributes_or_title():
-    rng = np.random.default_rng(3)
-    bare = {"title": "", "description": "A wool coat"}
-    assert all(draw_view(bare, rng) == bare for _ in range(20))
-    titled = [draw_view({"title": "Coat", "description": "", "colour": ""}, rng) for _ in range(50)]
-    assert {fashion_text(view, "description+attributes") for view in titled} == {"the image description is coat"}
+def test_a_query_names_values_of_the_product_in_everyday_order():
+    views = draw("query", 1000)
+    order = ["Men", "Navy Blue", "Topwear", "Shirts"]
+    counts = Counter()
+    for view in views:
+        (words,) = view.fields.values()
+        named = [value for value in order if value in words]
+        assert " ".join(named) == words and not {"Topwear", "Shirts"} <= set(named), "more than one noun"
+        assert view.text == "the image description is " + words.lower()
+        counts[len(named)] += 1
+    assert set(counts) == {1, 2, 3} and min(counts.values()) > 200
+
+
+def test_a_prompt_asks_about_each_attribute_alone():
+    views = draw("prompt", 1000)
+    counts = Counter(name for view in views for name in view.fields)
+    assert set(counts) == set(VALUES) and min(counts.values()) > 200
+    for view in views:
+        ((name, value),) = view.fields.items()
+        assert VALUES[name] == value and view.text == f"the image {name} is {value.lower()}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_product_without_title_and_attributes_keeps_its_text(kind):
+    bare = {"title": "", "description": "A wool coat", "colour": ""}
+    (view,) = draw(kind, 1, bare)
+    assert view.text == "the image description is a wool coat" and view.fields["description"] == "A wool coat"
+
+
+def test_kinds_follow_their_shares_and_are_equal_on_all_ranks():
+    sampler = ViewSampler({"title": 1, "query": 3, "prompt": 0}, seed=7)
+    kinds = Counter(sampler.kind_at(iteration) for iteration in range(2000))
+    assert set(kinds) == {"title", "query"} and kinds["query"] == pytest.approx(1500, abs=80)
+    iteration = next(i for i in range(9) if sampler.kind_at(i) == "query")
+    ranks = [sampler.draw([FIELDS] * 20, iteration, rank, 0) for rank in range(2)]
+    assert ranks[0] != ranks[1], "ranks have different products and draw different views"
+    assert ranks[0] == ViewSampler({"title": 1, "query": 3}, seed=7).draw([FIELDS] * 20, iteration, 0, 0)
 
 
 def test_values_come_in_everyday_order():

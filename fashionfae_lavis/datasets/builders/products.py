@@ -10,15 +10,12 @@ from fashionfae_lavis.datasets.protocols import ProductFile
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.product_text import attribute_names
 
-VIEWS = ("double_view", "text_views")  # options of training splits
-
 
 class ProductBuilder(BaseDatasetBuilder):
     """Builder of `train` with one item per product, and of every other split with one item per image.
 
-    It reads three keys of the dataset's configuration: `double_view` adds a second view, "image_2", to training items.
-    `text_views` draws a view of the text for each training item. `label` names the field whose value is the class; the
-    classes are the sorted values of the training split.
+    It reads two keys of the dataset's configuration: `double_view` adds a second view, "image_2", to training items.
+    `label` names the field whose value is the class; the classes are the sorted values of the training split.
     """
 
     train_dataset_cls = ProductDataset
@@ -38,23 +35,23 @@ class ProductBuilder(BaseDatasetBuilder):
     def build(self) -> dict[str, ProductDataset | ProductEvalDataset]:
         self.build_processors()
         files = self.open_files()
-        label, views = self.config.get("label") or None, {key: self.config.get(key, False) for key in VIEWS}
+        label, double_view = self.config.get("label") or None, self.config.get("double_view", False)
         if label and label not in files["train"].texts:
             known = ", ".join(attribute_names(files["train"].texts)) or "none"
             raise UserError(f"`label` of the dataset is {label!r}, but its attributes are: {known}; name one of them.")
         classnames = sorted(set(files["train"].texts[label])) if label else []
         datasets = {}
         for split, file in files.items():
-            dataset_class, name, more = self.eval_dataset_cls, "eval", {}
+            dataset_class, name, views = self.eval_dataset_cls, "eval", {}
             if split == "train":
-                dataset_class, name, more = self.train_dataset_cls, "train", views
+                dataset_class, name, views = self.train_dataset_cls, "train", {"double_view": double_view}
             datasets[split] = dataset_class(
                 file,
                 self.vis_processors[name],
                 self.text_processors[name],
                 label=label,
                 classnames=classnames,
-                **more,
+                **views,
                 **self.options(split, file),
             )
         return datasets

@@ -9,7 +9,6 @@ from lavis.datasets.datasets.base_dataset import BaseDataset
 
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.text.views import draw_view
 
 
 class _ProductsBase(BaseDataset):
@@ -72,13 +71,9 @@ class _ProductsBase(BaseDataset):
         """Returns the processed image in this row, (3, S, S)."""
         return self.vis_processor(self.photograph(row))
 
-    def fields_of_item(self, product: int) -> dict[str, str]:
-        """Returns the texts of a product for its item."""
-        return self.product_fields(product)
-
     def item(self, product: int, row: int, index: int) -> dict[str, Any]:
         """Returns the item of a product with the image in one of its rows."""
-        fields = self.fields_of_item(product)
+        fields = self.product_fields(product)
         label = {} if self.labels is None else {"label": int(self.labels[product])}
         return {
             "image": self.image(row),
@@ -103,30 +98,17 @@ class _ProductsBase(BaseDataset):
 class ProductDataset(_ProductsBase):
     """A `TrainingSplit`: one item per product, with a random view drawn at each access from torch's global generator.
 
-    With `double_view`, `image_2` is another view, or the same view if the product has only one. With `text_views`, the
-    fields are a view of the product's (text/views.py), drawn from numpy's global generator.
+    With `double_view`, `image_2` is another view, or the same view if the product has only one.
     """
 
-    def __init__(
-        self,
-        file: ProductFile,
-        vis_processor,
-        text_processor,
-        double_view: bool = False,
-        text_views: bool = False,
-        **options,
-    ):
+    def __init__(self, file: ProductFile, vis_processor, text_processor, double_view: bool = False, **options):
         super().__init__(file, vis_processor, text_processor, **options)
-        self.double_view, self.text_views = double_view, text_views
+        self.double_view = double_view
         counts = np.bincount(self.row_product)
         self._views = np.split(np.argsort(self.row_product, kind="stable"), np.cumsum(counts)[:-1])
 
     def __len__(self) -> int:
         return len(self.product_ids)
-
-    def fields_of_item(self, product: int) -> dict[str, str]:
-        fields = self.product_fields(product)
-        return draw_view(fields, np.random) if self.text_views else fields
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         views = self._views[index]
