@@ -3,6 +3,7 @@
 Every dataset collates its items in a method `collater`, as LAVIS's `BaseDataset` does.
 """
 
+import os
 from collections.abc import Callable, Sequence, Sized
 from typing import Any, cast
 
@@ -63,6 +64,8 @@ def _leave_signals_to_the_parent(worker: int) -> None:
 
 
 def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batching: Any) -> DataLoader:
+    if workers:  # tokenizers would warn that its threads do not survive the fork
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return DataLoader(
         items,
         num_workers=workers,

@@ -7,8 +7,11 @@ from lavis.common.registry import registry
 
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder, with_home
 from fashionfae_lavis.datasets.builders.products import ProductBuilder
-from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_catalogue
+from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_attributes, read_catalogue
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.text.views import is_colour
+
+COLOUR_JITTER = 0.1
 
 
 @registry.register_builder("catalogue")
@@ -36,6 +39,13 @@ class CatalogueBuilder(ProductBuilder):
                 f"prepare catalogue --table FILE --images DIR --out {root}`."
             )
         return here if os.path.exists(here) else cached
+
+    def build_processors(self) -> None:
+        """Builds the processors; colours of training photographs change unless colour is an attribute."""
+        train = self.config.vis_processor.train
+        if "colour_jitter" in train and train.colour_jitter is None:
+            train.colour_jitter = 0.0 if any(map(is_colour, read_attributes(self.folder()))) else COLOUR_JITTER
+        super().build_processors()
 
     def open_files(self) -> dict[str, CatalogueFile]:
         files = read_catalogue(self.folder(), needs=self.config.get("label"))

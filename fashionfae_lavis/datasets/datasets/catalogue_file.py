@@ -90,6 +90,16 @@ class CatalogueFile:
         return read_photograph(self._folder / self._images[row], self._folder, self._mend)
 
 
+def read_attributes(root: str | Path) -> list[str]:
+    """Reads the names of a catalogue's attributes; raises UserError as `read_catalogue` does."""
+    path = _index(root)
+    try:
+        with open_regular(path) as file:
+            return _read_head(next(file, b""), path)["attributes"]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, CatalogueFile]:
     """Reads the products of each split that has any.
 
@@ -103,17 +113,13 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
     Raises:
         UserError: there is no prepared catalogue, it is damaged, or it lacks the attribute.
     """
-    path = Path(root) / NAME
-    if not os.path.lexists(path):
-        raise UserError(
-            f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
-        )
+    path = _index(root)
     try:
         with open_regular(path) as file:
             head = _read_head(next(file, b""), path)
             products = _read_products(file, head, path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): prepare the catalogue again.") from error
+        raise _unreadable(path, error) from error
     names = head["attributes"]
     if needs is not None:
         if needs not in names:
@@ -124,6 +130,20 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
         products = {split: [p for p in found if p["fields"].get(needs)] for split, found in products.items()}
     images = path.parent / head["images"]
     return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}
+
+
+def _index(root: str | Path) -> Path:
+    """Returns the path of the index in a catalogue's folder; raises UserError if there is none."""
+    path = Path(root) / NAME
+    if not os.path.lexists(path):
+        raise UserError(
+            f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
+        )
+    return path
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be read ({error.strerror}): prepare the catalogue again.")
 
 
 def _read_head(line: bytes, path: Path) -> Head:

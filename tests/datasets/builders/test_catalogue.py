@@ -9,6 +9,7 @@ from lavis.datasets.builders import load_dataset
 from omegaconf import OmegaConf
 from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 from tiny import tiny_model
+from torchvision import transforms
 
 from fashionfae_lavis.datasets.builders import (
     CatalogueBuilder,
@@ -184,3 +185,17 @@ def test_a_root_that_is_nowhere_is_named_with_both_places(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"neither {tmp_path}/shop nor .*/shop: make it with `fashionfae prepare"):
         build(CatalogueBuilder, "shop")
+
+
+@pytest.mark.parametrize(("attribute", "jitters"), [("pattern", True), ("Main_Colour", False)])
+def test_colours_of_photographs_change_unless_colour_is_an_attribute(root, tmp_path, attribute, jitters):
+    prepare_catalogue(
+        root.parent / "shop.jsonl",
+        root.parent / "photos",
+        tmp_path,
+        {"title": "name", "image": "img"},
+        {attribute: "pattern", "category": "category"},
+    )
+    train = build(CatalogueBuilder, tmp_path)["train"]
+    changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, transforms.ColorJitter)]
+    assert len(changes) == jitters
