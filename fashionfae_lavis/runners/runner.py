@@ -32,6 +32,7 @@ from fashionfae_lavis.random_state import random_state, restore_random_state
 from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
 from fashionfae_lavis.runners.divergence import check_finite
+from fashionfae_lavis.runners.forecast import Forecast
 from fashionfae_lavis.runners.joint import find_split, join_splits
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
@@ -54,7 +55,7 @@ from fashionfae_lavis.runners.training_settings import difference
 
 @registry.register_runner("fashionfae_runner")
 class FashionRunner(RunnerBase):
-    """Runner that trains for `run.max_iters` updates (or `run.max_epoch` or `run.max_minutes`) and evaluates.
+    """Runner that trains for `run.max_epoch` epochs, `run.max_iters` updates or `run.max_minutes`, and evaluates.
 
     An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
     `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner writes
@@ -124,13 +125,16 @@ class FashionRunner(RunnerBase):
             return self.evaluate()
 
     def _train_to_the_end(self) -> None:
-        end = self.length.max_iters if self.length.max_minutes is None else math.inf
+        end = math.inf if self.length.max_minutes is not None else self.length.schedule_length
         with RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log:
+            forecast = Forecast(self.length, len(find_split(self.datasets, "train")), self.iters_per_epoch)
+            if not self.is_over:
+                forecast.announce(self.lr_scheduler, log)
             batches = iter(self.train_loader)
             self._saved = time.monotonic()
             while not self.is_over or self.progress.unvalidated:
                 if not self.progress.unvalidated:
-                    self._train_inner_epoch(batches, log)
+                    self._train_inner_epoch(batches, log, forecast)
                 if self.progress.unvalidated:
                     improved = self._validate(log)
                     with deferred():
@@ -143,7 +147,7 @@ class FashionRunner(RunnerBase):
         """Whether training has reached its length."""
         return self.length.is_over(self.progress.iters, self.progress.seconds)
 
-    def _train_inner_epoch(self, batches: Iterator, log: RunLog) -> None:
+    def _train_inner_epoch(self, batches: Iterator, log: RunLog, forecast: Forecast) -> None:
         """Trains until the next validation, the end of training or a signal, and writes checkpoints."""
         self.model.train()
         progress, ends = self.progress, False
@@ -156,6 +160,7 @@ class FashionRunner(RunnerBase):
                 progress.seconds += time.perf_counter() - start
                 if self.length.max_minutes is not None:  # all processes follow the first one's clock
                     progress.seconds = gather_objects(progress.seconds)[0]
+                forecast.add_update(progress, log)
                 ends = progress.iters % self.iters_per_inner_epoch == 0 or self.is_over
                 stop, due = self._stop_or_save()
                 saves = ends or due or stop > 0
@@ -315,10 +320,10 @@ class FashionRunner(RunnerBase):
         found = found or difference(state["config"], plain(self.config.config), path.parent, moved=True)
         if found is not None:
             raise UserError(f"run.resume_ckpt_path: {path} was made with {found}: {restore}.")
-        if self.length.max_minutes is None and state["iters"] > self.length.max_iters:
+        if self.length.max_minutes is None and state["iters"] > self.length.schedule_length:
             raise UserError(
                 f"run.resume_ckpt_path: {path} has {state['iters']} updates, but the run ends after "
-                f"{self.length.max_iters}: raise run.max_iters, or evaluate the checkpoint."
+                f"{self.length.schedule_length}: raise run.max_iters, or evaluate the checkpoint."
             )
         if len(state["rng"]) != self.data_order.processes:
             raise UserError(f"run.resume_ckpt_path: {path} is damaged: it lacks random states; use another checkpoint.")
@@ -383,4 +388,4 @@ class FashionRunner(RunnerBase):
 
     @cached_property
     def lr_scheduler(self) -> IterationSchedule:
-        return build_schedule(self.optimizer, self.run_cfg, self.length.max_iters)
+        return build_schedule(self.optimizer, self.run_cfg, self.length.schedule_length)
