@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
     Attributes:
         number: the signal.
-        folder: the run's folder, if it has one.
+        folder: the run's folder, where it is known.
     """
 
     def __init__(self, number: int, folder: Path | None = None):

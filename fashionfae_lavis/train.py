@@ -151,8 +151,7 @@ def run_config(cfg: Config, evaluate: bool = False) -> dict[str, Any]:
                 train_image_tokenizer(cfg, folder.name)
             return run_stage(cfg, folder.name)
         except Interrupted as stop:
-            stop.folder = folder
-            raise
+            raise Interrupted(stop.number, folder) from stop
         except Exception as error:
             if isinstance(error, UserError) or not requested():
                 raise

@@ -31,6 +31,13 @@ def test_the_recipes_are_known_to_lavis(name):
         assert cfg.run_cfg.test_splits == ["test"]
 
 
+@pytest.mark.parametrize("name", ["catalogue/retrieval", "catalogue/recognition"])
+def test_the_length_follows_from_the_catalogue(name):
+    run = load_config(argparse.Namespace(cfg_path=PROJECT / f"{name}.yaml", options=None)).run_cfg
+    counted = ("max_iters", "warmup_steps", "iters_per_inner_epoch", "milestones")
+    assert run.max_epoch and run.warmup_share and not set(counted) & set(run)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A catalogue of sixteen products with `fit`, an attribute that no other dataset has."""

@@ -72,3 +72,70 @@ def test_interpolations_of_a_whole_section_are_named(tmp_path):
     OmegaConf.save(config, tmp_path / "config.yaml")
     with pytest.raises(UserError, match="config.yaml cannot be resolved"):
         load(path=tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.arch", "fashonfae", "`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"),
+        (
+            "datasets",
+            {"fashiongen_mimi": {}},
+            "`datasets`: LAVIS knows no 'fashiongen_mimi'; did you mean fashiongen_mini",
+        ),
+        ("run.task", "pretrain", "`run.task`: LAVIS knows no 'pretrain'"),
+        ("run.runner", "runner", "`run.runner`: LAVIS knows no 'runner'"),
+        ("model.model_type", "minni", "fashionfae has no 'minni'; did you mean mini"),
+        ("model", None, "lacks the section `model`"),
+        ("run", None, "lacks the section `run`"),
+    ],
+)
+def test_mistakes_in_the_file_are_named_by_key(tmp_path, key, value, message):
+    config = OmegaConf.load(RECIPE)
+    OmegaConf.update(config, key, value, merge=False)
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    with pytest.raises(UserError, match=message):
+        load(path=tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("model.arch=fashonfae", "`model.arch`: LAVIS knows no 'fashonfae'; did you mean fashionfae"),
+        ("datasets.fashiongem.label=category", "knows no 'fashiongem'; did you mean .*imported"),
+        (
+            "run.task=fashionfae_pretrian",
+            "`run.task`: LAVIS knows no 'fashionfae_pretrian'; did you mean fashionfae_pr",
+        ),
+        ("run.runner=fashionfae_runer", "`run.runner`: LAVIS knows no 'fashionfae_runer'; did you mean fashionfae_ru"),
+        ("run=3", "--options: `run` is a section|--options do not fit the file"),
+        ("model=3", "--options: `model` is a section|--options do not fit the file"),
+    ],
+)
+def test_names_in_options_are_checked_as_those_in_the_file(option, message):
+    with pytest.raises(UserError, match=message):
+        load(option)
+
+
+def test_a_model_named_by_options_brings_its_own_defaults():
+    path = RECIPE.with_name("retrieval_eval.yaml")
+
+    def model(*options):
+        return load(*options, path=path).model_cfg
+
+    assert (model().image_size, model().fusion_encoder.hidden_size) == (112, 128)
+    sizes = [
+        f"datasets.fashiongen_mini.vis_processor.{split}={{resize: 256, image_size: 224}}"
+        for split in ("train", "eval")
+    ]
+    base = model("model.model_type=base", *sizes)
+    assert (base.model_type, base.image_size, base.vit) == ("base", 224, "google/vit-base-patch16-224-in21k")
+    blip = model("model.arch=blip_feature_extractor", "model.model_type=base")
+    assert blip.arch == "blip_feature_extractor" and blip.med_config_path and "fusion_encoder" not in blip
+
+
+def test_a_file_that_is_not_yaml_is_named(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: [mini\nrun: }")
+    with pytest.raises(UserError, match="config.yaml is not a yaml configuration") as caught:
+        load(path=tmp_path / "config.yaml")
+    assert "\n" not in str(caught.value)

@@ -69,6 +69,11 @@ class DataOrder:
         return {KEYS[field.name]: getattr(self, field.name) for field in fields(self)}
 
     @property
+    def all_samples(self) -> int:
+        """Number of training samples of all datasets together."""
+        return self.samples if isinstance(self.samples, int) else sum(self.samples.values())
+
+    @property
     def samples_per_update(self) -> int:
         """Number of samples that one update of the weights sees, on all processes together."""
         return self.batch_size * self.accumulate * self.processes

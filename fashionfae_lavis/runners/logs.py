@@ -1,6 +1,7 @@
 """The progress bar, `metrics.jsonl` and TensorBoard scalars of a run."""
 
 import json
+import logging
 import sys
 import time
 from collections import defaultdict
@@ -20,6 +21,7 @@ from fashionfae_lavis.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
 SMOOTHING = 0.95  # exponential smoothing of the losses in the progress bar
+RATE_SMOOTHING = 0.05  # tqdm's, of the time per update: steps differ in cost, so its default makes the end jump
 
 
 class RunLog:
@@ -33,7 +35,8 @@ class RunLog:
         folder: the run's output folder.
         start: number of updates done; later lines and all test lines are dropped. None drops nothing.
         unvalidated: whether the validation after these updates is still to be done, so that its lines are dropped, too.
-        end: number of updates of the whole run, for the progress bar: infinity if unknown, None for no bar.
+        end: number of updates of the whole run, for the progress bar: infinity if unknown (see `expect`), None for no
+            bar.
     """
 
     def __init__(self, folder: Path, start: int | None = None, end: float | None = None, unvalidated: bool = False):
@@ -55,7 +58,10 @@ class RunLog:
             self._board = SummaryWriter(folder / "tensorboard", purge_step=None if start is None else start + 1)
             if end is not None:
                 interval = 0.1 if sys.stderr.isatty() else 10  # seconds; log files get fewer lines
-                self._bar = tqdm(total=end, initial=start or 0, desc="training", unit="it", mininterval=interval)
+                self._bar = tqdm(
+                    **{"total": end, "initial": start or 0, "desc": "training", "unit": "it"},
+                    **{"mininterval": interval, "smoothing": RATE_SMOOTHING},
+                )
 
     def __enter__(self) -> "RunLog":
         return self
@@ -65,6 +71,17 @@ class RunLog:
             with suppress(OSError):  # a full disk, which writing has reported
                 if output is not None:
                     output.close()
+
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Logs a line above the progress bar."""
+        if is_main_process():
+            with tqdm.external_write_mode(sys.stderr):
+                logging.log(level, text)
+
+    def expect(self, end: int) -> None:
+        """Sets the number of updates at which the progress bar will be full."""
+        if self._bar is not None:
+            self._bar.total = end
 
     def add_losses(self, losses: dict[str, float]) -> None:
         """Adds the losses of one update on this process."""

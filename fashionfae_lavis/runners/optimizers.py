@@ -61,13 +61,13 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
     )
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters: int) -> IterationSchedule:
+def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, length: float) -> IterationSchedule:
     """Builds the schedule registered under `run.lr_sched`.
 
     Args:
         optimizer: the optimizer to drive.
         run: the `run` section.
-        max_iters: length of the schedule in updates.
+        length: length of the schedule, such as the number of updates.
 
     Raises:
         UserError: no per-iteration schedule has this name.
@@ -77,7 +77,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, max_iters:
         raise UserError(
             f"run.lr_sched is '{run.lr_sched}', but must be linear_warmup_multistep_iter or linear_warmup_cosine_iter."
         )
-    return schedule(optimizer, run, max_iters)
+    return schedule(optimizer, run, length)
 
 
 def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype | None:

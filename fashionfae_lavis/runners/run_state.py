@@ -9,6 +9,9 @@ import torch
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.random_state import random_state, restore_random_state
+from fashionfae_lavis.runners.data_order import DataOrder
+from fashionfae_lavis.runners.length import RunLength
+from fashionfae_lavis.runners.training_settings import difference
 
 KEYS = ("optimizer", "scaler", "rng", "data_order", "config", "iters", "best_metric", "best_iters")
 
@@ -36,6 +39,37 @@ def check_run_state(state: Mapping[str, Any], path: Path) -> None:
         raise _unusable(path, "rng", "it is not a list of random states")
     for random in state["rng"]:
         _check_random_state(random, path)
+
+
+def check_same_training(
+    state: Mapping[str, Any], path: Path, config: Mapping[str, Any], order: DataOrder, length: RunLength
+) -> None:
+    """Checks that a checkpoint belongs to a training.
+
+    Args:
+        state: content of the checkpoint, after `check_run_state`.
+        path: path of the checkpoint.
+        config: configuration of the training, in plain containers.
+        order: order of its data.
+        length: its length.
+
+    Raises:
+        UserError: a setting or the data differ, or the checkpoint is beyond the end of the training.
+    """
+    found = DataOrder.from_state(state["data_order"]).difference(order)
+    found = found or difference(state["config"], config, path.parent, moved=True)
+    if found is not None:
+        raise UserError(
+            f"run.resume_ckpt_path: {path} was made with {found}: restore this setting, or start a new run from the "
+            f"weights with model.pretrained={path}."
+        )
+    if length.max_minutes is None and state["iters"] > length.schedule_length:
+        raise UserError(
+            f"run.resume_ckpt_path: {path} has {state['iters']} updates, but the run ends after "
+            f"{length.schedule_length}: raise run.max_iters, or evaluate the checkpoint."
+        )
+    if len(state["rng"]) != order.processes:
+        raise UserError(f"run.resume_ckpt_path: {path} is damaged: it lacks random states; use another checkpoint.")
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer, path: Path) -> dict[str, Any]:

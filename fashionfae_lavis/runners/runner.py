@@ -23,15 +23,17 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from fashionfae_lavis.checkpoints import load_weights, read_checkpoint, save_atomically
+from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
 from fashionfae_lavis.datasets.loaders import evaluation_loader, training_loader
 from fashionfae_lavis.distributed import gather_objects, max_anywhere
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.interruption import Interrupted, deferred, requested
 from fashionfae_lavis.random_state import random_state, restore_random_state
+from fashionfae_lavis.runners.checkpoint_writer import CheckpointWriter
 from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
 from fashionfae_lavis.runners.divergence import check_finite
+from fashionfae_lavis.runners.forecast import Forecast
 from fashionfae_lavis.runners.joint import find_split, join_splits
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
@@ -39,7 +41,6 @@ from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer,
 from fashionfae_lavis.runners.output_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
-    PREVIOUS_CHECKPOINT,
     checkpoint_to_resume,
     make_output_folder,
     plain,
@@ -47,14 +48,13 @@ from fashionfae_lavis.runners.output_folder import (
     save_config,
 )
 from fashionfae_lavis.runners.progress import Progress
-from fashionfae_lavis.runners.run_state import check_optimizer, check_run_state
+from fashionfae_lavis.runners.run_state import check_optimizer, check_run_state, check_same_training
 from fashionfae_lavis.runners.schedules import IterationSchedule
-from fashionfae_lavis.runners.training_settings import difference
 
 
 @registry.register_runner("fashionfae_runner")
 class FashionRunner(RunnerBase):
-    """Runner that trains for `run.max_iters` updates (or `run.max_epoch` or `run.max_minutes`) and evaluates.
+    """Runner that trains for `run.max_epoch` epochs, `run.max_iters` updates or `run.max_minutes`, and evaluates.
 
     An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
     `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner writes
@@ -77,6 +77,7 @@ class FashionRunner(RunnerBase):
         self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
+        self._checkpoints = CheckpointWriter(self.output_dir, self.run_cfg.get("checkpoint_minutes"))
         self._eval_loaders: dict[str, DataLoader] = {}
         if not self.evaluate_only:
             self._set_length()
@@ -124,13 +125,15 @@ class FashionRunner(RunnerBase):
             return self.evaluate()
 
     def _train_to_the_end(self) -> None:
-        end = self.length.max_iters if self.length.max_minutes is None else math.inf
+        end = math.inf if self.length.max_minutes is not None else self.length.schedule_length
         with RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log:
+            forecast = Forecast(self.length, self.data_order.all_samples, self.iters_per_epoch)
+            if not self.is_over:
+                forecast.announce(self.lr_scheduler, log)
             batches = iter(self.train_loader)
-            self._saved = time.monotonic()
             while not self.is_over or self.progress.unvalidated:
                 if not self.progress.unvalidated:
-                    self._train_inner_epoch(batches, log)
+                    self._train_inner_epoch(batches, log, forecast)
                 if self.progress.unvalidated:
                     improved = self._validate(log)
                     with deferred():
@@ -143,7 +146,7 @@ class FashionRunner(RunnerBase):
         """Whether training has reached its length."""
         return self.length.is_over(self.progress.iters, self.progress.seconds)
 
-    def _train_inner_epoch(self, batches: Iterator, log: RunLog) -> None:
+    def _train_inner_epoch(self, batches: Iterator, log: RunLog, forecast: Forecast) -> None:
         """Trains until the next validation, the end of training or a signal, and writes checkpoints."""
         self.model.train()
         progress, ends = self.progress, False
@@ -156,32 +159,21 @@ class FashionRunner(RunnerBase):
                 progress.seconds += time.perf_counter() - start
                 if self.length.max_minutes is not None:  # all processes follow the first one's clock
                     progress.seconds = gather_objects(progress.seconds)[0]
+                forecast.add_update(progress, log)
                 ends = progress.iters % self.iters_per_inner_epoch == 0 or self.is_over
-                stop, due = self._stop_or_save()
-                saves = ends or due or stop > 0
+                stop, due = max_anywhere([requested(), self._checkpoints.is_due()], self.device)
+                saves = ends or due > 0 or stop > 0
                 if saves or progress.iters % self.log_freq == 0:
                     log.write_losses(progress.iters, lr)
                 if saves:
                     progress.unvalidated = ends and bool(self.run_cfg.get("valid_splits"))
                     self._save()
                 if stop:
-                    raise Interrupted(stop)
-
-    def _stop_or_save(self) -> tuple[int, bool]:
-        """Returns the signal that any process has received (0 for none), and whether a checkpoint is due by time."""
-        minutes = self.run_cfg.get("checkpoint_minutes")
-        due = minutes is not None and is_main_process() and time.monotonic() - self._saved >= 60 * minutes
-        stop, save = max_anywhere([requested(), due], self.device)
-        return int(stop), save > 0
+                    raise Interrupted(int(stop))
 
     def _save(self, improved: bool = False) -> None:
         """Writes the last checkpoint and, if the validation has improved, the best one. All processes must call it."""
-        state = self.state_dict()
-        if is_main_process():
-            if improved:  # written first, so that a run killed between the two writes both again
-                save_atomically(state, self.output_dir / BEST_CHECKPOINT)
-            save_atomically(state, self.output_dir / LAST_CHECKPOINT, self.output_dir / PREVIOUS_CHECKPOINT)
-        self._saved = time.monotonic()
+        self._checkpoints.write(self.state_dict(), improved)
 
     def _update(self, batches: Iterator) -> dict[str, float]:
         """Updates the weights once; returns this process's losses, averaged over its batches."""
@@ -269,9 +261,9 @@ class FashionRunner(RunnerBase):
         self.task.before_evaluation(model=model, dataset=dataset)
         results = self.task.evaluation(model, self._eval_loaders[split_name], cuda_enabled=self.cuda_enabled)
         if self.use_distributed:
-            stop, _ = self._stop_or_save()
+            (stop,) = max_anywhere([requested()], self.device)
             if stop:
-                raise Interrupted(stop)
+                raise Interrupted(int(stop))
         if results is None:
             return None
         return self.task.after_evaluation(val_result=results, split_name=split_name, epoch=cur_epoch)
@@ -310,18 +302,7 @@ class FashionRunner(RunnerBase):
             UserError: the file holds only weights, its state makes no sense, or it belongs to another training.
         """
         check_run_state(state, path)
-        restore = f"restore this setting, or start a new run from the weights with model.pretrained={path}"
-        found = DataOrder.from_state(state["data_order"]).difference(self.data_order)
-        found = found or difference(state["config"], plain(self.config.config), path.parent, moved=True)
-        if found is not None:
-            raise UserError(f"run.resume_ckpt_path: {path} was made with {found}: {restore}.")
-        if self.length.max_minutes is None and state["iters"] > self.length.max_iters:
-            raise UserError(
-                f"run.resume_ckpt_path: {path} has {state['iters']} updates, but the run ends after "
-                f"{self.length.max_iters}: raise run.max_iters, or evaluate the checkpoint."
-            )
-        if len(state["rng"]) != self.data_order.processes:
-            raise UserError(f"run.resume_ckpt_path: {path} is damaged: it lacks random states; use another checkpoint.")
+        check_same_training(state, path, plain(self.config.config), self.data_order, self.length)
         optimizer = check_optimizer(state["optimizer"], self.optimizer, path)
         load_weights(self.bare_model, state["model"], path)
         self.optimizer.load_state_dict(optimizer)
@@ -383,4 +364,4 @@ class FashionRunner(RunnerBase):
 
     @cached_property
     def lr_scheduler(self) -> IterationSchedule:
-        return build_schedule(self.optimizer, self.run_cfg, self.length.max_iters)
+        return build_schedule(self.optimizer, self.run_cfg, self.length.schedule_length)

@@ -1,8 +1,8 @@
 """Learning rates as pure functions of the iteration, so that a resumed run needs no schedule state.
 
 Each function returns a factor by which the initial learning rate of every parameter group is multiplied. `iteration`
-counts updates from 0, and is fractional in a run whose length is in minutes. The linear warm-up goes from
-`warmup_factor` at iteration 0 to 1 at `warmup_steps`.
+counts updates from 0, and is fractional in a run whose length is in minutes (see `RunLength.schedule_step`). The linear
+warm-up goes from `warmup_factor` at iteration 0 to 1 at `warmup_steps`.
 """
 
 import math
@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch.optim import Optimizer
 
 
-def linear_warmup(iteration: float, warmup_steps: int, warmup_factor: float) -> float:
+def linear_warmup(iteration: float, warmup_steps: float, warmup_factor: float) -> float:
     """Returns the warm-up factor, which is 1 from `warmup_steps` on."""
     if iteration >= warmup_steps:
         return 1.0
@@ -26,9 +26,9 @@ def multistep(iteration: float, milestones: Sequence[int], decay_rate: float) ->
     return decay_rate ** bisect_right(sorted(milestones), iteration)
 
 
-def cosine(iteration: float, start: int, end: int, lowest: float) -> float:
+def cosine(iteration: float, start: float, end: float, lowest: float) -> float:
     """Follows half a cosine wave from 1 at `start` to `lowest` at `end`; constant before and after."""
-    progress = min(max((iteration - start) / max(end - start, 1), 0.0), 1.0)
+    progress = min(max((iteration - start) / max(end - start, 1e-9), 0.0), 1.0)
     return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -37,20 +37,23 @@ class IterationSchedule:
 
     Args:
         optimizer: optimizer whose groups have an `initial_lr`.
-        run: the `run` section, with `init_lr`, `warmup_steps` (default 0) and `warmup_factor` (default 0.25).
-        max_iters: length of the schedule in updates.
+        run: the `run` section, with `init_lr`, `warmup_factor` (default 0.25), and `warmup_steps` (default 0) or
+            `warmup_share`, a share of the length.
+        length: length of the schedule, such as the number of updates.
 
     Attributes:
-        depends_on_length: whether the rate of an update depends on `max_iters`.
+        depends_on_length: whether the rate after the warm-up depends on the length.
+        warmup_steps: length of the warm-up.
     """
 
     depends_on_length = True
 
-    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
+    def __init__(self, optimizer: Optimizer, run: DictConfig, length: float):
         self.optimizer = optimizer
         self.init_lr = float(run.init_lr)
-        self.max_iters = max_iters
-        self.warmup_steps = int(run.get("warmup_steps", 0))
+        self.length = length
+        share = run.get("warmup_share")
+        self.warmup_steps = float(run.get("warmup_steps", 0)) if share is None else share * length
         self.warmup_factor = float(run.get("warmup_factor", 0.25))
 
     def factor(self, iteration: float) -> float:
@@ -71,8 +74,8 @@ class LinearWarmupMultistep(IterationSchedule):
 
     depends_on_length = False
 
-    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
-        super().__init__(optimizer, run, max_iters)
+    def __init__(self, optimizer: Optimizer, run: DictConfig, length: float):
+        super().__init__(optimizer, run, length)
         self.milestones = list(run.get("milestones", []))
         self.decay_rate = float(run.get("lr_decay_rate", 0.1))
 
@@ -87,9 +90,9 @@ class LinearWarmupCosine(IterationSchedule):
     A group with a scaled learning rate ends at `min_lr` times the same scale.
     """
 
-    def __init__(self, optimizer: Optimizer, run: DictConfig, max_iters: int):
-        super().__init__(optimizer, run, max_iters)
+    def __init__(self, optimizer: Optimizer, run: DictConfig, length: float):
+        super().__init__(optimizer, run, length)
         self.lowest = float(run.get("min_lr", 0)) / self.init_lr
 
     def factor(self, iteration: float) -> float:
-        return super().factor(iteration) * cosine(iteration, self.warmup_steps, self.max_iters, self.lowest)
+        return super().factor(iteration) * cosine(iteration, self.warmup_steps, self.length, self.lowest)

@@ -86,5 +86,6 @@ def _is_longer(before: Any, now: Any, settings: Mapping[str, Any]) -> bool:
     schedule = registry.get_lr_scheduler_class(str(settings.get("run.lr_sched")))
     if schedule is None or not issubclass(schedule, IterationSchedule) or schedule.depends_on_length:
         return False
-    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in (before, now))
-    return numbers and now > before and settings.get("run.max_minutes") is None
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (before, now))
+    scaled = any(settings.get(f"run.{key}") is not None for key in ("max_minutes", "warmup_share"))
+    return numbers and now > before and not scaled

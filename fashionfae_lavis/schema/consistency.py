@@ -6,6 +6,7 @@ from typing import Any
 from lavis.common.registry import registry
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.length import not_set
 from fashionfae_lavis.runners.schedules import IterationSchedule
 from fashionfae_lavis.schema.datasets import (
     SPLITS,
@@ -58,14 +59,42 @@ def check_training(run: Run, where: str) -> None:
             "train from random weights."
         )
     if run.runner == OUR_RUNNER:
-        if run.max_iters is None and run.max_epoch is None:
-            raise UserError(f"The length of training is not set: give {where}.max_iters or {where}.max_epoch.")
+        check_length(run, where)
         if run.train_splits not in (None, ["train"]):
             raise UserError(
                 f"{where}.train_splits is {run.train_splits}, but {OUR_RUNNER} trains on the split train of every "
                 "dataset: set it to [train]."
             )
+    elif run.runner in NEEDED and run.max_epoch is not None and not run.max_epoch.is_integer():
+        raise UserError(f"{where}.max_epoch is {run.max_epoch:g}, but {run.runner} needs a whole number.")
     check_schedule(run, where)
+
+
+def check_length(run: Run, where: str) -> None:
+    """Checks the length of training, and that the schedule is given in a unit that this length has.
+
+    Raises:
+        UserError: there is no length, the warm-up is given twice, or updates are named although only the minutes are
+            known.
+    """
+    if run.warmup_steps and run.warmup_share is not None:
+        raise UserError(
+            f"{where}.warmup_steps and {where}.warmup_share are both set: set the first to 0 or the second to null."
+        )
+    if run.max_iters is not None or run.max_epoch is not None:
+        return
+    if run.max_minutes is None:
+        raise not_set(where)
+    if run.warmup_steps:
+        raise UserError(
+            f"{where}.warmup_steps counts updates, whose number {where}.max_minutes leaves open: set it to 0 and give "
+            f"{where}.warmup_share, such as 0.05."
+        )
+    if run.milestones:
+        raise UserError(
+            f"{where}.milestones counts updates, whose number {where}.max_minutes leaves open: give {where}.max_iters, "
+            "too, as the length of the schedule."
+        )
 
 
 def check_schedule(run: Run, where: str) -> None:

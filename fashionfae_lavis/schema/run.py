@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fashionfae_lavis.objectives import OBJECTIVES
 from fashionfae_lavis.schema.fields import (
+    LARGEST,
     Count,
     CountOrZero,
     Decay,
@@ -53,10 +54,10 @@ class Length(Section):
 
     max_iters: Count | None = None
     """Updates of the weights."""
-    max_epoch: Count | None = None
-    """Passes over the training split, if `max_iters` is not set."""
-    max_minutes: Positive | None = None
-    """Ends training after this time. The schedule of `max_iters` updates is scaled to it."""
+    max_epoch: Annotated[Positive, Le(LARGEST)] | None = None
+    """Passes over the training split, if `max_iters` is not set; 0.5 is half a pass."""
+    max_minutes: Annotated[Positive, Le(LARGEST)] | None = None
+    """Minutes of training, instead of updates. The schedule of `max_iters` or `max_epoch` is scaled to them."""
     iters_per_inner_epoch: Count | None = None
     """Updates between checkpoints and validations; null is one pass over the training split."""
     checkpoint_minutes: PositiveOrZero | None = None
@@ -105,6 +106,8 @@ class Optimization(Section):
     """Schedule: `linear_warmup_cosine_iter` or `linear_warmup_multistep_iter`."""
     warmup_steps: CountOrZero = 0
     """Updates of linear warm-up."""
+    warmup_share: Fraction | None = None
+    """Share of the training that is linear warm-up, instead of `warmup_steps`."""
     warmup_factor: Fraction = 0.25
     """Share of `init_lr` at the first update of the warm-up."""
     min_lr: PositiveOrZero = 0
@@ -213,9 +216,12 @@ class Run(Program, Length, Data, Optimization, Pretraining, Evaluation, OfLavis,
 
 # The first stage trains another model, with other parameter names.
 NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer")
+# Keys that exclude each other. If the first stage sets one, it inherits neither.
+ALTERNATIVES = ({"max_iters", "max_epoch"}, {"warmup_steps", "warmup_share"})
 
 
 def first_stage(run: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the `run` section of the first stage: `run`, overridden by `run.image_tokenizer`."""
-    inherited = {key: value for key, value in run.items() if key not in NOT_INHERITED}
+    replaced = {key for keys in ALTERNATIVES if keys & run["image_tokenizer"].keys() for key in keys}
+    inherited = {key: value for key, value in run.items() if key not in NOT_INHERITED and key not in replaced}
     return {**inherited, "task": "fashionfae_image_tokenizer", "valid_splits": [], **run["image_tokenizer"]}

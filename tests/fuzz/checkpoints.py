@@ -24,7 +24,7 @@ from fashionfae_lavis.cli import main
 
 from .files import catalogue_lines, stop_after, tiny_config, write_lines, write_photographs
 from .harness import Case, Enough, Wrong
-from .mutations import damage_file, damage_value, hostile, hostile_json
+from .mutations import damage_file, damage_value, hostile, hostile_json, outside_of, replace_file
 
 RUN, WEIGHTS, AUTHORS = "checkpoint_last.pth", "weights.safetensors", "authors.pth"
 
@@ -71,12 +71,12 @@ def make(rng: random.Random, shared: Path, folder: Path) -> Case:
         shutil.copytree(shared / "photos", folder / "photos")
         for needed in ("catalogue.jsonl", "config.yaml"):
             shutil.copy(shared / needed, folder)
-    changes: list[Callable] = [_bytes, _bytes, _bytes, _code, _weights, _weights, _special]
+    changes: list[Callable] = [damage_file, damage_file, damage_file, _code, _weights, _weights, _special]
     changes += [_configuration, _header] if path.suffix == ".safetensors" else [_state, _state, _state, _configuration]
     change = rng.choice(changes)
     done = change(rng, path)
     intact = shared / ("run/" + RUN if name == RUN else path.name)
-    return Case(f"{call.__name__[1:]}: {path.name} {done}", lambda: call(path, intact, change is _bytes))
+    return Case(f"{call.__name__[1:]}: {path.name} {done}", lambda: call(path, intact, change is damage_file))
 
 
 def _load(path: Path, intact: Path, same: bool) -> None:
@@ -89,8 +89,13 @@ def _read(path: Path) -> Any:
     """Reads an intact file without the package."""
     if path.suffix != ".safetensors":
         return torch.load(path, weights_only=True)
+    return {"model": _read_safetensors(path)[1]}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Returns the metadata and the tensors of a file."""
     with safe_open(path, framework="pt") as file:
-        return {"model": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118 (not a dict)
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
 
 
 def _compare_states(found: Any, expected: Any, name: str = "") -> None:
@@ -134,10 +139,6 @@ def _import(path: Path, intact: Path, same: bool) -> None:
     load_model("fashionfae", "out.safetensors")
 
 
-def _bytes(rng: random.Random, path: Path) -> str:
-    return damage_file(rng, path)
-
-
 class _Code:
     """An object whose pickle runs a program, writes a file or opens one."""
 
@@ -149,10 +150,7 @@ class _Code:
 
 
 def _code(rng: random.Random, path: Path) -> str:
-    target = path
-    while target.name != "given":
-        target = target.parent
-    outside = target.parent / "outside"
+    outside = outside_of(path)
     codes = {
         "os.system": _Code(os.system, f"touch {outside / 'executed'}"),
         "open": _Code(open, str(outside / "executed"), "w"),
@@ -206,8 +204,7 @@ def _tensors(rng: random.Random, tensor: torch.Tensor) -> tuple[str, Any]:
 def _weights(rng: random.Random, path: Path) -> str:
     """Replaces, removes or adds a weight."""
     if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, state = _read_safetensors(path)
     else:
         content = torch.load(path, weights_only=True)
         state = content["model"]
@@ -239,8 +236,7 @@ def _configuration(rng: random.Random, path: Path) -> str:
             content[key], done = hostile(rng), "replaced"
         torch.save(content, path)
         return f"{key}: {done}"
-    with safe_open(path, framework="pt") as file:
-        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    metadata, state = _read_safetensors(path)
     key = rng.choice(sorted(metadata))
     try:
         done, value = damage_value(rng, json.loads(metadata[key]), rng.choice((1, 1, 3)))
@@ -306,16 +302,8 @@ def _header(rng: random.Random, path: Path) -> str:
 
 def _special(rng: random.Random, path: Path) -> str:
     way = rng.choice(("fifo", "folder", "empty", "loop", "zip", "text", "bomb", "other suffix", "missing"))
-    path.unlink()
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "empty":
-        path.touch()
-    elif way == "loop":
-        path.symlink_to(path)
-    elif way == "zip":
+    replace_file(path, way)
+    if way == "zip":
         with zipfile.ZipFile(path, "w") as file:
             file.writestr("../../outside/x", "x")
     elif way == "text":

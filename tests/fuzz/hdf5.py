@@ -1,6 +1,5 @@
 """Fuzzer of HDF5: the two files of FashionGen with links, other types and shapes, and damaged bytes."""
 
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from fashionfae_lavis.datasets.datasets.fashiongen_file import (
     FashionGenFile,
 )
 
-from .harness import Case, Wrong
-from .mutations import HOSTILE_TEXTS, damage_file
+from .checks import check_columns, check_pixels
+from .harness import Case
+from .mutations import HOSTILE_TEXTS, damage_file, outside_of, replace_file
 from .watch import SECRET
 
 TEXTS = tuple(TEXT_COLUMNS.values())
@@ -45,7 +45,7 @@ def make(rng: random.Random, shared: Path, folder: Path) -> Case:
         shutil.copy(shared / name, folder / name)
     path = folder / rng.choice(list(FILE_NAMES.values()))
     change = rng.choice(
-        (_bytes, _bytes, _links, _links, _virtual, _external, _types, _types, _shapes, _texts, _special)
+        (damage_file, damage_file, _links, _links, _virtual, _external, _types, _types, _shapes, _texts, _special)
     )
     done = change(rng, path)
     call = rng.choice((_read, _read, _check, _index, _shards))
@@ -55,15 +55,9 @@ def make(rng: random.Random, shared: Path, folder: Path) -> Case:
 def _read(folder: Path, path: Path) -> list:
     file = FashionGenFile(path)
     rows = len(file.row_product)
-    if {len(texts) for texts in file.texts.values()} != {len(file.product_ids)}:
-        raise Wrong("the columns differ in length")
-    for texts in file.texts.values():
-        if not all(isinstance(text, str) for text in texts):
-            raise Wrong("a text is no text")
+    check_columns(file)
     for row in {0, rows - 1}:
-        image = file.image(row)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            raise Wrong(f"an image of {image.dtype} {image.shape}")
+        check_pixels(file.image(row))
     return [file.texts, file.product_ids]
 
 
@@ -80,17 +74,13 @@ def _shards(folder: Path, path: Path) -> None:
     main(["prepare", "fashiongen", "--root", ".", "--to", "shards", "--out", "shards"])
 
 
-def _bytes(rng: random.Random, path: Path) -> str:
-    return damage_file(rng, path)
-
-
 def _column(rng: random.Random) -> str:
     return rng.choice((IMAGES, PRODUCTS, *TEXTS))
 
 
 def _links(rng: random.Random, path: Path) -> str:
     """Replaces a column by a link into a file outside, or by one that leads nowhere."""
-    other = path.parents[1] / "outside" / "other.h5"
+    other = outside_of(path) / "other.h5"
     shutil.copy(path, other)
     with h5py.File(other, "r+") as file:
         for column in TEXTS:
@@ -117,7 +107,7 @@ def _links(rng: random.Random, path: Path) -> str:
 
 def _virtual(rng: random.Random, path: Path) -> str:
     """Makes a column a virtual dataset, which maps one of another file."""
-    other = path.parents[1] / "outside" / "other.h5"
+    other = outside_of(path) / "other.h5"
     column = _column(rng)
     with h5py.File(path, "r+") as file, h5py.File(other, "w") as source:
         kind, shape = file[column].dtype, file[column].shape
@@ -134,7 +124,7 @@ def _virtual(rng: random.Random, path: Path) -> str:
 def _external(rng: random.Random, path: Path) -> str:
     """Keeps a column's bytes in another file, such as a list of passwords."""
     column = rng.choice((PRODUCTS, IMAGES, *TEXTS))
-    target = rng.choice(("../outside/password.txt", str(path.parents[1] / "outside" / "password.txt"), "/etc/passwd"))
+    target = rng.choice(("../outside/password.txt", str(outside_of(path) / "password.txt"), "/etc/passwd"))
     with h5py.File(path, "r+") as file:
         kind, shape = file[column].dtype, file[column].shape
         size = int(np.prod(shape)) * kind.itemsize
@@ -224,18 +214,11 @@ def _texts(rng: random.Random, path: Path) -> str:
 
 
 def _special(rng: random.Random, path: Path) -> str:
-    outside = path.parents[1] / "outside" / "other.h5"
-    shutil.copy(path, outside)
-    path.unlink()
+    content = path.read_bytes()
     way = rng.choice(("fifo", "folder", "loop", "missing", "text", "empty", "user block"))
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "loop":
-        path.symlink_to(path)
-    elif way in ("text", "empty"):
-        path.write_text("not HDF5" * (way == "text"))
+    replace_file(path, way)
+    if way == "text":
+        path.write_text("not HDF5")
     elif way == "user block":
-        path.write_bytes(bytes(512) + outside.read_bytes())
+        path.write_bytes(bytes(512) + content)
     return f"is {way}"

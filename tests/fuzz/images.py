@@ -1,7 +1,6 @@
 """Fuzzer of images: broken, disguised, huge and odd ones, read in every way that the package reads them."""
 
 import io
-import os
 import random
 import shutil
 import struct
@@ -22,7 +21,7 @@ from fashionfae_lavis.processors.images import FashionImageEvalProcessor, Fashio
 
 from .files import catalogue_lines, write_fashioniq, write_lines, write_photographs
 from .harness import Case, Wrong
-from .mutations import damage_bytes
+from .mutations import damage_bytes, outside_of, replace_file
 
 FORMATS = {
     "JPEG": ("L", "RGB", "CMYK"),
@@ -191,19 +190,16 @@ def _bomb(rng: random.Random, shared: Path, path: Path) -> str:
 
 def _special(rng: random.Random, shared: Path, path: Path) -> str:
     """Makes something that is no regular file, or a link out of the folder."""
-    outside = path.parents[2] / "outside"
+    outside = outside_of(path)
     Image.new("RGB", (40, 40)).save(outside / "private.png")
     way = rng.choice(("fifo", "folder", "link out", "link to the secret", "broken link", "loop", "device", "hidden"))
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "hidden":
+    replace_file(path, way)
+    targets = {"link out": outside / "private.png", "link to the secret": outside / "password.txt"}
+    targets |= {"broken link": path.parent / "none"}
+    if way == "hidden":
         Image.new("RGB", (40, 40)).save(path, "PNG")
         path.chmod(0)
-    else:
-        targets = {"link out": outside / "private.png", "link to the secret": outside / "password.txt"}
-        targets |= {"broken link": path.parent / "none", "loop": path, "device": Path("/dev/zero")}
+    elif way in targets:
         path.symlink_to(targets[way])
     return f"is a {way}"
 

@@ -1,7 +1,6 @@
 """Fuzzer of JSON, YAML and text files: indexes, lists, plans, results and vocabularies, edited by hand or damaged."""
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -24,9 +23,10 @@ from fashionfae_lavis.models.vocabulary import load_tokenizer
 from fashionfae_lavis.text.word_pieces import tokenize_texts
 
 from . import hdf5
+from .checks import check_columns, check_texts
 from .files import GARMENTS, catalogue_lines, write_fashioniq, write_lines, write_photographs
 from .harness import Case, Wrong
-from .mutations import damage_bytes, damage_value, hostile_json
+from .mutations import damage_bytes, damage_value, hostile_json, replace_file
 
 ROOT = Path(__file__).parents[2]
 RECALLS = dict.fromkeys(("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10", "mean"), 50.0)
@@ -120,20 +120,8 @@ def _change(rng: random.Random, path: Path) -> str:
 
 
 def _special(rng: random.Random, path: Path) -> str:
-    outside = path.resolve()
-    while outside.name != "given":
-        outside = outside.parent
-    outside = outside.parent / "outside"
-    path.unlink()
-    way = rng.choice(("fifo", "folder", "loop", "link to a device", "missing"))
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "loop":
-        path.symlink_to(path)
-    elif way == "link to a device":
-        path.symlink_to("/dev/zero")
+    way = rng.choice(("fifo", "folder", "loop", "device", "missing"))
+    replace_file(path, way)
     return way
 
 
@@ -142,23 +130,15 @@ def _catalogue(folder: Path, path: Path) -> list:
     for file in files.values():
         for row in range(len(file.row_product)):
             file.image(row)
-        if {len(texts) for texts in file.texts.values()} != {len(file.product_ids)}:
-            raise Wrong("the texts differ in number")
-        _check_texts(text for texts in file.texts.values() for text in texts)
+        check_columns(file)
     return [file.texts for file in files.values()]
-
-
-def _check_texts(texts: Any) -> None:
-    for text in texts:
-        if not isinstance(text, str):
-            raise Wrong(f"a text is a {type(text).__name__}")
 
 
 def _fashioniq(folder: Path, path: Path) -> list:
     found = []
     for split, kind in (("train", FashionIQDataset), ("val", FashionIQEvalDataset)):
         dataset = kind(folder, split, lambda image: image.size, str)
-        _check_texts(caption for request in dataset.requests for caption in request.captions)
+        check_texts(caption for request in dataset.requests for caption in request.captions)
         for index in range(len(dataset)):
             _picture(dataset, index)
         found.append(dataset.requests)
@@ -174,7 +154,7 @@ def _fashionvil(folder: Path, path: Path) -> list:
     file = read_fashionvil(folder, "train")
     for row in range(len(file.row_product)):
         file.image(row)
-    _check_texts(text for texts in file.texts.values() for text in texts)
+    check_texts(text for texts in file.texts.values() for text in texts)
     return [file.texts]
 
 

@@ -1,6 +1,7 @@
 """Ways to damage files, texts and nested values."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,37 @@ def damage_file(rng: random.Random, path: Path) -> str:
     done, content = damage_bytes(rng, path.read_bytes())
     path.write_bytes(content)
     return f"{path.name}: {done}"
+
+
+def damage_json_file(rng: random.Random, path: Path) -> str:
+    """Replaces a json file by a text that is damaged, or wrong from its root, and returns what was done."""
+    done, content = hostile_json(rng, path.read_bytes())
+    path.write_bytes(content)
+    return f"{path.name}: {done}"
+
+
+def replace_file(path: Path, kind: str) -> None:
+    """Puts a fifo, a folder, a link in a loop, a link to a device, or an empty file in the place of a file.
+
+    Any other kind, such as "missing", leaves nothing there.
+    """
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "empty":
+        path.touch()
+
+
+def outside_of(path: Path) -> Path:
+    """Returns the folder that a case must not touch, from a path in the folder `given` of the case."""
+    given = next(folder for folder in path.parents if folder.name == "given")
+    return given.parent / "outside"
 
 
 def places(value: Any, at: tuple = ()) -> list[tuple]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import random
 import shutil
 import tarfile
@@ -18,9 +17,10 @@ from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX
 from fashionfae_lavis.processors.images import FashionImageEvalProcessor
 
 from . import hdf5, images
+from .checks import check_columns, check_pixels
 from .files import write_photographs
 from .harness import Case, Wrong
-from .mutations import damage_file, damage_value, hostile_json
+from .mutations import damage_file, damage_json_file, damage_value, outside_of, replace_file
 
 TRAIN = FILE_NAMES["train"]
 SHARDS = Path(TRAIN).with_suffix(".shards").name
@@ -53,18 +53,13 @@ def make(rng: random.Random, shared: Path, folder: Path) -> Case:
 
 def _read(folder: Path, same_pixels: bool) -> list:
     file = open_fashiongen(folder / TRAIN)
-    if {len(texts) for texts in file.texts.values()} != {len(file.product_ids)}:
-        raise Wrong("the columns differ in length")
-    for texts in file.texts.values():
-        if not all(isinstance(text, str) for text in texts):
-            raise Wrong("a text is no text")
+    check_columns(file)
     if len(file.row_product) and not 0 <= file.row_product.min() <= file.row_product.max() < len(file.product_ids):
         raise Wrong("an image belongs to no product")
     process = FashionImageEvalProcessor(image_size=8, resize=8)
     for row in range(min(8, len(file.row_product))):
         image = file.image(row)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            raise Wrong(f"an image of {image.dtype} {image.shape}")
+        check_pixels(image)
         if same_pixels and not np.array_equal(image, hdf5.PIXELS[row]):
             raise Wrong("damaged pixels were read")
         process(image)
@@ -84,7 +79,7 @@ def _tar_bytes(rng: random.Random, shards: Path, shared: Path) -> str:
 
 def _members(rng: random.Random, shards: Path, shared: Path) -> str:
     """Writes the tar again with one hostile member, and lists it in the index as the image of row 0."""
-    path, outside = shards / "000000.tar", shards.parents[1] / "outside"
+    path, outside = shards / "000000.tar", outside_of(shards)
     write_photographs(outside, 1)
     with tarfile.open(path) as tar:
         members = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
@@ -146,9 +141,7 @@ def _index(rng: random.Random, shards: Path, shared: Path) -> str:
     if way == "bytes":
         return damage_file(rng, path)
     if way == "root":
-        done, content = hostile_json(rng, path.read_bytes())
-        path.write_bytes(content)
-        return f"{INDEX}: {done}"
+        return damage_json_file(rng, path)
     index = json.loads(path.read_text())
     if way == "location":
         place = rng.randrange(3)
@@ -163,25 +156,16 @@ def _index(rng: random.Random, shards: Path, shared: Path) -> str:
 
 def _plan(rng: random.Random, shards: Path) -> str:
     path = shards / "plan.json"
-    if rng.random() < 0.5:
-        return damage_file(rng, path)
-    done, content = hostile_json(rng, path.read_bytes())
-    path.write_bytes(content)
-    return f"plan.json: {done}"
+    return damage_file(rng, path) if rng.random() < 0.5 else damage_json_file(rng, path)
 
 
 def _special(rng: random.Random, shards: Path, shared: Path) -> str:
     """Replaces the tar or the index by something that is no regular file."""
     path = shards / rng.choice(("000000.tar", INDEX))
-    outside = shards.parents[1] / "outside" / path.name
+    outside = outside_of(path) / path.name
     shutil.move(path, outside)
     way = rng.choice(("fifo", "folder", "loop", "missing", "device", "empty", "link out"))
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "empty":
-        path.touch()
-    elif way != "missing":
-        path.symlink_to({"loop": path, "device": Path("/dev/zero"), "link out": outside}[way])
+    replace_file(path, way)
+    if way == "link out":
+        path.symlink_to(outside)
     return f"{path.name} is a {way}"

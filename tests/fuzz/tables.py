@@ -17,7 +17,7 @@ from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 
 from .files import write_photographs
 from .harness import Case, Wrong
-from .mutations import HOSTILE_TEXTS, damage_bytes, hostile
+from .mutations import HOSTILE_TEXTS, damage_bytes, hostile, outside_of, replace_file
 
 COLUMNS = ("id", "title", "description", "image", "split", "colour", "year")
 FORMULA = "=cmd|'/C calc'!A0"
@@ -129,7 +129,8 @@ def _call(arguments: list[str]) -> None:
 
 
 def _photographs(folder: Path) -> Path:
-    photos, outside = folder / "photos", folder.parent / "outside"
+    photos = folder / "photos"
+    outside = outside_of(photos)
     write_photographs(photos, 3)
     write_photographs(outside, 1)
     (outside / "0.png").rename(outside / "private.png")
@@ -240,17 +241,8 @@ def _parquet(rng: random.Random, rows: list[dict], path: Path) -> str:
 
 
 def _special(rng: random.Random, path: Path) -> str:
-    way = rng.choice(("fifo", "folder", "link", "empty", "parquet called csv"))
+    way = rng.choice(("fifo", "folder", "loop", "empty", "parquet called csv"))
+    replace_file(path, way)
     if way == "parquet called csv":
         path.write_bytes(b"PAR1" + bytes(100))
-    else:
-        path.unlink()
-    if way == "fifo":
-        os.mkfifo(path)
-    elif way == "folder":
-        path.mkdir()
-    elif way == "link":
-        path.symlink_to(path)
-    elif way == "empty":
-        path.touch()
     return way

@@ -57,6 +57,10 @@ def test_the_setting_that_differs_is_named(changes, difference):
     assert JOINT.difference(replace(JOINT, **changes)) == difference
 
 
+def test_samples_of_all_datasets():
+    assert ONE.all_samples == 24 and JOINT.all_samples == 36
+
+
 def test_samples_per_update_of_all_processes():
     assert ONE.samples_per_update == 3 * 2 * 5
 

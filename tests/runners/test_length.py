@@ -1,10 +1,12 @@
-"""The length of a run in updates or minutes: as a function, and as the runner follows it on a fake clock."""
+"""The length of a run in updates, epochs or minutes: as a function, and as the runner follows it on a fake clock."""
 
 import itertools
+import logging
+import math
 import os
+import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from signal import SIGTERM
 from types import SimpleNamespace
@@ -27,7 +29,7 @@ PROGRAM = str(Path(__file__).with_name("runner_toy.py"))
 def clock(monkeypatch):
     """A clock that advances by 1.5 seconds whenever the runner reads it, so an update takes 1.5 seconds."""
     ticks = itertools.count(0, 1.5)
-    clock = SimpleNamespace(perf_counter=lambda: next(ticks), monotonic=time.monotonic)
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks))
     monkeypatch.setattr("fashionfae_lavis.runners.runner.time", clock)
     return clock
 
@@ -36,16 +38,29 @@ def test_updates():
     length = RunLength.of(OmegaConf.create({"max_iters": 10, "max_epoch": 1, "max_minutes": None}), 3)
     assert length == RunLength.of(OmegaConf.create({"max_iters": 10}), 3) == RunLength(10)
     assert RunLength.of(OmegaConf.create({"max_epoch": 4}), 3) == RunLength(12)
-    with pytest.raises(UserError, match="length of training is not set: give run.max_iters or run.max_epoch"):
+    with pytest.raises(UserError, match="length of training is not set: give run.max_epoch, run.max_iters or run.max_"):
         RunLength.of(OmegaConf.create({}), 3)
     assert not length.is_over(9, 1e9) and length.is_over(10, 0)
     assert [length.schedule_step(iters, 1e9) for iters in (0, 3, 9)] == [0, 3, 9]
 
 
-def test_minutes():
-    length = RunLength.of(OmegaConf.create({"max_iters": 10, "max_minutes": 0.5}), 3)
+@pytest.mark.parametrize(("epochs", "updates"), [(0.1, 3), (0.25, 8), (2.5, 75), (1e-6, 1)])
+def test_fractions_of_an_epoch(epochs, updates):
+    assert RunLength.of(OmegaConf.create({"max_epoch": epochs}), 30) == RunLength(updates)
+
+
+@pytest.mark.parametrize(("settings", "steps"), [({"max_iters": 10}, 10), ({"max_epoch": 2}, 6), ({}, 30)])
+def test_minutes(settings, steps):
+    length = RunLength.of(OmegaConf.create({"max_minutes": 0.5, **settings}), 3)
     assert not length.is_over(10**6, 29.9) and length.is_over(1, 30)
-    assert [length.schedule_step(7, seconds) for seconds in (0, 7.5, 30, 31)] == [0, 2.5, 10, 10]
+    assert length.schedule_length == steps
+    assert [length.schedule_step(7, seconds) for seconds in (0, 7.5, 30, 31)] == [0, steps / 4, steps, steps]
+
+
+def test_what_is_left():
+    assert RunLength(10).remaining(4, 99, 2.5) == (6, 15) and RunLength(10).remaining(10, 99, 2.5) == (0, 0)
+    assert RunLength(10, 0.5).remaining(4, 20, 4) == RunLength(None, 0.5).remaining(4, 20, 4) == (3, 10)
+    assert RunLength(None, 0.5).remaining(4, 31, 4) == (0, 0)
 
 
 @pytest.mark.parametrize("minutes", [0, -1, "5", True])
@@ -73,6 +88,52 @@ def test_the_minutes_before_resuming_count(tmp_path, clock):
     finished = make_runner(tmp_path, max_minutes=0.25, valid_splits=[], resume_ckpt_path="auto")
     finished.train()
     assert (finished.progress.iters, finished.task.seen) == (10, [])
+
+
+def test_minutes_alone_are_enough(tmp_path, clock):
+    settings = {"max_iters": None, "max_minutes": 0.25, "warmup_steps": 0, "warmup_share": 0.2, "valid_splits": []}
+    whole = make_runner(tmp_path / "whole", log_freq=1, **settings)
+    whole.train()
+    lines = read_metrics(tmp_path / "whole" / "job" / "metrics.jsonl")
+    rates = [line["lr"] for line in lines if line["phase"] == "train"]
+    # Ten updates of 1.5 s: two of warm-up from a quarter of the rate, then half a cosine wave.
+    wave = [0.5 + math.cos(math.pi * done / 8) / 2 for done in range(8)]
+    assert rates == pytest.approx([0.01 * factor for factor in (0.25, 0.625, *wave)], rel=1e-5)
+
+    with pytest.raises(Interrupted), interruptible():
+        make_runner(tmp_path, SignalledTask(SIGTERM, at=3), **settings).train()
+    make_runner(tmp_path, resume_ckpt_path="auto", **settings).train()
+    assert_equal_weights(tmp_path / "whole", tmp_path)
+
+
+def test_a_length_in_epochs_with_a_share_of_warm_up(tmp_path):
+    updates = make_runner(tmp_path / "updates", max_iters=12, warmup_steps=3)
+    updates.train()
+    epochs = {"max_iters": None, "max_epoch": 2, "warmup_steps": 0, "warmup_share": 0.25}
+    with pytest.raises(Interrupted), interruptible():
+        make_runner(tmp_path, SignalledTask(SIGTERM, at=1), **epochs).train()  # within the warm-up
+    make_runner(tmp_path, resume_ckpt_path="auto", **epochs).train()
+    assert_equal_weights(tmp_path / "updates", tmp_path)
+    path = str(tmp_path / "job" / "checkpoint_last.pth")
+    with pytest.raises(UserError, match="was made with run.warmup_share = 0.25, not 0.5: restore this setting"):
+        make_runner(tmp_path, resume_ckpt_path=path, **{**epochs, "warmup_share": 0.5}).train()
+
+
+def assert_equal_weights(first, second):
+    states = [read_checkpoint(folder / "job" / "checkpoint_last.pth") for folder in (first, second)]
+    assert states[0]["iters"] == states[1]["iters"]
+    assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
+
+
+def test_the_log_forecasts_the_length(tmp_path, clock, caplog):
+    caplog.set_level(logging.INFO)
+    make_runner(tmp_path, max_iters=None, max_epoch=10, warmup_steps=60, valid_splits=[], test_splits=[]).train()
+    messages = [(record.levelname, record.message) for record in caplog.records]
+    assert messages[0] == ("INFO", "Training: 60 updates, 10.0 epochs of 24 samples.")
+    assert messages[1][0] == "WARNING" and "the learning rate never reaches run.init_lr" in messages[1][1]
+    time = "about 58 seconds left, until .*\\d\\d:\\d\\d without evaluation."  # 39 more updates of 1.5 s
+    assert re.fullmatch(f"Training: 60 updates, 10.0 epochs of 24 samples: {time}", messages[2][1])
+    assert len(messages) == 3
 
 
 def test_two_processes_stop_together(tmp_path):

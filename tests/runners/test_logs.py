@@ -1,4 +1,6 @@
 import json
+import logging
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -72,6 +74,18 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         RunLog(tmp_path) as log,
     ):
         log.write_results("test", 1, "val", {"r1": 1})
+
+
+def test_the_bar_ends_at_the_expected_update_and_lines_are_written_above_it(tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    with RunLog(tmp_path, 0, math.inf) as log:
+        log.say("A line.")
+        log.expect(8)
+        log.add_losses({"loss": 1.0})
+    assert caplog.messages == ["A line."] and "1/8" in capsys.readouterr().err
+    with RunLog(tmp_path) as log:
+        log.expect(8)  # without a bar
+    assert "training" not in capsys.readouterr().err
 
 
 def test_lines_that_make_no_sense_are_skipped(tmp_path):

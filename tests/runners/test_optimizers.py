@@ -78,14 +78,14 @@ def test_a_schedule_by_its_registered_name():
         ("linear_warmup_cosine_iter", LinearWarmupCosine),
     ):
         run = OmegaConf.create({"init_lr": 0.1, "lr_sched": name})
-        assert type(build_schedule(build_optimizer(model(), run), run, max_iters=10)) is expected
+        assert type(build_schedule(build_optimizer(model(), run), run, length=10)) is expected
 
 
 @pytest.mark.parametrize("name", ["linear_warmup_cosine_lr", "nothing"])
 def test_only_per_iteration_schedules_are_accepted(name):
     run = OmegaConf.create({"init_lr": 0.1, "lr_sched": name})
     with pytest.raises(UserError, match="run.lr_sched is .* must be linear_warmup_multistep_iter or"):
-        build_schedule(build_optimizer(model(), run), run, max_iters=10)
+        build_schedule(build_optimizer(model(), run), run, length=10)
 
 
 def test_number_formats():

@@ -39,7 +39,9 @@ def changed(**values):
         ("run.beta2", 0.98, "run.beta2 = 0.999, not 0.98"),
         ("run.min_lr", 1e-5, "run.min_lr = 0, not 1e-05"),
         ("run.warmup_steps", 5, "run.warmup_steps = 0, not 5"),
+        ("run.warmup_share", 0.1, "run.warmup_share = None, not 0.1"),
         ("run.max_iters", 24, "run.max_iters = 12, not 24"),
+        ("run.max_epoch", 2.5, "run.max_epoch = None, not 2.5"),
         ("run.max_minutes", 3, "run.max_minutes = None, not 3"),
         ("run.amp", "bf16", "run.amp = None, not bf16"),
         ("run.lr_scale", {"scale": 10}, "run.lr_scale.scale = 30, not 10"),
@@ -87,6 +89,11 @@ def test_a_run_may_become_longer_if_its_schedule_ignores_the_length():
     longer = changed(run__lr_sched="linear_warmup_multistep_iter", run__max_iters=24)
     assert difference(steps, longer, FOLDER) is None
     assert difference(longer, steps, FOLDER) == "run.max_iters = 24, not 12"
+    epochs, more = ({**steps, "run": {**steps["run"], "max_epoch": epochs}} for epochs in (1, 1.5))
+    assert difference(epochs, more, FOLDER) is None
+    for key, value in (("warmup_share", 0.1), ("max_minutes", 3)):  # these depend on the length
+        before, now = ({**config, "run": {**config["run"], key: value}} for config in (steps, longer))
+        assert difference(before, now, FOLDER) == "run.max_iters = 12, not 24"
 
 
 def test_the_defaults_are_those_of_the_schema():

@@ -83,7 +83,20 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ("run.", 3, "run.'' is not a setting"),
         ("run.max_iters", -3, "run.max_iters is -3, but must be a whole number of at least 1"),
         ("run.max_iters", 10**12, "run.max_iters is 1000000000000, but must be at most 1,000,000,000"),
-        ("run.max_iters", None, "give run.max_iters or run.max_epoch"),
+        ("run.max_iters", None, "give run.max_epoch, run.max_iters or run.max_minutes"),
+        ("run.max_epoch", 0, "run.max_epoch is 0, but must be a number above 0 or null"),
+        ("run.max_minutes", 1e12, "run.max_minutes is 1000000000000.0, but must be at most 1,000,000,000"),
+        ("run.warmup_share", 1.5, "run.warmup_share is 1.5, but must be at most 1."),
+        (
+            "run.warmup_share",
+            0.1,
+            "run.warmup_steps and run.warmup_share are both set: set the first to 0 or the secon",
+        ),
+        (
+            "run.image_tokenizer",
+            {"warmup_steps": 5, "warmup_share": 0.1},
+            "run.image_tokenizer.warmup_steps and run.im",
+        ),
         ("run.batch_size_train", 8.7, "run.batch_size_train is 8.7, but must be a whole number"),
         ("run.batch_size_train", 8.0, "but must be a whole number"),
         ("run.batch_size_train", "8", "run.batch_size_train is '8', but must be a whole number"),
@@ -196,6 +209,16 @@ def test_a_setting_without_sense_is_one_sentence(check, key, value, message):
         ("albef/pretrain", {"model.text_encoder.fusion_layer": 9}, "fusion_layer is 9, but must be at most num_hidden"),
         ("albef/pretrain", {"model.arch": "fashion_albef_recognition"}, "set run.task to fashion_recognition"),
         ("albef/pretrain", {"run.image_tokenizer": {"max_iters": 1}}, "but fashion_albef has none"),
+        (
+            "fashionfae/pretrain",
+            {"run.max_iters": None, "run.max_minutes": 5},
+            "run.warmup_steps counts updates, whose number run.max_minutes leaves open: set it to 0 and give run",
+        ),
+        (
+            "albef/pretrain",
+            {"run.max_iters": None, "run.max_minutes": 5, "run.warmup_steps": 0, "run.milestones": [3]},
+            "run.milestones counts updates, whose number run.max_minutes leaves open: give run.max_iters, too",
+        ),
         ("clip/pretrain", {"model.text_encoder.heads": 3}, "model.text_encoder.width is 128, but must be a multiple"),
         ("clip/pretrain", {"model.momentum": 0.9}, "model.momentum is not a setting of fashion_clip"),
         ("fashionfae/composition", {"datasets.fashioniq_mini.double_view": True}, "double_view is not a setting"),
@@ -228,6 +251,10 @@ def test_settings_that_look_unusual_but_make_sense(check):
     check({"run.max_iters": 2, "run.test_splits": [], "run.warmup_steps": 100})  # a quick check of a change
     check({"run.weight_decay": 0, "run.init_lr": 1, "run.amp": True, "run.device": "cuda:1", "run.valid_splits": None})
     check({"run.steps": None, "run.task": "aetp", "run.max_iters": None, "run.max_epoch": 3})
+    check({"run.max_iters": None, "run.max_epoch": 0.5, "run.warmup_steps": 0, "run.warmup_share": 0})
+    minutes = {"run.max_minutes": 5, "run.warmup_steps": 0, "run.warmup_share": 0.05}
+    check({**minutes, "run.max_iters": None})
+    check({"run.max_minutes": 5, "run.milestones": [100]})  # of the 1,500 updates that are scaled to the minutes
     check({"run.distributed": True, "run.gpu": 0, "run.rank": 0, "run.world_size": 1, "run.dist_url": "env://"})
 
 
@@ -237,6 +264,8 @@ def test_lavis_s_own_models_datasets_and_runners_may_have_their_keys(check, reci
     check({**lavis, "run.image_tokenizer": None})
     with pytest.raises(UserError, match="run.max_epoch is not set, but runner_base needs it to train"):
         check({"run.runner": "runner_base"})
+    with pytest.raises(UserError, match="run.max_epoch is 1.5, but runner_base needs a whole number"):
+        check({**lavis, "run.image_tokenizer": None, "run.max_epoch": 1.5})
     with pytest.raises(UserError, match="run.max_epochs is not a setting; did you mean max_epoch"):
         check({**lavis, "run.max_epochs": 3})
 
