@@ -175,6 +175,7 @@ class FashionEncoders(Configured, BaseModel):
                 f"model.pretrained_encoders is {encoders}, but must be null, or a list of {' or '.join(PARTS)} if "
                 f"model.pretrained ({path}) is an encoder file such as mini_encoders.safetensors."
             )
+        state = self._with_own_words(state, content, path)
         if arch != self.ARCH:
             shared = tuple(encoders or PARTS) if arch == ENCODERS else self.SHARED
             if not shared:
@@ -190,7 +191,7 @@ class FashionEncoders(Configured, BaseModel):
             new_parts = ", ".join(dict.fromkeys(parts)) or "nothing"
             logging.info("Loaded %s from %s (model %s); new: %s.", ", ".join(shared), path, arch, new_parts)
             state |= new
-        load_weights(self, self._with_own_words(state, content, path), path)
+        load_weights(self, state, path)
 
     def _with_own_words(self, state: dict[str, Tensor], content: dict[str, Any], path: str) -> dict[str, Tensor]:
         """Rewrites the word tables of a state dict that was trained with another vocabulary."""

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fashionfae_lavis.checkpoints import read_checkpoint
+from fashionfae_lavis.datasets.builders.cache import data_folder
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.models.initial_weights import from_hub
@@ -20,8 +21,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Loads the word-piece tokenizer of `model.vocabulary`.
 
     Args:
-        name: a vocabulary in the package (`mini`), a local folder, a checkpoint that carries its vocabulary, or a hub
-            id.
+        name: a vocabulary in the package (`mini`), a local folder (relative to the working directory or, like a
+            catalogue, to the cache folder), a checkpoint that carries its vocabulary, or a hub id.
 
     Raises:
         UserError: the vocabulary cannot be read, or is not one of word pieces with the special pieces of BERT.
@@ -31,6 +32,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             f"`model.vocabulary` is {name!r}, but must be a folder, a checkpoint or the id of a vocabulary."
         )
     path = Path(shipped("vocabularies", name))
+    if not path.exists() and data_folder(name, name).is_dir():
+        path = data_folder(name, name)
     if path.is_file():
         return _of_file(path)
     where = f"The vocabulary {path} of `model.vocabulary`" if path.is_dir() else f"The vocabulary {name!r} of the hub"

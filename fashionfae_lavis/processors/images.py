@@ -76,7 +76,7 @@ class FashionPhotographProcessor(BaseProcessor):
         image_size: side of the result in pixels.
         area: the smallest share of the photograph that a crop keeps.
         erasing: probability of an erased rectangle of 2 to 20 % of the crop.
-        colour_jitter: greatest relative change of brightness, contrast and saturation.
+        colour_jitter: greatest relative change of brightness, contrast and saturation; None for no change.
         mean, std: RGB in 0..1, for the normalisation.
     """
 
@@ -85,7 +85,7 @@ class FashionPhotographProcessor(BaseProcessor):
         image_size: int = 224,
         area: float = 0.6,
         erasing: float = 0.25,
-        colour_jitter: float = 0.0,
+        colour_jitter: float | None = None,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
     ):

@@ -41,7 +41,7 @@ class PhotographProcessor(Section):
     """The smallest share of the photograph that a crop keeps."""
     erasing: Fraction = 0.25
     """Probability of an erased rectangle."""
-    colour_jitter: Fraction | None = 0.0
+    colour_jitter: Fraction | None = None
     """Greatest relative change of brightness, contrast and saturation; null: 0 if colour is an attribute, else 0.1."""
     mean: Rgb = list(MEAN)
     """Mean of red, green and blue over the images; the default is the authors'."""

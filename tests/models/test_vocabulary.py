@@ -70,6 +70,12 @@ def test_a_checkpoint_without_a_vocabulary_takes_the_one_it_names(tmp_path, monk
         load_tokenizer(str(path))
 
 
+def test_a_relative_folder_may_lie_in_the_cache(tmp_path, monkeypatch):
+    write_vocabulary(tmp_path / "shop" / "vocabulary", turned())
+    monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path))
+    assert load_tokenizer("shop/vocabulary").get_vocab()[WORDS[5]] == len(WORDS) - 1
+
+
 def test_a_carried_vocabulary_reads_texts_alike():
     """Also one whose words OmegaConf would take for a reference."""
     texts = ["Red ${run} dress, size 12 [SEP] the image season is fall winter 2016", "naïve", ""]

@@ -76,3 +76,10 @@ def test_shipped_encoders_have_the_mini_vocabulary(tmp_path):
     mini = FashionFAE.from_config({**section, "pretrained": "mini_encoders.safetensors"})
     ours = FashionFAE.from_config({**section, "pretrained": "mini_encoders.safetensors", "vocabulary": folder})
     assert torch.equal(ours.state_dict()[TABLE][9:], mini.state_dict()[TABLE][5:])
+
+
+def test_a_smaller_vocabulary_takes_its_share_of_the_encoders(tmp_path):
+    folder = str(write_vocabulary(tmp_path / "new", [*WORDS[:5], *NEW, *WORDS[5:60]]))
+    section = FashionFAE.config_for("mini").model
+    ours = FashionFAE.from_config({**section, "pretrained": "mini_encoders.safetensors", "vocabulary": folder})
+    assert len(ours.mlm_head.bias) == len(ours.state_dict()[TABLE]) == 64

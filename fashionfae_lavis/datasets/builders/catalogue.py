@@ -11,6 +11,7 @@ from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, rea
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.views import is_colour
 
+PHOTOGRAPHS = "fashionfae_photograph_train"
 COLOUR_JITTER = 0.1
 
 
@@ -43,7 +44,7 @@ class CatalogueBuilder(ProductBuilder):
     def build_processors(self) -> None:
         """Builds the processors; colours of training photographs change unless colour is an attribute."""
         train = self.config.vis_processor.train
-        if "colour_jitter" in train and train.colour_jitter is None:
+        if train.get("name") == PHOTOGRAPHS and train.get("colour_jitter") is None:
             train.colour_jitter = 0.0 if any(map(is_colour, read_attributes(self.folder()))) else COLOUR_JITTER
         super().build_processors()
 
