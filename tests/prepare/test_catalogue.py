@@ -16,8 +16,9 @@ from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare import catalogue
-from fashionfae_lavis.prepare.catalogue import Duplicates, prepare_catalogue
+from fashionfae_lavis.prepare import image_checks
+from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.prepare.summary import Duplicates
 from fashionfae_lavis.prepare.tables import Table
 from fashionfae_lavis.text.product_text import fashion_text
 
@@ -128,8 +129,8 @@ def digest(folder):
 
 
 def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "all_cores", lambda: 5)
-    monkeypatch.setattr(catalogue, "CHUNK", 2)
+    monkeypatch.setattr(image_checks, "all_cores", lambda: 5)
+    monkeypatch.setattr(image_checks, "CHUNK", 2)
     prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
     assert digest(tmp_path) == digest(prepared.path.parent)
 
@@ -243,9 +244,9 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
 def test_a_killed_run_is_made_good_by_the_next(tmp_path):
     table, photos = small_shop(tmp_path, 1500, "id,title,image,nothing,material")
     program = (
-        "import sys, time; from fashionfae_lavis.prepare import catalogue, images\n"
-        "look = catalogue.checked_photograph\n"
-        "catalogue.checked_photograph = lambda name, folder: time.sleep(0.003) or look(name, folder)\n"
+        "import sys, time; from fashionfae_lavis.prepare import catalogue, image_checks\n"
+        "look = image_checks.checked_photograph\n"
+        "image_checks.checked_photograph = lambda name, folder: time.sleep(0.003) or look(name, folder)\n"
         "catalogue.prepare_catalogue(*sys.argv[1:])"
     )
     process = subprocess.Popen(
@@ -268,7 +269,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
-    monkeypatch.setattr(catalogue, "checked_photograph", lambda name, folder: os._exit(1))
+    monkeypatch.setattr(image_checks, "checked_photograph", lambda name, folder: os._exit(1))
     with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,69 @@
+"""Checks of the images of products, in worker processes."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.duplicates import fingerprint
+from fashionfae_lavis.prepare.images import checked_photograph
+from fashionfae_lavis.prepare.products import Product
+from fashionfae_lavis.prepare.texts import is_utf8
+from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
+
+CHUNK = 32  # rows that a worker checks at a time
+
+CheckedImage = tuple[str, tuple[bytes, bytes] | None]  # its problem, and the fingerprint of an image without one
+
+
+def checked_images(
+    products: Iterable[Product], folder: Path, table: Path
+) -> Iterator[tuple[Product, list[CheckedImage]]]:
+    """Yields each product with its images, which worker processes decode.
+
+    Args:
+        products: the products.
+        folder: the folder that image paths are relative to.
+        table: the products' table, for messages.
+
+    Raises:
+        UserError: a worker process died.
+    """
+    waiting: deque[list[Product]] = deque()
+
+    def chunks() -> Iterator[list[list[str]]]:
+        unread = iter(products)
+        while chunk := list(islice(unread, CHUNK)):
+            waiting.append(chunk)
+            yield [[] if product.problem else product.images for product in chunk]
+
+    try:
+        for found in in_workers(partial(_check_chunk, folder=folder), chunks(), all_cores()):
+            yield from zip(waiting.popleft(), found, strict=True)
+    except WorkerDied as error:
+        raise UserError(
+            f"{table}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
+            "memory: free some and run the command again."
+        ) from error
+
+
+def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage]]:
+    """Checks each image of each row of a chunk."""
+    return [[_checked_image(name, folder) for name in row] for row in chunk]
+
+
+def _checked_image(name: str, folder: Path) -> CheckedImage:
+    if "://" in name:
+        return "is a web address", None
+    if not is_utf8(name):
+        return "has a name that is not UTF-8", None
+    problem, photograph = checked_photograph(name, folder)
+    if photograph is None:
+        return problem, None
+    try:
+        return "", fingerprint(os.path.join(folder, name), photograph)
+    except OSError as error:  # deleted since
+        return f"cannot be read: {error.strerror}", None
