@@ -149,16 +149,15 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
     with (
         open(part, "w", encoding="utf-8") as lines,
         open(rejected, "w", encoding="utf-8", errors="backslashreplace", newline="") as report,
-        progress_bar(None, "checking images", "product") as bar,
+        progress_bar(rows.table.count(), "checking images", "product") as bar,
     ):
         writer = csv.writer(report)
         writer.writerow(["row", "id", "image", "problem", "row is used"])
         for product, found in checked_images(rows, folder, rows.table.path):
             bar.update()
             tally.rows += 1
-            images = list(zip(product.images, found, strict=False))
-            bad = [(name, problem) for name, (problem, _) in images if problem]
-            good = {name: prints for name, (_, prints) in images if prints}
+            bad = [(image.name, image.problem) for image in found if image.problem]
+            good = {image.name: image.fingerprint for image in found if image.fingerprint}
             used = bool(good) and not product.problem
             for name, problem in [("", product.problem)] if product.problem else bad:
                 cells = (product.row, product.id, name, problem, "yes" if used else "no")

@@ -6,17 +6,32 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import MISSING
 from fashionfae_lavis.prepare.duplicates import fingerprint
 from fashionfae_lavis.prepare.images import checked_photograph
+from fashionfae_lavis.prepare.listing import meant_file, not_found
 from fashionfae_lavis.prepare.products import Product
 from fashionfae_lavis.prepare.texts import is_utf8
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
 
 CHUNK = 32  # rows that a worker checks at a time
 
-CheckedImage = tuple[str, tuple[bytes, bytes] | None]  # its problem, and the fingerprint of an image without one
+
+class CheckedImage(NamedTuple):
+    """An image of a product.
+
+    Attributes:
+        name: the path of the file, also if the table names it less exactly.
+        problem: why it cannot be used, "" if it can.
+        fingerprint: of an image without a problem.
+    """
+
+    name: str
+    problem: str
+    fingerprint: tuple[bytes, bytes] | None = None
 
 
 def checked_images(
@@ -57,13 +72,18 @@ def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage
 
 def _checked_image(name: str, folder: Path) -> CheckedImage:
     if "://" in name:
-        return "is a web address", None
+        return CheckedImage(name, "is a web address")
     if not is_utf8(name):
-        return "has a name that is not UTF-8", None
+        return CheckedImage(name, "has a name that is not UTF-8")
     problem, photograph = checked_photograph(name, folder)
+    if problem == MISSING:
+        file = meant_file(name, folder)
+        if file is None:
+            return CheckedImage(name, f"{MISSING}: {not_found(name, folder)}")
+        name, (problem, photograph) = file, checked_photograph(file, folder)
     if photograph is None:
-        return problem, None
+        return CheckedImage(name, problem)
     try:
-        return "", fingerprint(os.path.join(folder, name), photograph)
+        return CheckedImage(name, "", fingerprint(os.path.join(folder, name), photograph))
     except OSError as error:  # deleted since
-        return f"cannot be read: {error.strerror}", None
+        return CheckedImage(name, f"cannot be read: {error.strerror}")

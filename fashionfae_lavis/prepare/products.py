@@ -6,11 +6,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.attributes import attribute_name
 from fashionfae_lavis.prepare.images import Pattern, listed_images
+from fashionfae_lavis.prepare.proposal import incomplete
 from fashionfae_lavis.prepare.splits import SPLIT_NAMES
 from fashionfae_lavis.prepare.tables import CellError, Table, cell_text, missing_spelling
 from fashionfae_lavis.prepare.texts import Spellings, plain_text
-from fashionfae_lavis.text.product_text import FREE_TEXT, normalise
+from fashionfae_lavis.text.product_text import FREE_TEXT
 
 # Role of a column -> column names that are found automatically, without --map.
 ROLES = {
@@ -60,16 +62,14 @@ class ProductRows:
         self.columns = _find_columns(table, columns)
         self.attributes: dict[str, str] = {}
         for name, column in attributes.items():
-            words = _attribute_name(name)
+            words = attribute_name(name)
             if words in self.attributes:
                 raise UserError(f"--attributes {name}: another attribute is called {words} too, so rename one.")
             _require(table, column, f"--attributes {words}={column}")
             self.attributes[words] = column
-        if not {"title", "description"} & self.columns.keys():
-            raise _unmapped(table, "title", "description")
         self.pattern = Pattern(pattern, folder, table.columns) if pattern else None
-        if not self.pattern and "image" not in self.columns:
-            raise _unmapped(table, "image")
+        if not self.columns.keys() & FREE_TEXT or not (self.pattern or "image" in self.columns):
+            raise incomplete(table, folder, self.columns, self.attributes, pattern)
         self.spellings = Spellings(self.attributes)
 
     def unified(self, fields: dict[str, str]) -> dict[str, str]:
@@ -109,7 +109,7 @@ class ProductRows:
         elif "split" in self.columns and not product.split:
             product.problem = f"unknown split: {text['split'][:50]!r}, none of {', '.join(SPLIT_NAMES)}"
         elif not product.images:
-            product.problem = "no image"
+            product.problem = self.pattern.problem(cells) if self.pattern else "no image"
 
 
 def _text(cells: dict, column: str) -> str:
@@ -140,20 +140,3 @@ def _require(table: Table, column: str, where: str) -> None:
         raise UserError(f"{where}: {table.path} lacks this column; use one of {table.shown_columns()}.")
     if column in table.repeated:
         raise UserError(f"{where}: {table.path} has several columns called {column!r}; rename all but one.")
-
-
-def _unmapped(table: Table, *roles: str) -> UserError:
-    wanted = " or ".join(f"--map {role}=COLUMN" for role in roles)
-    more = ", or --pattern" if roles == ("image",) else ""
-    return UserError(
-        f"{table.path} has no column called {' or '.join(roles)}: name one of its columns ({table.shown_columns()}) "
-        f"with {wanted}{more}."
-    )
-
-
-def _attribute_name(name: str) -> str:
-    """Returns an attribute's name in prompts: `Primary_Colour` -> `primary colour`."""
-    words = normalise(name.replace("_", " "))
-    if not words or words in FREE_TEXT:
-        raise UserError(f"--attributes {name}: give the attribute a name in words other than title and description.")
-    return words

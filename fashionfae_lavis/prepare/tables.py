@@ -80,6 +80,7 @@ class Table:
         self.path = Path(path)
         self.decode_fallbacks = 0
         self._numbers: frozenset[str] | None = None
+        self._count = 0
         if not _is_file(self.path):
             raise UserError(f"The table {self.path} is missing or not a file: check the path after --table.")
         formats = {
@@ -100,12 +101,20 @@ class Table:
         self.columns = list(dict.fromkeys(names))
         self.repeated = frozenset(name for name, times in Counter(names).items() if times > 1)
 
+    def head(self, rows: int) -> Iterator[Row]:
+        """Yields the first rows as they are written, without reading on."""
+        return islice(self._readable_rows(), rows)
+
+    def count(self) -> int:
+        """Returns the number of rows, for which the table is read once."""
+        self._whole_numbers()
+        return self._count
+
     def __iter__(self) -> Iterator[Row]:
-        if self._numbers is None:
-            self._numbers = self._find_numbers()
+        numbers = self._whole_numbers()
         self.decode_fallbacks = 0
         for row in self._readable_rows():
-            for column in self._numbers:
+            for column in numbers:
                 value = row.cells.get(column)
                 if isinstance(value, str):
                     row.cells[column] = value.strip().removesuffix(".0")
@@ -151,10 +160,14 @@ class Table:
                 break
         return list(keys)
 
-    def _find_numbers(self) -> frozenset[str]:
-        """Returns the columns of numbers that have one with `.0`."""
+    def _whole_numbers(self) -> frozenset[str]:
+        """Returns the columns of numbers that have one with `.0`; reads the table and counts its rows the first time."""
+        if self._numbers is not None:
+            return self._numbers
         candidates = dict.fromkeys(self.columns, False)
+        self._count = 0
         for row in self._readable_rows():
+            self._count += 1
             for column in list(candidates):
                 value = row.cells.get(column)
                 if value is None or (isinstance(value, str) and is_missing(value)):
@@ -164,9 +177,8 @@ class Table:
                     del candidates[column]
                 elif match[1] == ".0":
                     candidates[column] = True
-            if not candidates:
-                break
-        return frozenset(column for column, found in candidates.items() if found)
+        self._numbers = frozenset(column for column, found in candidates.items() if found)
+        return self._numbers
 
     def _open_text(self):
         with open(self.path, "rb") as file:
