@@ -10,19 +10,24 @@ import csv
 import os
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import FORMAT, NAME
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
-from fashionfae_lavis.prepare.duplicates import Fingerprints
+from fashionfae_lavis.locks import hold
+from fashionfae_lavis.prepare.attributes import why_useless
+from fashionfae_lavis.prepare.duplicates import Fingerprints, Groups
 from fashionfae_lavis.prepare.image_checks import checked_images
-from fashionfae_lavis.prepare.index import part_line, read_parts, write_duplicates, write_index
+from fashionfae_lavis.prepare.index import counted, part_line, read_parts, without_fields, write_duplicates, write_index
 from fashionfae_lavis.prepare.products import Product, ProductRows
+from fashionfae_lavis.prepare.proposal import propose
 from fashionfae_lavis.prepare.splits import drawn_splits
 from fashionfae_lavis.prepare.summary import Duplicates, Summary
 from fashionfae_lavis.prepare.tables import Table
@@ -31,7 +36,9 @@ from fashionfae_lavis.text.product_text import TEXT_MODES, fashion_text, normali
 from fashionfae_lavis.workers import progress_bar
 
 REJECTED = "rejected.csv"
+REFUSED = "refused.csv"  # the report of a command that would have replaced a catalogue, but has too many bad rows
 DUPLICATES = "duplicates.csv"
+LOCK = ".lock"
 
 
 @dataclass
@@ -39,8 +46,10 @@ class _Tally:
     """Running counts over the rows.
 
     Attributes:
+        examples: problem -> the first row that has it, with details, or "".
         keys: a pseudo-random number for each product, which decides its split.
         titles, texts: a digest for each product; equal texts have equal ones.
+        filled: attribute -> number of products that have a value.
     """
 
     rows: int = 0
@@ -48,11 +57,20 @@ class _Tally:
     left_out: int = 0
     images: int = 0
     problems: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
     missing: Counter[str] = field(default_factory=Counter)
     keys: "array[int]" = field(default_factory=lambda: array("Q"))
     titles: "array[int]" = field(default_factory=lambda: array("Q"))
     texts: "array[int]" = field(default_factory=lambda: array("Q"))
+    filled: Counter[str] = field(default_factory=Counter)
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
+
+    def refuse(self, row: int, problem: str) -> None:
+        """Counts an unusable row by the part of its problem before the colon."""
+        kind, _, details = problem.partition(": ")
+        self.unusable += 1
+        self.problems[kind] += 1
+        self.examples.setdefault(kind, details and f"; in row {row}, {details}")
 
 
 def prepare_catalogue(
@@ -100,35 +118,17 @@ def prepare_catalogue(
     source = Table(table)
     rows = ProductRows(source, images, columns or {}, attributes or {}, pattern)
     make_folder(out)
-    with replacing(out / NAME) as index:
-        part = index.with_name(f"{index.stem}.part.tmp")
-        try:
-            with replacing(out / REJECTED) as rejected:
-                tally = _write_rows(rows, images, part, rejected, seed)
-            _check_share(out / REJECTED, tally, max_bad)
-            head = {
-                "format": FORMAT,
-                "table": source.path.name,
-                "images": _folder_name(images, out),
-                "attributes": list(rows.attributes),
-            }
-            groups = tally.fingerprints.groups(len(tally.keys))
-            drawn = drawn_splits(groups, tally.keys, 0 if "split" in rows.columns else validation)
-            splits = [split or drawn[i] for i, (split, _) in enumerate(read_parts(part))]
-            products = write_index(index, part, head, splits)
-            with replacing(out / DUPLICATES) as duplicates:
-                write_duplicates(duplicates, part, splits, groups)
-        finally:
-            part.unlink(missing_ok=True)
+    with hold(out, LOCK, "Another preparation is running", "use another --out"):
+        tally, groups, useless, splits = _write_files(rows, images, out, validation, seed, max_bad)
     return Summary(
         path=out / NAME,
         rows=tally.rows,
         unusable=tally.unusable,
         left_out=tally.left_out,
         images=tally.images,
-        products=products,
+        products=counted(splits),
         problems=dict(tally.problems),
-        values={name: len(known) for name, known in rows.spellings.known.items()},
+        values={name: len(known) for name, known in rows.spellings.known.items() if name not in useless},
         decode_fallbacks=source.decode_fallbacks,
         respelled=rows.spellings.changed,
         merged=rows.spellings.merged,
@@ -140,7 +140,49 @@ def prepare_catalogue(
             near=groups.near,
             leaks=groups.leaks(np.array(splits) == "train"),
         ),
+        useless=useless,
+        suggested=[] if attributes else propose(source, images, rows.columns, {}, pattern).attributes,
     )
+
+
+def _write_files(
+    rows: ProductRows, images: Path, out: Path, validation: float, seed: int, max_bad: float
+) -> tuple[_Tally, Groups, dict[str, str], list[str]]:
+    """Writes the three files, which replace older ones together, after everything is checked.
+
+    Returns:
+        The counts, the groups of equal photographs, why attributes are left out, and the split of each product.
+    """
+    with (
+        replacing(out / NAME) as index,
+        replacing(out / DUPLICATES) as duplicates,
+        replacing(out / REJECTED) as rejected,
+    ):
+        part = index.with_name(f"{index.stem}.part.tmp")
+        try:
+            tally = _write_rows(rows, images, part, rejected, seed)
+            _check_share(out, rejected, tally, max_bad)
+            useless = {
+                name: why_useless(len(known), tally.filled[name]) for name, known in rows.spellings.known.items()
+            }
+            useless = {name: reason for name, reason in useless.items() if reason}
+            if useless:
+                tally.texts = array("Q", map(_text_key, without_fields(part, useless)))
+            head = {
+                "format": FORMAT,
+                "table": rows.table.path.name,
+                "images": _folder_name(images, out),
+                "attributes": [name for name in rows.attributes if name not in useless],
+            }
+            groups = tally.fingerprints.groups(len(tally.keys))
+            drawn = drawn_splits(groups, tally.keys, 0 if "split" in rows.columns else validation)
+            splits = [split or drawn[i] for i, (split, _) in enumerate(read_parts(part))]
+            write_index(index, part, head, splits)
+            write_duplicates(duplicates, part, splits, groups)
+        finally:
+            part.unlink(missing_ok=True)
+    (out / REFUSED).unlink(missing_ok=True)
+    return tally, groups, useless, splits
 
 
 def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
@@ -163,8 +205,7 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
                 cells = (product.row, product.id, name, problem, "yes" if used else "no")
                 writer.writerow(map(spreadsheet_cell, cells))
             if not used:
-                tally.unusable += 1
-                tally.problems[(product.problem or f"image {bad[0][1]}").partition(":")[0]] += 1
+                tally.refuse(product.row, product.problem or f"image {bad[0][1]}")
                 continue
             product.fields = rows.unified(product.fields)
             _count(tally, product, seed)
@@ -178,12 +219,18 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
 
 def _count(tally: _Tally, product: Product, seed: int) -> None:
     """Counts a usable product."""
-    texts = {"title": product.title, "description": product.description, **product.fields}
     title = normalise(product.title) or f"no title in row {product.row}"
     tally.keys.append(_key(f"{seed}:{product.id}"))
     tally.titles.append(_key(title))
-    tally.texts.append(_key(fashion_text(texts, TEXT_MODES[1])))
+    tally.texts.append(_text_key(vars(product)))
     tally.missing.update(product.missing)
+    tally.filled.update(product.fields.keys())
+
+
+def _text_key(product: Mapping[str, Any]) -> int:
+    """Returns the digest of a product's text with all attributes."""
+    texts = {"title": product["title"], "description": product["description"], **product["fields"]}
+    return _key(fashion_text(texts, TEXT_MODES[1]))
 
 
 def _key(text: str) -> int:
@@ -191,14 +238,18 @@ def _key(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _check_share(report: Path, tally: _Tally, max_bad: float) -> None:
-    """Raises UserError if too many rows are unusable."""
+def _check_share(out: Path, rejected: Path, tally: _Tally, max_bad: float) -> None:
+    """Raises UserError if too many rows are unusable, and keeps the report of them without replacing a catalogue's."""
     rows, unusable = tally.rows, tally.unusable
     if not rows:
-        raise UserError(f"{report.parent} gets no product, because the table has no rows: use one with rows.")
+        raise UserError(f"{out} gets no product, because the table has no rows: use one with rows.")
     if unusable <= max_bad * rows and unusable < rows:
         return
-    found = ", ".join(f"{number} {problem}" for problem, number in tally.problems.most_common(4))
+    report = out / (REFUSED if (out / NAME).exists() else REJECTED)
+    os.replace(rejected, report)
+    problems = tally.problems.most_common(4)
+    found = ", ".join(f"{number} {problem}" for problem, number in problems)
+    found += next(filter(None, (tally.examples[problem] for problem, _ in problems)), "")
     more = ", or allow more with --max-bad" if unusable < rows else ""
     raise UserError(f"{unusable} of {rows} rows cannot be used ({found}): correct the rows listed in {report}{more}.")
 

@@ -1,5 +1,7 @@
 """The options of `fashionfae prepare`. A command imports its code only when it runs."""
 
+import shlex
+
 from fashionfae_lavis.errors import UserError
 
 
@@ -149,6 +151,10 @@ def _print_summary(summary) -> None:
     print(f"{summary.path}: {sum(summary.products.values())} products ({products}), {summary.images} images")
     for name, values in summary.values.items():
         print(f"  {name}: {values} values")
+    for name, reason in summary.useless.items():
+        print(f"  {name} is left out as an attribute, because {reason}")
+    if not summary.values:
+        _print_lack_of_attributes(summary.suggested)
     if summary.respelled:
         print(f"  {summary.respelled} values were changed to the first spelling of the same value")
     if summary.merged:
@@ -166,6 +172,12 @@ def _print_summary(summary) -> None:
         print(f"  {summary.path.parent}/rejected.csv lists all of them")
     _print_duplicates(summary)
     print(f"to train and evaluate on it, set `datasets: {{catalogue: {{root: {summary.path.parent}}}}}`")
+
+
+def _print_lack_of_attributes(suggested: list[str]) -> None:
+    print("  no attributes: AETP has nothing to learn, because it predicts their values in prompts")
+    if suggested:
+        print(f"  these columns may be some: {shlex.join(['--attributes', ','.join(suggested)])}")
 
 
 def _print_duplicates(summary) -> None:

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import SPLITS
 from fashionfae_lavis.prepare.duplicates import Groups
@@ -38,15 +40,33 @@ def read_parts(part: Path) -> Iterator[tuple[str, str]]:
             yield split, product
 
 
-def write_index(index: Path, part: Path, head: dict, splits: list[str]) -> dict[str, int]:
-    """Writes the index from `part`; returns the number of products in each split."""
+def without_fields(part: Path, names: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Removes some attributes from `part`; yields each product as it goes."""
+    shorter = part.with_name(f"{part.stem}.shorter.tmp")
+    try:
+        with open(shorter, "w", encoding="utf-8") as lines:
+            for split, product in read_parts(part):
+                content = json.loads(product)
+                content["fields"] = {name: value for name, value in content["fields"].items() if name not in names}
+                lines.write(f"{split}\t{json.dumps(content, ensure_ascii=False)}\n")
+                yield content
+        os.replace(shorter, part)
+    finally:
+        shorter.unlink(missing_ok=True)
+
+
+def counted(splits: list[str]) -> dict[str, int]:
+    """Returns the number of products in each split that has any."""
     products = Counter(splits)
-    counted = {split: products[split] for split in SPLITS if products[split]}
+    return {split: products[split] for split in SPLITS if products[split]}
+
+
+def write_index(index: Path, part: Path, head: dict, splits: list[str]) -> None:
+    """Writes the index from `part`."""
     with open(index, "w", encoding="utf-8") as file:
-        file.write(json.dumps({**head, "products": counted}, ensure_ascii=False) + "\n")
+        file.write(json.dumps({**head, "products": counted(splits)}, ensure_ascii=False) + "\n")
         for split, (_, product) in zip(splits, read_parts(part), strict=True):
             file.write(f'{{"split": "{split}", {product[1:]}')
-    return counted
 
 
 def write_duplicates(path: Path, part: Path, splits: list[str], groups: Groups) -> None:

@@ -226,8 +226,9 @@ def _rests(value: str, folder: Path) -> set[str]:
     """Returns what follows a value in the names of its images: `.jpg`, `_*.jpg`, or `/*` for a folder of images."""
     rests = set()
     for name in islice(listing(folder, folder).starting_with(value), LOOKED_UP):
-        rest, ending = split_ending(name.removeprefix(value))
-        if not rest and not ending and os.path.isdir(folder / name):
+        stem, ending = split_ending(name)
+        rest = stem.removeprefix(value)
+        if name == value and os.path.isdir(folder / name):
             rests.add("/*")
         elif ending and not rest[:1].isalnum():
             rests.add(f"{rest[:1]}*{ending}" if rest else ending)

@@ -1,6 +1,6 @@
 """Statistics of a prepared catalogue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -40,6 +40,8 @@ class Summary:
         merged: (attribute, spelling, other spelling) of values that are read as one although they differ in a sign.
         missing: spelling -> number of cells of the catalogue's products that were read as missing, such as `N/A`.
         duplicates: products that equal others.
+        useless: attribute -> why it is left out.
+        suggested: columns that may be attributes, if none were given.
     """
 
     path: Path
@@ -55,3 +57,5 @@ class Summary:
     merged: list[tuple[str, str, str]]
     missing: dict[str, int]
     duplicates: Duplicates
+    useless: dict[str, str] = field(default_factory=dict)
+    suggested: list[str] = field(default_factory=list)

@@ -161,7 +161,7 @@ class Table:
         return list(keys)
 
     def _whole_numbers(self) -> frozenset[str]:
-        """Returns the columns of numbers that have one with `.0`; reads the table and counts its rows the first time."""
+        """Returns the columns of numbers that have one with `.0`. The first call also counts the rows."""
         if self._numbers is not None:
             return self._numbers
         candidates = dict.fromkeys(self.columns, False)

@@ -16,8 +16,9 @@ from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.locks import hold
 from fashionfae_lavis.prepare import image_checks
-from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.prepare.catalogue import LOCK, prepare_catalogue
 from fashionfae_lavis.prepare.summary import Duplicates
 from fashionfae_lavis.prepare.tables import Table
 from fashionfae_lavis.text.product_text import fashion_text
@@ -68,7 +69,8 @@ def test_what_is_bad_is_reported_by_row(prepared):
         ("23", "b10", "https://shop.example/1.jpg", "no"),
     ]
     problems = [row[3] for row in report]
-    assert problems[:4] == ["is an empty file", "is missing", "is missing", "is an empty file"]
+    missing = "is missing: no file absent.jpg in photos; there are back.jpg, banner.png, cmyk.jpg, ..."
+    assert problems[:4] == ["is an empty file", missing, missing, "is an empty file"]
     assert problems[4].startswith("cannot be read: image file is truncated")
     assert problems[5] == "cannot be read: it is not an image in one of the formats JPEG, PNG, WEBP, GIF, BMP, TIFF"
     assert problems[6:8] == [
@@ -141,7 +143,81 @@ def test_too_many_bad_rows_stop_it_and_the_report_stays(shop, tmp_path):
     ) as e:
         prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
     assert "\n" not in str(e.value) and "--max-bad" in str(e.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["rejected.csv"]
+    assert files_in(tmp_path) == ["rejected.csv"]
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def test_a_refused_run_leaves_the_catalogue_as_it_is(shop, tmp_path):
+    prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
+    before = digest(tmp_path)
+    details = r"; in row 14, image file is truncated \(.*\)\)"
+    with pytest.raises(UserError, match=rf"12 of 22 rows cannot be used \(.*{details}: .* listed in .*refused.csv"):
+        prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
+    after = digest(tmp_path)
+    assert after.pop("refused.csv") == before["rejected.csv"] and after == before
+    prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
+    assert digest(tmp_path) == before
+
+
+def test_the_files_are_replaced_together(tmp_path, monkeypatch):
+    table, photos = small_shop(tmp_path, 12, "id,title,image,nothing,material")
+    out = tmp_path / "out"
+    prepare_catalogue(table, photos, out)
+    before = digest(out)
+    table.write_text(table.read_text() + "\n12,Shirt 12,absent.jpg,,wool")
+    with full_disk("duplicates.csv"), pytest.raises(UserError, match="No space left on device"):
+        prepare_catalogue(table, photos, out, max_bad=0.5)
+    assert digest(out) == before
+
+
+def test_two_preparations_do_not_write_into_one_folder(tmp_path):
+    table, photos = small_shop(tmp_path, 2, "id,title,image,nothing,material")
+    with (
+        hold(tmp_path / "out", LOCK, "Another", "wait"),
+        pytest.raises(UserError, match=r"Another preparation is running in .* or use another --out"),
+    ):
+        prepare_catalogue(table, photos, tmp_path / "out")
+    assert files_in(tmp_path / "out") == []
+
+
+def test_attributes_that_teach_nothing_are_left_out(tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph(0, (20, 20)).save(tmp_path / "photos" / "0.png")
+    rows = [f"{i},Shirt,0.png,{('red', 'blue')[i % 2]},code {i},new," for i in range(20)]
+    (tmp_path / "shop.csv").write_text("\n".join(["id,title,image,colour,code,state,empty", *rows]))
+    attributes = {name: name for name in ("colour", "code", "state", "empty")}
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", tmp_path / "out", attributes=attributes)
+    assert summary.values == {"colour": 2} and list(summary.useless) == ["code", "state", "empty"]
+    head, *products = lines_of(summary)
+    assert head["attributes"] == ["colour"]
+    assert [product["fields"] for product in products] == [{"colour": ("red", "blue")[i % 2]} for i in range(20)]
+    assert summary.duplicates.texts == 20  # as the codes no longer tell them apart
+    assert files_in(tmp_path / "out") == ["catalogue.jsonl", "duplicates.csv", "rejected.csv"]
+
+
+def test_names_of_images_need_not_be_exact(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i, name in enumerate(("a.JPG", "Coat.png", "7.webp")):
+        photograph(i, (20, 20)).save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "broken.jpg").symlink_to("nowhere")
+    rows = ["id,title,image", "1,Shirt,a.jpg", "2,Coat,coat.png", "3,Hat,7", "4,Sock,Broken.jpg"]
+    (tmp_path / "shop.csv").write_text("\n".join(rows))
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", tmp_path / "out", max_bad=0.5)
+    assert [product["images"] for product in lines_of(summary)[1:]] == [["a.JPG"], ["Coat.png"], ["7.webp"]]
+    assert [row["image"] for row in report_of(tmp_path / "out")] == ["broken.jpg"]
+
+
+def test_a_wrong_pattern_says_which_file_was_looked_for(tmp_path):
+    table, photos = small_shop(tmp_path, 12, "id,title,nothing,more,material")
+    wrong = r"12 no image; in row 2, no file 0\.png in photos; there is 0\.jpg\)"
+    with pytest.raises(UserError, match=wrong):
+        prepare_catalogue(table, photos, tmp_path / "out", pattern="{id}.png")
+    problem = report_of(tmp_path / "out")[1]["problem"]
+    assert problem == "no image: no file 1.png in photos; there are 1.jpg, 10.jpg, 11.jpg"
+    prepare_catalogue(table, photos, tmp_path / "out", pattern="{id}.JPG")
 
 
 def small_shop(folder, products=12, header="id,title,image,split,material", split=lambda i: ""):
@@ -213,13 +289,11 @@ def test_mistakes_are_named(tmp_path, options, message):
 
 def test_missing_columns_and_folders_are_named(tmp_path):
     table, photos = small_shop(tmp_path, 2, "id,a,b,c,d")
-    with pytest.raises(
-        UserError, match="has no column called title or description: name one of its columns .* with --map title=COLUMN"
-    ):
+    lacking = r"no column called title or description \(--map title=COLUMN\) and none called image \(--map image=COLUMN"
+    with pytest.raises(UserError, match=f"{lacking}.* suggest --map image=b,title=a") as caught:
         prepare_catalogue(table, photos, tmp_path / "out")
-    with pytest.raises(
-        UserError, match="no column called image: name one of its columns .* with --map image=COLUMN, or --pattern"
-    ):
+    assert caught.value.options == ["--map", "image=b,title=a"]
+    with pytest.raises(UserError, match=r"no column called image \(--map image=COLUMN, or --pattern\), and no --attr"):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"})
     with pytest.raises(UserError, match="is not a folder"):
         prepare_catalogue(table, tmp_path / "nowhere", tmp_path / "out")
@@ -272,7 +346,7 @@ def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(image_checks, "checked_photograph", lambda name, folder: os._exit(1))
     with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert files_in(tmp_path / "out") == []
 
 
 def json_shop(folder, *products):
