@@ -13,7 +13,7 @@ from PIL import Image
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.photographs import UnusableImage, is_inside, load_photograph
-from fashionfae_lavis.prepare.tables import CellError, cell_text
+from fashionfae_lavis.prepare.cells import CellError, cell_text
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SMALLEST = 8  # pixels per side; smaller images are placeholders

@@ -7,16 +7,15 @@ characters of memory.
 import codecs
 import csv
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.cells import Row, Unreadable, is_missing
 
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
@@ -25,37 +24,10 @@ LONGEST_ROW = 1 << 23  # characters
 LARGEST_BOMB, MOST_PACKED = 1 << 27, 100
 BATCH = 32  # rows of a Parquet file in memory
 MOST_COLUMNS = 10_000
-LONGEST_TEXT = 100_000  # characters of a cell that is used
 SHOWN_COLUMNS, SHOWN_LETTERS = 30, 50  # in messages, of each column
-# Spellings of a missing value, as databases, spreadsheets, pandas and R write them; compared in lower case.
-MISSING = frozenset(
-    {"nan", "-nan", "na", "<na>", "n/a", "n.a.", "n.a", "null", "(null)", "\\n", "#n/a", "#na"}
-    | {"#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
-)
-# These are missing in this spelling only, because a pattern may be `none`.
-MISSING_AS_WRITTEN = frozenset({"None", "NaT"})
-PLACEHOLDERS = "-\u2013\u2014?._*/ "  # a cell of nothing but these is missing
 # Five of these bytes are undefined in Windows-1252 and stay as in ISO-8859-1.
 _WINDOWS_LETTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
-class CellError(ValueError):
-    """Error of a cell that cannot be read as text."""
-
-
-class Unreadable(NamedTuple):
-    """Takes the place of a cell that its file's library cannot convert."""
-
-    reason: str
-
-
-class Row(NamedTuple):
-    """A row, numbered as in a spreadsheet, where a header is row 1. An unreadable row has a `problem` and no cells."""
-
-    number: int
-    cells: dict[str, Any]
-    problem: str = ""
 
 
 class Table:
@@ -348,51 +320,3 @@ def _json_row(number: int, line: str) -> Row:
 
 def _western_text(wrong: bytes) -> str:
     return wrong.decode("iso-8859-1").translate(_WINDOWS_LETTERS)
-
-
-def cell_text(value: Any) -> str:
-    """Converts a cell to text: "" for a missing value; joins the entries of a list by commas.
-
-    Raises:
-        CellError: the cell is neither text, a number, a date nor a list of these, or holds half a character.
-    """
-    if isinstance(value, list | tuple) and not isinstance(value, Unreadable):
-        return ", ".join(filter(None, map(_entry_text, value)))
-    return _entry_text(value)
-
-
-def is_missing(text: str) -> bool:
-    """Returns whether a text means that there is no value; `none` in lower case is one."""
-    text = text.strip()
-    return not text.strip(PLACEHOLDERS) or text in MISSING_AS_WRITTEN or text.lower() in MISSING
-
-
-def missing_spelling(value: Any) -> str:
-    """Returns how a cell spells that it is missing, "" if it is empty or has a value."""
-    return value.strip() if isinstance(value, str) and is_missing(value) else ""
-
-
-def _entry_text(value: Any) -> str:
-    if value is None or (isinstance(value, float | Decimal) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, Unreadable):
-        raise CellError(f"is an unreadable {value.reason}")
-    if isinstance(value, list | tuple | dict | set):
-        raise CellError("is nested")
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError as error:
-            raise CellError("is binary") from error
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
-        value = int(value)  # a column with gaps turns 42 into 42.0
-    if isinstance(value, Decimal):
-        value = f"{value.normalize():f}"
-    text = str(value).strip()
-    if len(text) > LONGEST_TEXT:
-        raise CellError(f"is longer than {LONGEST_TEXT} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise CellError("has half a character (a lone surrogate)") from error
-    return "" if is_missing(text) else text
