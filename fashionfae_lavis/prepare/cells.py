@@ -2,7 +2,10 @@
 
 import math
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from fashionfae_lavis.errors import UserError
 
 LONGEST_TEXT = 100_000  # characters of a cell that is used
 # Spellings of a missing value, as databases, spreadsheets, pandas and R write them; compared in lower case.
@@ -31,6 +34,12 @@ class Unreadable(NamedTuple):
     """Takes the place of a cell that its file's library cannot convert."""
 
     reason: str
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """Returns the error of a table that cannot be read."""
+    reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "") or type(error).__name__
+    return UserError(f"{path} cannot be read ({reason}): check its permissions, or write or copy it again.")
 
 
 def cell_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Reading of product tables (CSV, TSV, JSON Lines, Parquet), row by row.
+"""Reading of product tables (CSV, TSV, Excel, JSON, JSON Lines, Parquet), row by row.
 
 A row that cannot be read has a problem; a file that cannot be read is a UserError. No row takes more than `LONGEST_ROW`
 characters of memory.
@@ -9,13 +9,15 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.cells import Row, Unreadable, is_missing
+from fashionfae_lavis.prepare.cells import Row, Unreadable, damaged, is_missing
+from fashionfae_lavis.prepare.excel import workbook_columns, workbook_rows
+from fashionfae_lavis.prepare.json_table import json_rows
 
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
@@ -54,17 +56,19 @@ class Table:
         self._numbers: frozenset[str] | None = None
         if not _is_file(self.path):
             raise UserError(f"The table {self.path} is missing or not a file: check the path after --table.")
-        formats = {
-            ".csv": self._separated,
-            ".tsv": self._separated,
-            ".jsonl": self._json_lines,
-            ".ndjson": self._json_lines,
-            ".parquet": self._parquet,
+        formats: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], list[str]]]] = {
+            ".csv": (self._separated, self._separated_columns),
+            ".tsv": (self._separated, self._separated_columns),
+            ".xlsx": (lambda: workbook_rows(self.path), lambda: workbook_columns(self.path)),
+            ".json": (self._json, self._first_keys),
+            ".jsonl": (self._json_lines, self._first_keys),
+            ".ndjson": (self._json_lines, self._first_keys),
+            ".parquet": (self._parquet, self._parquet_columns),
         }
         if self.path.suffix.lower() not in formats:
             raise UserError(f"{self.path} has an unknown format: use a table whose name ends in {', '.join(formats)}.")
-        self._rows = formats[self.path.suffix.lower()]
-        names = self._find_columns()
+        self._rows, find_columns = formats[self.path.suffix.lower()]
+        names = find_columns()
         if not any(names):
             raise UserError(f"{self.path} is empty: use a table with columns and rows.")
         if len(names) > MOST_COLUMNS:
@@ -95,27 +99,25 @@ class Table:
         try:
             yield from self._rows()
         except OSError as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> UserError:
-        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "") or type(error).__name__
-        return UserError(f"{self.path} cannot be read ({reason}): check its permissions, or write or copy it again.")
+            raise damaged(self.path, error) from error
 
     def _too_long(self, number: int) -> UserError:
         return UserError(f"{self.path}: rows from {number} on are longer than {LONGEST_ROW} characters: shorten them.")
 
-    def _find_columns(self) -> list[str]:
-        if self._rows == self._parquet:
-            try:
-                return list(self._open_parquet().schema_arrow.names)
-            except UnicodeDecodeError as error:
-                raise self._damaged(error) from error
-        if self._rows == self._separated:
-            try:
-                with self._open_text() as file:
-                    return self._header(_CsvLines(file, self.path))[1]
-            except OSError as error:
-                raise self._damaged(error) from error
+    def _separated_columns(self) -> list[str]:
+        try:
+            with self._open_text() as file:
+                return self._header(_CsvLines(file, self.path))[1]
+        except OSError as error:
+            raise damaged(self.path, error) from error
+
+    def _parquet_columns(self) -> list[str]:
+        try:
+            return list(self._open_parquet().schema_arrow.names)
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, error) from error
+
+    def _first_keys(self) -> list[str]:
         keys: dict[str, None] = {}
         for row in islice(self._readable_rows(), LOOK_AHEAD):
             keys.update(dict.fromkeys(row.cells))
@@ -182,6 +184,10 @@ class Table:
                 elif cells:  # else an empty line
                     yield Row(lines.number, {}, f"has {len(cells)} cells where the header has {len(header)}")
 
+    def _json(self) -> Iterator[Row]:
+        with self._open_text() as file:
+            yield from json_rows(self.path, file)
+
     def _json_lines(self) -> Iterator[Row]:
         with self._open_text() as file:
             number = 0
@@ -201,7 +207,7 @@ class Table:
             # Without a buffer a row group is read in pieces.
             file = pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.path, error) from error
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         for first, group in zip(accumulate((group.num_rows for group in groups), initial=1), groups, strict=False):
             if group.total_byte_size > LONGEST_ROW * max(1, group.num_rows):
@@ -228,7 +234,7 @@ class Table:
                     number += 1
                     yield Row(number, dict(zip(batch.schema.names, cells, strict=True)))
         except (OSError, ArrowException) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.path, error) from error
 
     def _parquet_cells(self, column) -> list[Any]:
         """Converts a column of a batch; a cell that Python cannot represent becomes `Unreadable`."""

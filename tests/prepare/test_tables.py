@@ -80,7 +80,7 @@ def test_parquet(tmp_path):
     ("name", "content", "message"),
     [
         ("none.csv", None, "The table .*none.csv is missing"),
-        ("shop.xlsx", "PK", "use a table whose name ends in .csv, .tsv, .jsonl, .ndjson, .parquet"),
+        ("shop.ods", "PK", "ends in .csv, .tsv, .xlsx, .json, .jsonl, .ndjson, .parquet"),
         ("shop.csv", "", "is empty: use a table with columns and rows"),
         ("shop.jsonl", "", "is empty"),
     ],
