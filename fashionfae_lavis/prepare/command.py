@@ -16,7 +16,7 @@ def add_parser(commands) -> None:
 
 
 def _add_catalogue(kinds) -> None:
-    text = "Prepare a product table (CSV, TSV, JSON Lines, Parquet) and a folder of images."
+    text = "Prepare a product table (CSV, TSV, Excel, JSON, JSON Lines, Parquet) and a folder of images."
     parser = kinds.add_parser("catalogue", help=text, description=text)
     parser.add_argument("--table", required=True, metavar="FILE", help="the table, with one row per product")
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder that image paths are relative to")

@@ -11,8 +11,8 @@ from PIL import Image
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.photographs import UnusableImage, load_photograph
+from fashionfae_lavis.prepare.cells import CellError, cell_text
 from fashionfae_lavis.prepare.listing import ENDINGS, listing, not_found, split_ending
-from fashionfae_lavis.prepare.tables import CellError, cell_text
 
 SMALLEST = 8  # pixels per side; smaller images are placeholders
 MOST = 1000  # images of a product

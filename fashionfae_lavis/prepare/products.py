@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.attributes import attribute_name
+from fashionfae_lavis.prepare.cells import CellError, cell_text, missing_spelling
 from fashionfae_lavis.prepare.images import Pattern, listed_images
 from fashionfae_lavis.prepare.proposal import incomplete
 from fashionfae_lavis.prepare.splits import SPLIT_NAMES
-from fashionfae_lavis.prepare.tables import CellError, Table, cell_text, missing_spelling
+from fashionfae_lavis.prepare.tables import Table
 from fashionfae_lavis.prepare.texts import Spellings, plain_text
 from fashionfae_lavis.text.product_text import FREE_TEXT
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.attributes import FEWEST, attribute_name, why_useless
+from fashionfae_lavis.prepare.cells import CellError, cell_text
 from fashionfae_lavis.prepare.images import listed_images
 from fashionfae_lavis.prepare.listing import ENDINGS, listing, split_ending
 from fashionfae_lavis.prepare.splits import SPLIT_NAMES
-from fashionfae_lavis.prepare.tables import CellError, Table, cell_text
+from fashionfae_lavis.prepare.tables import Table
 
 ROWS, COLUMNS = 1000, 200  # of the table, which are looked at
 LOOKED_UP = 100  # rows whose images are looked up in the folder

@@ -30,7 +30,7 @@ def root(tmp_path_factory):
     (folder / "photos").mkdir()
     for i in range(40):
         photograph(i, (40, 48)).save(folder / "photos" / f"{i}.png")
-        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": "TOPS"}
+        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": ("TOPS", "COATS")[i // 20]}
         rows.append({**row, "Sleeve_Length": ("long", "short")[i % 2], "pattern": ("striped", "plain", None)[i % 3]})
     (folder / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
     prepare_catalogue(
@@ -114,7 +114,7 @@ def test_products_without_the_label_are_left_out(root):
 
 
 def test_sub_test_negatives_are_of_the_category(root):
-    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS"}
+    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS", "COATS"}
 
 
 def test_mistakes_are_named(root, tmp_path):
