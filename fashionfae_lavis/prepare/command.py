@@ -48,14 +48,25 @@ def _add_catalogue(kinds) -> None:
         metavar="SHARE",
         help="share of rows that may be unusable (default: 0.05)",
     )
+    parser.add_argument("--to", choices=["shards"], help="also write training products as tar files, for slow disks")
+    parser.add_argument("--shards", metavar="DIR", help="folder for the shards (default: shards in the --out folder)")
     parser.set_defaults(run=_catalogue)
 
 
-def _catalogue(columns: list[str], attributes: list[str], **options) -> None:
+def _catalogue(columns: list[str], attributes: list[str], to: str | None, shards: str | None, **options) -> None:
     from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 
+    if shards and not to:
+        raise UserError("--shards names the folder for --to shards: add --to shards.")
     columns_of_roles, columns_of_attributes = _pairs("--map", columns), _pairs("--attributes", attributes, alone=True)
-    _print_summary(prepare_catalogue(columns=columns_of_roles, attributes=columns_of_attributes, **options))
+    summary = prepare_catalogue(columns=columns_of_roles, attributes=columns_of_attributes, **options)
+    _print_summary(summary)
+    if to == "shards":
+        from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
+
+        root = summary.path.parent
+        print(f"wrote {write_catalogue_shards(root, shards or root / 'shards')}")
+        print(f"to train from the shards, add `storage: {shards or root / 'shards'}` to the dataset")
 
 
 def _add_fashion_mnist(kinds) -> None:

@@ -142,6 +142,8 @@ class Catalogue(Products):
 
     root: Text | None = None
     """Folder that `fashionfae prepare catalogue` wrote."""
+    storage: Text | None = None
+    """Folder that `fashionfae prepare catalogue --to shards` wrote, with the training images; null reads image files."""
 
 
 class FashionIQ(Data, Stored):
