@@ -143,7 +143,7 @@ class Catalogue(Products):
     root: Text | None = None
     """Folder that `fashionfae prepare catalogue` wrote."""
     storage: Text | None = None
-    """Folder that `fashionfae prepare catalogue --to shards` wrote, with the training images; null reads image files."""
+    """Folder of training images that `fashionfae prepare catalogue --to shards` wrote; null reads the image files."""
 
 
 class FashionIQ(Data, Stored):
