@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -57,9 +57,9 @@ class Column:
         """Words of a value, on average."""
         return sum(len(value.split()) for value in self.values) / max(1, len(self.values))
 
-    def share(self, test) -> float:
+    def share(self, test: Callable[[str], object]) -> float:
         """Returns the share of values that pass a test."""
-        return sum(map(bool, map(test, self.values))) / max(1, len(self.values))
+        return sum(bool(test(value)) for value in self.values) / max(1, len(self.values))
 
     def name_has(self, words: Collection[str]) -> bool:
         """Returns whether the name has one of these words."""
@@ -81,7 +81,7 @@ class Column:
         return (
             len(self.distinct) == self.rows > 0
             and max(map(len, self.distinct)) <= LONGEST_ID
-            and not any(re.fullmatch(r"\d+[.,]\d+|.*\s.*", value) for value in self.distinct)
+            and not any(len(value.split()) > 1 or re.fullmatch(r"\d+[.,]\d+", value) for value in self.distinct)
         )
 
     @property
@@ -93,10 +93,9 @@ class Column:
     @property
     def is_attribute(self) -> bool:
         """Whether the values are few, short and of words."""
-        few = len(self.distinct) < len(self.values) if len(self.values) < FEWEST else True
         return (
             len(self.distinct) > 1
-            and few
+            and (len(self.distinct) < len(self.values) or len(self.values) >= FEWEST)
             and not why_useless(len(self.distinct), len(self.values))
             and self.words <= 3
             and self.share(_is_lettered) > 0.5 > self.share(_is_image)
@@ -195,9 +194,13 @@ def incomplete(
 def _first_rows(table: Table) -> list[Column]:
     """Returns the columns that have values and may be named in an option."""
     rows = [row.cells for row in table.head(ROWS) if not row.problem]
-    names = [name for name in table.columns[:COLUMNS] if name and name not in table.repeated]
-    columns = (Column(name, (cells.get(name) for cells in rows)) for name in names if not set(name) & set(",={}"))
+    names = [name for name in table.columns[:COLUMNS] if _fits_option(name) and name not in table.repeated]
+    columns = (Column(name, (cells.get(name) for cells in rows)) for name in names)
     return [column for column in columns if column.values]
+
+
+def _fits_option(name: str) -> bool:
+    return name.isprintable() and name == name.strip() and name[:1] not in ("", "-") and not set(name) & set(",={}")
 
 
 def _image_columns(columns: list[Column], folder: Path) -> list[Column]:
