@@ -186,7 +186,9 @@ def _print_summary(summary) -> None:
 
 
 def _print_lack_of_attributes(suggested: list[str]) -> None:
-    print("  no attributes: AETP has nothing to learn, because it predicts their values in prompts")
+    print(
+        "  no attributes: AETP, which learns to predict their values from photographs, is left with the words of titles"
+    )
     if suggested:
         print(f"  these columns may be some: {shlex.join(['--attributes', ','.join(suggested)])}")
 
