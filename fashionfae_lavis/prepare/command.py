@@ -186,9 +186,7 @@ def _print_summary(summary) -> None:
 
 
 def _print_lack_of_attributes(suggested: list[str]) -> None:
-    print(
-        "  no attributes: AETP, which learns to predict their values from photographs, is left with the words of titles"
-    )
+    print("  no attributes: AETP, which learns to read their values off photographs, is left with the words of titles")
     if suggested:
         print(f"  these columns may be some: {shlex.join(['--attributes', ','.join(suggested)])}")
 
