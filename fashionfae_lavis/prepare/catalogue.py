@@ -1,4 +1,4 @@
-"""`fashionfae prepare catalogue`: turns a product table and a folder of images into a catalogue.
+"""`fashionfae prepare catalogue`: turns a product table and a folder of images, or the folder alone, into a catalogue.
 
 Reads every row and decodes every image once. Usable products go into the index `catalogue.jsonl` (see
 datasets/datasets/catalogue_file.py), problems into `rejected.csv`, and products that show the same photograph into
@@ -10,6 +10,7 @@ import csv
 import os
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -20,9 +21,11 @@ from fashionfae_lavis.datasets.datasets.catalogue_file import FORMAT, NAME
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.prepare.duplicates import Fingerprints
+from fashionfae_lavis.prepare.folders import FolderProducts
 from fashionfae_lavis.prepare.image_checks import checked_images
 from fashionfae_lavis.prepare.index import part_line, read_parts, write_duplicates, write_index
-from fashionfae_lavis.prepare.products import Product, ProductRows
+from fashionfae_lavis.prepare.products import ProductRows
+from fashionfae_lavis.prepare.source import Product, ProductSource
 from fashionfae_lavis.prepare.splits import drawn_splits
 from fashionfae_lavis.prepare.summary import Duplicates, Summary
 from fashionfae_lavis.prepare.tables import Table
@@ -56,7 +59,7 @@ class _Tally:
 
 
 def prepare_catalogue(
-    table: str | Path,
+    table: str | Path | None,
     images: str | Path,
     out: str | Path,
     columns: dict[str, str] | None = None,
@@ -65,11 +68,14 @@ def prepare_catalogue(
     validation: float = 0.1,
     seed: int = 0,
     max_bad: float = 0.05,
+    group: Sequence[str] = (),
+    title: str | None = None,
 ) -> Summary:
     """Writes catalogue.jsonl, rejected.csv and duplicates.csv into `out`; the same input gives the same files.
 
     Args:
-        table: the product table; see tables.py for the formats.
+        table: the product table; see tables.py for the formats. Without one, each photograph is a product; see
+            folders.py.
         images: the folder that image paths are relative to.
         out: the folder to write into.
         columns: a role of `ROLES` -> its column.
@@ -80,6 +86,8 @@ def prepare_catalogue(
             same photograph are in one split.
         seed: seed of the random choice of validation products.
         max_bad: share of rows that may be unusable.
+        group: columns; rows with equal values in them are variants of one product, see grouping.py.
+        title: a template of the title, instead of a column; see `templates.TitleTemplate`.
 
     Returns:
         The statistics of the catalogue.
@@ -93,27 +101,31 @@ def prepare_catalogue(
         if not 0 <= share <= 1:
             raise UserError(f"{key} is {share}, but must be between 0 and 1.")
     for key, path in {"--table": table, "--images": images, "--out": out}.items():
-        if not is_utf8(str(path)):
+        if path and not is_utf8(str(path)):
             raise UserError(f"{key} {str(path)!r} has a name that is not UTF-8: rename it.")
     if not images.is_dir():
         raise UserError(f"--images {images} is not a folder: name the folder of the images.")
-    source = Table(table)
-    rows = ProductRows(source, images, columns or {}, attributes or {}, pattern)
+    source: ProductSource
+    if table:
+        source = ProductRows(Table(table), images, columns or {}, attributes or {}, pattern, group, title)
+    else:
+        _refuse_columns(map=columns, attributes=attributes, pattern=pattern, group=group, title=title)
+        source = FolderProducts(images)
     make_folder(out)
     with replacing(out / NAME) as index:
         part = index.with_name(f"{index.stem}.part.tmp")
         try:
             with replacing(out / REJECTED) as rejected:
-                tally = _write_rows(rows, images, part, rejected, seed)
+                tally = _write_rows(source, images, part, rejected, seed)
             _check_share(out / REJECTED, tally, max_bad)
             head = {
                 "format": FORMAT,
                 "table": source.path.name,
                 "images": _folder_name(images, out),
-                "attributes": list(rows.attributes),
+                "attributes": source.attributes,
             }
             groups = tally.fingerprints.groups(len(tally.keys))
-            drawn = drawn_splits(groups, tally.keys, 0 if "split" in rows.columns else validation)
+            drawn = drawn_splits(groups, tally.keys, 0 if source.names_splits else validation)
             splits = [split or drawn[i] for i, (split, _) in enumerate(read_parts(part))]
             products = write_index(index, part, head, splits)
             with replacing(out / DUPLICATES) as duplicates:
@@ -128,10 +140,10 @@ def prepare_catalogue(
         images=tally.images,
         products=products,
         problems=dict(tally.problems),
-        values={name: len(known) for name, known in rows.spellings.known.items()},
+        values={name: len(known) for name, known in source.spellings.known.items()},
         decode_fallbacks=source.decode_fallbacks,
-        respelled=rows.spellings.changed,
-        merged=rows.spellings.merged,
+        respelled=source.spellings.changed,
+        merged=source.spellings.merged,
         missing=dict(tally.missing),
         duplicates=Duplicates(
             titles=_repeated(tally.titles),
@@ -140,10 +152,19 @@ def prepare_catalogue(
             near=groups.near,
             leaks=groups.leaks(np.array(splits) == "train"),
         ),
+        addresses=source.addresses,
+        merged_rows=source.merged_rows,
     )
 
 
-def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
+def _refuse_columns(**options: object) -> None:
+    """Raises UserError if an option is given that names columns of a table."""
+    given = next((name for name, value in options.items() if value), None)
+    if given:
+        raise UserError(f"--{given} names columns of a table: name the table with --table, or leave out --{given}.")
+
+
+def _write_rows(source: ProductSource, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
     """Writes usable products to `part`, one per line, and each problem of a row or an image to `rejected`."""
     tally = _Tally()
     with (
@@ -153,12 +174,11 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
     ):
         writer = csv.writer(report)
         writer.writerow(["row", "id", "image", "problem", "row is used"])
-        for product, found in checked_images(rows, folder, rows.table.path):
+        for product, found in checked_images(source, folder, source.path):
             bar.update()
             tally.rows += 1
-            images = list(zip(product.images, found, strict=False))
-            bad = [(name, problem) for name, (problem, _) in images if problem]
-            good = {name: prints for name, (_, prints) in images if prints}
+            bad = [(name, problem) for name, (problem, _) in found.items() if problem]
+            good = {name: prints for name, (_, prints) in found.items() if prints}
             used = bool(good) and not product.problem
             for name, problem in [("", product.problem)] if product.problem else bad:
                 cells = (product.row, product.id, name, problem, "yes" if used else "no")
@@ -167,7 +187,7 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
                 tally.unusable += 1
                 tally.problems[(product.problem or f"image {bad[0][1]}").partition(":")[0]] += 1
                 continue
-            product.fields = rows.unified(product.fields)
+            product.fields = source.unified(product.fields)
             _count(tally, product, seed)
             tally.left_out += len(bad)
             tally.images += len(good)
@@ -181,9 +201,10 @@ def _count(tally: _Tally, product: Product, seed: int) -> None:
     """Counts a usable product."""
     texts = {"title": product.title, "description": product.description, **product.fields}
     title = normalise(product.title) or f"no title in row {product.row}"
+    text = fashion_text(texts, TEXT_MODES[1]) if any(texts.values()) else f"no text in row {product.row}"
     tally.keys.append(_key(f"{seed}:{product.id}"))
     tally.titles.append(_key(title))
-    tally.texts.append(_key(fashion_text(texts, TEXT_MODES[1])))
+    tally.texts.append(_key(text))
     tally.missing.update(product.missing)
 
 

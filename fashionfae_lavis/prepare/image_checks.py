@@ -10,7 +10,7 @@ from pathlib import Path
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.duplicates import fingerprint
 from fashionfae_lavis.prepare.images import checked_photograph
-from fashionfae_lavis.prepare.products import Product
+from fashionfae_lavis.prepare.source import Product
 from fashionfae_lavis.prepare.texts import is_utf8
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
 
@@ -20,14 +20,14 @@ CheckedImage = tuple[str, tuple[bytes, bytes] | None]  # its problem, and the fi
 
 
 def checked_images(
-    products: Iterable[Product], folder: Path, table: Path
-) -> Iterator[tuple[Product, list[CheckedImage]]]:
+    products: Iterable[Product], folder: Path, source: Path
+) -> Iterator[tuple[Product, dict[str, CheckedImage]]]:
     """Yields each product with its images, which worker processes decode.
 
     Args:
         products: the products.
         folder: the folder that image paths are relative to.
-        table: the products' table, for messages.
+        source: the products' table or folder, for messages.
 
     Raises:
         UserError: a worker process died.
@@ -38,16 +38,31 @@ def checked_images(
         unread = iter(products)
         while chunk := list(islice(unread, CHUNK)):
             waiting.append(chunk)
-            yield [[] if product.problem else product.images for product in chunk]
+            yield [[] if product.problem else _to_decode(product) for product in chunk]
 
     try:
         for found in in_workers(partial(_check_chunk, folder=folder), chunks(), all_cores()):
-            yield from zip(waiting.popleft(), found, strict=True)
+            for product, checked in zip(waiting.popleft(), found, strict=True):
+                yield product, _found(product, checked)
     except WorkerDied as error:
         raise UserError(
-            f"{table}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
+            f"{source}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
             "memory: free some and run the command again."
         ) from error
+
+
+def _to_decode(product: Product) -> list[str]:
+    """Returns the images without a known problem."""
+    return [name for name in product.images if name not in product.image_problems]
+
+
+def _found(product: Product, decoded: list[CheckedImage]) -> dict[str, CheckedImage]:
+    """Returns what was found about each image of a product, none if the product has a problem."""
+    if product.problem:
+        return {}
+    found: dict[str, CheckedImage] = {name: (problem, None) for name, problem in product.image_problems.items()}
+    found |= dict(zip(_to_decode(product), decoded, strict=True))
+    return {name: found[name] for name in product.images}
 
 
 def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage]]:
@@ -56,8 +71,6 @@ def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage
 
 
 def _checked_image(name: str, folder: Path) -> CheckedImage:
-    if "://" in name:
-        return "is a web address", None
     if not is_utf8(name):
         return "has a name that is not UTF-8", None
     problem, photograph = checked_photograph(name, folder)

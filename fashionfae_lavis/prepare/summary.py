@@ -40,6 +40,8 @@ class Summary:
         merged: (attribute, spelling, other spelling) of values that are read as one although they differ in a sign.
         missing: spelling -> number of cells of the catalogue's products that were read as missing, such as `N/A`.
         duplicates: products that equal others.
+        addresses: number of web addresses that were matched to files.
+        merged_rows: number of rows that were merged into the product of another row.
     """
 
     path: Path
@@ -55,3 +57,5 @@ class Summary:
     merged: list[tuple[str, str, str]]
     missing: dict[str, int]
     duplicates: Duplicates
+    addresses: int = 0
+    merged_rows: int = 0
