@@ -1,4 +1,4 @@
-"""`fashionfae prepare catalogue`: turns a product table and a folder of images into a catalogue.
+"""`fashionfae prepare catalogue`: turns a product table and a folder of images, or the folder alone, into a catalogue.
 
 Reads every row and decodes every image once. Usable products go into the index `catalogue.jsonl` (see
 datasets/datasets/catalogue_file.py), problems into `rejected.csv`, and products that show the same photograph into
@@ -10,7 +10,7 @@ import csv
 import os
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -24,10 +24,11 @@ from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.locks import hold
 from fashionfae_lavis.prepare.attributes import why_useless
 from fashionfae_lavis.prepare.duplicates import Fingerprints, Groups
+from fashionfae_lavis.prepare.folders import FolderProducts
 from fashionfae_lavis.prepare.image_checks import checked_images
 from fashionfae_lavis.prepare.index import counted, part_line, read_parts, without_fields, write_duplicates, write_index
-from fashionfae_lavis.prepare.products import Product, ProductRows
-from fashionfae_lavis.prepare.proposal import propose
+from fashionfae_lavis.prepare.products import ProductRows
+from fashionfae_lavis.prepare.source import Product, ProductSource
 from fashionfae_lavis.prepare.splits import drawn_splits
 from fashionfae_lavis.prepare.summary import Duplicates, Summary
 from fashionfae_lavis.prepare.tables import Table
@@ -74,7 +75,7 @@ class _Tally:
 
 
 def prepare_catalogue(
-    table: str | Path,
+    table: str | Path | None,
     images: str | Path,
     out: str | Path,
     columns: dict[str, str] | None = None,
@@ -83,11 +84,14 @@ def prepare_catalogue(
     validation: float = 0.1,
     seed: int = 0,
     max_bad: float = 0.05,
+    group: Sequence[str] = (),
+    title: str | None = None,
 ) -> Summary:
     """Writes catalogue.jsonl, rejected.csv and duplicates.csv into `out`; the same input gives the same files.
 
     Args:
-        table: the product table; see tables.py for the formats.
+        table: the product table; see tables.py for the formats. Without one, each photograph is a product; see
+            folders.py.
         images: the folder that image paths are relative to.
         out: the folder to write into.
         columns: a role of `ROLES` -> its column.
@@ -98,6 +102,8 @@ def prepare_catalogue(
             same photograph are in one split.
         seed: seed of the random choice of validation products.
         max_bad: share of rows that may be unusable.
+        group: columns; rows with equal values in them are variants of one product, see grouping.py.
+        title: a template of the title, instead of a column; see `templates.TitleTemplate`.
 
     Returns:
         The statistics of the catalogue.
@@ -111,15 +117,19 @@ def prepare_catalogue(
         if not 0 <= share <= 1:
             raise UserError(f"{key} is {share}, but must be between 0 and 1.")
     for key, path in {"--table": table, "--images": images, "--out": out}.items():
-        if not is_utf8(str(path)):
+        if path and not is_utf8(str(path)):
             raise UserError(f"{key} {str(path)!r} has a name that is not UTF-8: rename it.")
     if not images.is_dir():
         raise UserError(f"--images {images} is not a folder: name the folder of the images.")
-    source = Table(table)
-    rows = ProductRows(source, images, columns or {}, attributes or {}, pattern)
+    source: ProductSource
+    if table:
+        source = ProductRows(Table(table), images, columns or {}, attributes or {}, pattern, group, title)
+    else:
+        _refuse_columns(map=columns, attributes=attributes, pattern=pattern, group=group, title=title)
+        source = FolderProducts(images)
     make_folder(out)
     with hold(out, LOCK, "Another preparation is running", "use another --out"):
-        tally, groups, useless, splits = _write_files(rows, images, out, validation, seed, max_bad)
+        tally, groups, useless, splits = _write_files(source, images, out, validation, seed, max_bad)
     return Summary(
         path=out / NAME,
         rows=tally.rows,
@@ -128,10 +138,10 @@ def prepare_catalogue(
         images=tally.images,
         products=counted(splits),
         problems=dict(tally.problems),
-        values={name: len(known) for name, known in rows.spellings.known.items() if name not in useless},
+        values={name: len(known) for name, known in source.spellings.known.items() if name not in useless},
         decode_fallbacks=source.decode_fallbacks,
-        respelled=rows.spellings.changed,
-        merged=rows.spellings.merged,
+        respelled=source.spellings.changed,
+        merged=source.spellings.merged,
         missing=dict(tally.missing),
         duplicates=Duplicates(
             titles=_repeated(tally.titles),
@@ -140,13 +150,22 @@ def prepare_catalogue(
             near=groups.near,
             leaks=groups.leaks(np.array(splits) == "train"),
         ),
+        addresses=source.addresses,
+        merged_rows=source.merged_rows,
         useless=useless,
-        suggested=[] if attributes else propose(source, images, rows.columns, {}, pattern).attributes,
+        suggested=source.suggested_attributes(),
     )
 
 
+def _refuse_columns(**options: object) -> None:
+    """Raises UserError if an option is given that names columns of a table."""
+    given = next((name for name, value in options.items() if value), None)
+    if given:
+        raise UserError(f"--{given} names columns of a table: name the table with --table, or leave out --{given}.")
+
+
 def _write_files(
-    rows: ProductRows, images: Path, out: Path, validation: float, seed: int, max_bad: float
+    source: ProductSource, images: Path, out: Path, validation: float, seed: int, max_bad: float
 ) -> tuple[_Tally, Groups, dict[str, str], list[str]]:
     """Writes the three files, which replace older ones together, after everything is checked.
 
@@ -160,22 +179,19 @@ def _write_files(
     ):
         part = index.with_name(f"{index.stem}.part.tmp")
         try:
-            tally = _write_rows(rows, images, part, rejected, seed)
+            tally = _write_rows(source, images, part, rejected, seed)
             _check_share(out, rejected, tally, max_bad)
-            useless = {
-                name: why_useless(len(known), tally.filled[name]) for name, known in rows.spellings.known.items()
-            }
-            useless = {name: reason for name, reason in useless.items() if reason}
+            useless = _useless(source, tally)
             if useless:
                 tally.texts = array("Q", map(_text_key, without_fields(part, useless)))
             head = {
                 "format": FORMAT,
-                "table": rows.table.path.name,
+                "table": source.path.name,
                 "images": _folder_name(images, out),
-                "attributes": [name for name in rows.attributes if name not in useless],
+                "attributes": [name for name in source.attributes if name not in useless],
             }
             groups = tally.fingerprints.groups(len(tally.keys))
-            drawn = drawn_splits(groups, tally.keys, 0 if "split" in rows.columns else validation)
+            drawn = drawn_splits(groups, tally.keys, 0 if source.names_splits else validation)
             splits = [split or drawn[i] for i, (split, _) in enumerate(read_parts(part))]
             write_index(index, part, head, splits)
             write_duplicates(duplicates, part, splits, groups)
@@ -185,17 +201,23 @@ def _write_files(
     return tally, groups, useless, splits
 
 
-def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
+def _useless(source: ProductSource, tally: _Tally) -> dict[str, str]:
+    """Returns why attributes teach nothing, of those that do."""
+    reasons = {name: why_useless(len(known), tally.filled[name]) for name, known in source.spellings.known.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _write_rows(source: ProductSource, folder: Path, part: Path, rejected: Path, seed: int) -> _Tally:
     """Writes usable products to `part`, one per line, and each problem of a row or an image to `rejected`."""
     tally = _Tally()
     with (
         open(part, "w", encoding="utf-8") as lines,
         open(rejected, "w", encoding="utf-8", errors="backslashreplace", newline="") as report,
-        progress_bar(rows.table.count(), "checking images", "product") as bar,
+        progress_bar(source.count(), "checking images", "product") as bar,
     ):
         writer = csv.writer(report)
         writer.writerow(["row", "id", "image", "problem", "row is used"])
-        for product, found in checked_images(rows, folder, rows.table.path):
+        for product, found in checked_images(source, folder, source.path):
             bar.update()
             tally.rows += 1
             bad = [(image.name, image.problem) for image in found if image.problem]
@@ -207,7 +229,7 @@ def _write_rows(rows: ProductRows, folder: Path, part: Path, rejected: Path, see
             if not used:
                 tally.refuse(product.row, product.problem or f"image {bad[0][1]}")
                 continue
-            product.fields = rows.unified(product.fields)
+            product.fields = source.unified(product.fields)
             _count(tally, product, seed)
             tally.left_out += len(bad)
             tally.images += len(good)
@@ -230,7 +252,7 @@ def _count(tally: _Tally, product: Product, seed: int) -> None:
 def _text_key(product: Mapping[str, Any]) -> int:
     """Returns the digest of a product's text with all attributes."""
     texts = {"title": product["title"], "description": product["description"], **product["fields"]}
-    return _key(fashion_text(texts, TEXT_MODES[1]))
+    return _key(fashion_text(texts, TEXT_MODES[1]) if any(texts.values()) else f"no text in row {product['row']}")
 
 
 def _key(text: str) -> int:

@@ -18,7 +18,11 @@ def add_parser(commands) -> None:
 def _add_catalogue(kinds) -> None:
     text = "Prepare a product table (CSV, TSV, Excel, JSON, JSON Lines, Parquet) and a folder of images."
     parser = kinds.add_parser("catalogue", help=text, description=text)
-    parser.add_argument("--table", required=True, metavar="FILE", help="the table, with one row per product")
+    parser.add_argument(
+        "--table",
+        metavar="FILE",
+        help="the table, with one row per product; without it, each photograph is a product, and its folder a category",
+    )
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder that image paths are relative to")
     parser.add_argument("--out", default="catalogue", metavar="DIR", help="folder to write (default: ./catalogue)")
     parser.add_argument(
@@ -35,6 +39,14 @@ def _add_catalogue(kinds) -> None:
         default=[],
         metavar="NAME[=COLUMN],...",
         help="the attributes to learn, with their columns: colour=Primary_Colour,material",
+    )
+    parser.add_argument("--title", metavar="TEMPLATE", help="a title of several columns: '{brand} {colour} {type}'")
+    parser.add_argument(
+        "--group",
+        type=lambda text: [column.strip() for column in text.split(",") if column.strip()],
+        default=[],
+        metavar="COLUMN,...",
+        help="merge rows with equal values in these columns, such as the sizes of a product",
     )
     parser.add_argument("--pattern", help="file names of the images, if no column lists them: '{sku}_*.jpg'")
     parser.add_argument(
@@ -160,6 +172,10 @@ def _print_summary(summary) -> None:
     """Prints what a catalogue contains and leaves out."""
     products = ", ".join(f"{count} {split}" for split, count in summary.products.items())
     print(f"{summary.path}: {sum(summary.products.values())} products ({products}), {summary.images} images")
+    if summary.merged_rows:
+        print(f"  {summary.merged_rows} rows were merged into the product of another row")
+    if summary.addresses:
+        print(f"  {summary.addresses} web addresses were matched to files by their names")
     for name, values in summary.values.items():
         print(f"  {name}: {values} values")
     for name, reason in summary.useless.items():

@@ -13,7 +13,7 @@ from fashionfae_lavis.photographs import MISSING
 from fashionfae_lavis.prepare.duplicates import fingerprint
 from fashionfae_lavis.prepare.images import checked_photograph
 from fashionfae_lavis.prepare.listing import meant_file, not_found
-from fashionfae_lavis.prepare.products import Product
+from fashionfae_lavis.prepare.source import Product
 from fashionfae_lavis.prepare.texts import is_utf8
 from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
 
@@ -35,14 +35,14 @@ class CheckedImage(NamedTuple):
 
 
 def checked_images(
-    products: Iterable[Product], folder: Path, table: Path
+    products: Iterable[Product], folder: Path, source: Path
 ) -> Iterator[tuple[Product, list[CheckedImage]]]:
     """Yields each product with its images, which worker processes decode.
 
     Args:
         products: the products.
         folder: the folder that image paths are relative to.
-        table: the products' table, for messages.
+        source: the products' table or folder, for messages.
 
     Raises:
         UserError: a worker process died.
@@ -53,16 +53,31 @@ def checked_images(
         unread = iter(products)
         while chunk := list(islice(unread, CHUNK)):
             waiting.append(chunk)
-            yield [[] if product.problem else product.images for product in chunk]
+            yield [[] if product.problem else _to_decode(product) for product in chunk]
 
     try:
         for found in in_workers(partial(_check_chunk, folder=folder), chunks(), all_cores()):
-            yield from zip(waiting.popleft(), found, strict=True)
+            for product, checked in zip(waiting.popleft(), found, strict=True):
+                yield product, _found(product, checked)
     except WorkerDied as error:
         raise UserError(
-            f"{table}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
+            f"{source}: a process that checks images died near row {waiting[0][0].row}, perhaps for lack of "
             "memory: free some and run the command again."
         ) from error
+
+
+def _to_decode(product: Product) -> list[str]:
+    """Returns the images without a known problem."""
+    return [name for name in product.images if name not in product.image_problems]
+
+
+def _found(product: Product, decoded: list[CheckedImage]) -> list[CheckedImage]:
+    """Returns what was found about each image of a product, none if the product has a problem."""
+    if product.problem:
+        return []
+    found = {name: CheckedImage(name, problem) for name, problem in product.image_problems.items()}
+    found |= dict(zip(_to_decode(product), decoded, strict=True))
+    return [found[name] for name in product.images]
 
 
 def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage]]:
@@ -71,8 +86,6 @@ def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage
 
 
 def _checked_image(name: str, folder: Path) -> CheckedImage:
-    if "://" in name:
-        return CheckedImage(name, "is a web address")
     if not is_utf8(name):
         return CheckedImage(name, "has a name that is not UTF-8")
     problem, photograph = checked_photograph(name, folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import SPLITS
 from fashionfae_lavis.prepare.duplicates import Groups
-from fashionfae_lavis.prepare.products import Product
+from fashionfae_lavis.prepare.source import Product
 from fashionfae_lavis.prepare.texts import spreadsheet_cell
 
 

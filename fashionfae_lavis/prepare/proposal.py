@@ -17,14 +17,16 @@ from pathlib import Path
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.attributes import FEWEST, attribute_name, why_useless
 from fashionfae_lavis.prepare.cells import CellError, cell_text
+from fashionfae_lavis.prepare.downloads import is_address
 from fashionfae_lavis.prepare.images import listed_images
 from fashionfae_lavis.prepare.listing import ENDINGS, listing, split_ending
 from fashionfae_lavis.prepare.splits import SPLIT_NAMES
 from fashionfae_lavis.prepare.tables import Table
+from fashionfae_lavis.text.product_text import FREE_TEXT
 
 ROWS, COLUMNS = 1000, 200  # of the table, which are looked at
 LOOKED_UP = 100  # rows whose images are looked up in the folder
-MOST_ATTRIBUTES = 20
+MOST_ATTRIBUTES, TITLE_PARTS = 20, 3
 LONG_TEXT = 12  # words, from which a text is a description rather than a title
 LONGEST_ID = 40  # letters
 ID_WORDS = frozenset({"id", "sku", "ean", "gtin", "upc", "asin", "code", "number", "handle", "uuid"})
@@ -110,17 +112,20 @@ class Proposal:
     Attributes:
         columns: role -> its column.
         pattern: the pattern of image files, "" for none.
+        title: a template of the title, if no column has texts, "" for none.
         attributes: columns of attributes.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
     pattern: str = ""
+    title: str = ""
     attributes: list[str] = field(default_factory=list)
 
     def options(self) -> list[str]:
         """Returns the options as arguments of the command."""
         pairs = ",".join(f"{role}={column}" for role, column in self.columns.items())
-        options = {"--map": pairs, "--pattern": self.pattern, "--attributes": ",".join(self.attributes)}
+        options = {"--map": pairs, "--pattern": self.pattern, "--title": self.title}
+        options["--attributes"] = ",".join(self.attributes)
         return [part for option, value in options.items() if value for part in (option, value)]
 
 
@@ -163,6 +168,9 @@ def propose(
             if column.is_attribute and _name(column.name):
                 names.setdefault(_name(column.name), column.name)
         found.attributes = list(names.values())[:MOST_ATTRIBUTES]
+    if not {*known, *found.columns} & {*FREE_TEXT}:
+        parts = filter(_fits_option, [*attributes.values(), *found.attributes])
+        found.title = " ".join(f"{{{name}}}" for name in islice(parts, TITLE_PARTS))
     return found
 
 
@@ -175,7 +183,7 @@ def incomplete(
     """
     found = propose(table, folder, known, attributes, pattern)
     lacks = {
-        "called title or description (--map title=COLUMN)": {"title", "description"},
+        "called title or description (--map title=COLUMN, or --title)": {*FREE_TEXT},
         "called image (--map image=COLUMN, or --pattern)": {"image"},
     }
     roles = {*known, *(["image"] if pattern else [])}
@@ -184,7 +192,7 @@ def incomplete(
     if not attributes:
         message += ", and no --attributes are given"
     options = found.options()
-    suggested = {*found.columns, *(["image"] if found.pattern else [])}
+    suggested = {*found.columns, *(["image"] if found.pattern else []), *(["title"] if found.title else [])}
     unknown = [text for text, wanted in lacking.items() if not wanted & suggested]
     if unknown:
         return UserError(f"{message}: name some of its columns ({table.shown_columns()}).")
@@ -206,7 +214,7 @@ def _fits_option(name: str) -> bool:
 def _image_columns(columns: list[Column], folder: Path) -> list[Column]:
     """Returns the columns of image files or web addresses, those first whose files exist."""
     fitting = [column for column in columns if column.share(_is_image) > 0.5]
-    return sorted(fitting, key=lambda column: (-_existing(column, folder), column.share(lambda text: "://" in text)))
+    return sorted(fitting, key=lambda column: (-_existing(column, folder), column.share(is_address)))
 
 
 def _existing(column: Column, folder: Path) -> int:
@@ -264,4 +272,4 @@ def _is_image(text: str) -> bool:
         names = listed_images(text)
     except CellError:
         return False
-    return bool(names) and all("://" in name or name.lower().endswith(ENDINGS) for name in names)
+    return bool(names) and all(is_address(name) or name.lower().endswith(ENDINGS) for name in names)

@@ -42,6 +42,8 @@ class Summary:
         duplicates: products that equal others.
         useless: attribute -> why it is left out.
         suggested: columns that may be attributes, if none were given.
+        addresses: number of web addresses that were matched to files.
+        merged_rows: number of rows that were merged into the product of another row.
     """
 
     path: Path
@@ -59,3 +61,5 @@ class Summary:
     duplicates: Duplicates
     useless: dict[str, str] = field(default_factory=dict)
     suggested: list[str] = field(default_factory=list)
+    addresses: int = 0
+    merged_rows: int = 0

@@ -83,7 +83,7 @@ def test_what_is_bad_is_reported_by_row(prepared):
         "no id",
         "has 3 cells where the header has 6",
         "no image",
-        "is a web address",
+        "is a web address without a file: none is called 1.jpg",
     ]
 
 
@@ -289,7 +289,7 @@ def test_mistakes_are_named(tmp_path, options, message):
 
 def test_missing_columns_and_folders_are_named(tmp_path):
     table, photos = small_shop(tmp_path, 2, "id,a,b,c,d")
-    lacking = r"no column called title or description \(--map title=COLUMN\) and none called image \(--map image=COLUMN"
+    lacking = r"no column called title or description \(--map title=COLUMN, or --title\) and none called image \(--map"
     with pytest.raises(UserError, match=f"{lacking}.* suggest --map image=b,title=a") as caught:
         prepare_catalogue(table, photos, tmp_path / "out")
     assert caught.value.options == ["--map", "image=b,title=a"]
@@ -506,3 +506,68 @@ def test_one_photograph_for_most_products_keeps_them_in_training(tmp_path):
     table, photos = json_shop(tmp_path, *products[:16])
     summary = prepare_catalogue(table, photos, tmp_path / "out", validation=0.2)
     assert summary.products == {"train": 16}
+
+
+def photographs(folder, *paths):
+    """Draws a different photograph for each path."""
+    for seed, path in enumerate(paths):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        photograph(seed, (20, 20)).save(folder / path)
+    return folder
+
+
+def test_class_folders_without_a_table(tmp_path):
+    paths = [f"{split}/{name}/{i}.jpg" for split in ("train", "validation") for name in ("dress", "hat") for i in "12"]
+    photos = photographs(tmp_path / "photos", *paths)
+    (photos / "train" / "hat" / "3.jpg").touch()
+    summary = prepare_catalogue(None, photos, tmp_path / "out", max_bad=0.2)
+    assert summary.products == {"train": 4, "val": 4} and summary.values == {"category": 2}
+    assert (summary.rows, summary.problems) == (9, {"image is an empty file": 1})
+    head, *products = lines_of(summary)
+    assert head["attributes"] == ["category"] and head["images"] == str(photos)
+    assert products[0] == {
+        "split": "train",
+        "row": 1,
+        "id": "train/dress/1.jpg",
+        "images": ["train/dress/1.jpg"],
+        "title": "",
+        "description": "",
+        "fields": {"category": "dress"},
+    }
+    assert report_of(tmp_path / "out")[0]["id"] == "train/hat/3.jpg"
+
+
+def test_photographs_alone_are_drawn_into_splits(tmp_path):
+    photos = photographs(tmp_path / "photos", *(f"{i}.png" for i in range(20)), "red-wool-coat.png")
+    summary = prepare_catalogue(None, photos, tmp_path / "out")
+    assert summary.products == {"train": 19, "val": 2} and summary.values == {}
+    assert (summary.duplicates.titles, summary.duplicates.texts) == (0, 0)  # no text is no equal text
+    assert [product["title"] for product in lines_of(summary)[1:] if product["title"]] == ["red wool coat"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"columns": {"id": "sku"}}, {"attributes": {"a": "a"}}, {"pattern": "{a}"}, {"group": ["a"]}, {"title": "{a}"}],
+)
+def test_options_about_columns_need_a_table(tmp_path, options):
+    photos = photographs(tmp_path / "photos", "1.png")
+    with pytest.raises(UserError, match="names columns of a table: name the table with --table, or leave out --"):
+        prepare_catalogue(None, photos, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_addresses_and_variants_are_counted(tmp_path):
+    photos = photographs(tmp_path / "photos", "a/red.jpg", "back.jpg", "hat.jpg")
+    (tmp_path / "shop.csv").write_text(
+        "handle,title,image\n"
+        "coat,Coat,https://cdn.shop.com/red.jpg?v=1\n"
+        'coat,,"https://cdn.shop.com/back.jpg, https://cdn.shop.com/lost.jpg?v=2"\n'
+        "hat,Hat,//cdn.shop.com/hat.jpg\n"
+    )
+    summary = prepare_catalogue(tmp_path / "shop.csv", photos, tmp_path / "out", group=["handle"])
+    assert (summary.rows, summary.merged_rows, summary.addresses, summary.left_out) == (2, 1, 3, 1)
+    assert [product["images"] for product in lines_of(summary)[1:]] == [["a/red.jpg", "back.jpg"], ["hat.jpg"]]
+    (lost,) = report_of(tmp_path / "out")
+    assert (
+        lost["problem"] == "is a web address without a file: none is called lost.jpg" and lost["row is used"] == "yes"
+    )

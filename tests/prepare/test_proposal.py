@@ -54,8 +54,8 @@ def test_the_proposed_command_works_when_copied(tmp_path, capsys):
         main(command)
     error, again = capsys.readouterr().err.splitlines()
     assert error == (
-        f"error: {table} has no column called title or description (--map title=COLUMN) and none called image (--map "
-        "image=COLUMN, or --pattern), and no --attributes are given: its first rows suggest --map "
+        f"error: {table} has no column called title or description (--map title=COLUMN, or --title) and none "
+        "called image (--map image=COLUMN, or --pattern), and no --attributes are given: its first rows suggest --map "
         "title=productDisplayName --pattern '{id}.jpg' --attributes gender,articleType,baseColour."
     )
     program, *arguments = shlex.split(again)
@@ -101,13 +101,22 @@ def test_what_is_given_is_not_proposed(tmp_path):
     )
 
 
+def test_without_texts_the_title_is_composed_of_attributes(tmp_path):
+    columns = {"sku": lambda i: i, "kind": lambda i: TYPES[i % 4], "colour": lambda i: COLOURS[i % 3]}
+    found = proposed(tmp_path, columns, known={"id": "sku"})
+    assert found.options() == ["--pattern", "{sku}.jpg", "--title", "{kind} {colour}", "--attributes", "kind,colour"]
+    arguments = (tmp_path / "shop.tsv", tmp_path / "photos", tmp_path / "out")
+    summary = prepare_catalogue(*arguments, pattern=found.pattern, title=found.title)
+    assert summary.products == {"train": 22, "val": 2} and summary.suggested == ["kind", "colour"]
+
+
 def test_a_table_that_suggests_no_texts_gives_no_command(tmp_path):
-    table, photos = write_shop(tmp_path, {"sku": lambda i: i, "kind": lambda i: TYPES[i % 4]})
+    table, photos = write_shop(tmp_path, {"sku": lambda i: i, "rank": lambda i: i % 4})
     with pytest.raises(
-        UserError, match=r"has no column called title .* and none called image .*: name .*\(sku, kind\)"
-    ) as e:
+        UserError, match=r"no column called title .*none called image .*: name .*\(sku, rank\)"
+    ) as caught:
         prepare_catalogue(table, photos, tmp_path / "out")
-    assert e.value.options == []
+    assert caught.value.options == []
 
 
 def test_only_the_first_rows_are_read(tmp_path, monkeypatch):
