@@ -15,6 +15,7 @@ FILES = ["15970.JPG", "7.jpg", "7.png", "Coat.jpg", "a.jpg", "A.jpg", "notes.txt
         ("coat.JPG", "Coat.jpg"),
         ("COAT", "Coat.jpg"),
         ("v1.5", "v1.5.png"),
+        ("v1", None),
         ("A.JPG", "A.jpg"),
         ("7", None),  # two files
         ("x.jpg", None),
