@@ -67,11 +67,12 @@ def test_the_proposed_command_works_when_copied(tmp_path, capsys):
 
 def test_columns_are_told_apart_by_their_content(tmp_path):
     columns = {
+        "Group Code": lambda i: f"B-{i // 2}",
         "Ref Code": lambda i: f"A-{i}",
         "Label": lambda i: f"Cotton shirt {i}",
         "Body": lambda i: f"{LONG} {i}",
-        "Foto": lambda i: f"{i}.jpg",
         "Thumb": lambda i: f"thumbs/{i}.jpg",
+        "Foto": lambda i: f"{i}.jpg",
         "Fabric": lambda i: COLOURS[i % 3],
         "Part": lambda i: ("train", "Validation")[i % 2],
     }
@@ -93,6 +94,12 @@ def test_files_named_after_a_column_give_a_pattern(tmp_path, name, pattern):
     columns = {"sku": lambda i: i, "name": lambda i: f"Shirt {i}", "rank": lambda i: 500 + i}
     assert proposed(tmp_path, columns, name=name).pattern == pattern
     prepare_catalogue(tmp_path / "shop.tsv", tmp_path / "photos", tmp_path / "out", pattern=pattern)
+
+
+def test_the_column_that_files_are_named_after_is_the_id(tmp_path):
+    columns = {"Code": lambda i: 500 + i, "Artikel": lambda i: i, "Name": lambda i: f"Shirt {i}"}
+    found = proposed(tmp_path, columns)
+    assert found.columns == {"title": "Name", "id": "Artikel"} and found.pattern == "{Artikel}.jpg"
 
 
 def test_what_is_given_is_not_proposed(tmp_path):
