@@ -101,6 +101,7 @@ class Column:
             and not why_useless(len(self.distinct), len(self.values))
             and self.words <= 3
             and self.share(_is_lettered) > 0.5 > self.share(_is_image)
+            and not self.name_has(ID_WORDS)
             and not {value.lower() for value in self.distinct} <= BOOLEANS
         )
 
