@@ -31,8 +31,8 @@ def _document(path: Path, file: TextIO) -> Any:
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise UserError(
-            f"{path} is longer than {LARGEST // 1_000_000} million characters: write one object per line as .jsonl, for "
-            "example with `jq -c '.[]'`."
+            f"{path} is longer than {LARGEST // 1_000_000} million characters: write one object per line as "
+            ".jsonl, for example with `jq -c '.[]'`."
         )
     try:
         return json.loads(content.removeprefix("\ufeff"))
