@@ -17,8 +17,8 @@ from zipfile import BadZipFile, ZipFile
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.cells import Row, damaged
 
-LARGEST = 1 << 28  # bytes of all parts together
-LARGEST_SMALL_PART = 1 << 24  # bytes of a part that is neither a sheet nor the list of texts, such as the styles
+LARGEST = 250_000_000  # bytes of all parts together
+LARGEST_SMALL_PART = 16_000_000  # bytes of a part that is neither a sheet nor the list of texts, such as the styles
 LAST_ROW = 1 << 20  # Excel's limit
 BATCH = 256  # rows
 _BIG_PARTS = ("xl/worksheets/", "xl/sharedStrings")
@@ -108,7 +108,7 @@ def _check_size(path: Path) -> None:
         raise damaged(path, error) from error
     small = [part.file_size for part in parts if not part.filename.startswith(_BIG_PARTS)]
     if sum(part.file_size for part in parts) > LARGEST or max(small, default=0) > LARGEST_SMALL_PART:
-        raise UserError(f"{path} unpacks to more than {LARGEST >> 20} MB: save the sheet of the products as CSV.")
+        raise UserError(f"{path} unpacks to too many bytes: save the sheet of the products as CSV.")
 
 
 def shown_value(cell: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.cells import Row
 
-LARGEST = 1 << 26  # characters; the document is in memory, where it takes about ten times as much
+LARGEST = 64_000_000  # characters; the document is in memory, where it takes about ten times as much
 
 
 def json_rows(path: Path, file: TextIO) -> Iterator[Row]:
@@ -31,8 +31,8 @@ def _document(path: Path, file: TextIO) -> Any:
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise UserError(
-            f"{path} is longer than {LARGEST >> 20} million characters: write one object per line as .jsonl, for "
-            "example with `jq -c '.[]'`."
+            f"{path} is longer than {LARGEST // 1_000_000} million characters: write one object per line as "
+            ".jsonl, for example with `jq -c '.[]'`."
         )
     try:
         return json.loads(content.removeprefix("\ufeff"))
