@@ -127,6 +127,7 @@ def prepare_catalogue(
     else:
         _refuse_columns(map=columns, attributes=attributes, pattern=pattern, group=group, title=title)
         source = FolderProducts(images)
+    suggested = source.suggested_attributes()
     make_folder(out)
     with hold(out, LOCK, "Another preparation is running", "use another --out"):
         tally, groups, useless, splits = _write_files(source, images, out, validation, seed, max_bad)
@@ -153,7 +154,7 @@ def prepare_catalogue(
         addresses=source.addresses,
         merged_rows=source.merged_rows,
         useless=useless,
-        suggested=source.suggested_attributes(),
+        suggested=suggested,
     )
 
 
