@@ -134,7 +134,7 @@ class ProductRows(ProductSource):
 
     def _find_images(self, product: Product, cells: dict) -> None:
         names = self.pattern.images(cells) if self.pattern else _images(cells, self.columns["image"])
-        found = {}
+        found: dict[str, None] = {}
         for name in names:
             file, problem = self._downloads.find(name) if is_address(name) else (name, "")
             found[file] = None
