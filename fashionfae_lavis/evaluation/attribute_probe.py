@@ -135,7 +135,7 @@ def choose_attributes(
     if len(left_out) == len(values):
         reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(
-            f"`datasets`: attribute_probe needs an attribute with two or more values; this dataset has {reasons}."
+            f"`datasets`: attribute_probe needs an attribute with two or more values; this dataset has {reasons or 'none'}."
         )
     return {name: column for name, column in values.items() if name not in left_out}, left_out
 

@@ -39,7 +39,8 @@ class Downloads:
         *folders, name = _plain(address).split("/")
         if not name:
             return address, "is a web address without a file name"
-        best, files = 0, []
+        best = 0
+        files: list[str] = []
         for path in self._files.get(name, ()):
             agreeing = _agreeing(folders, _plain(path).split("/")[:-1])
             if agreeing > best or not files:

@@ -145,7 +145,7 @@ class ProductRows(ProductSource):
         names = self.pattern.images(cells) if self.pattern else _images(cells, self.columns["image"])
         if self.pattern and not names:
             product.no_image = self.pattern.problem(cells)
-        found = {}
+        found: dict[str, None] = {}
         for name in names:
             file, problem = self._downloads.find(name) if is_address(name) else (name, "")
             found[file] = None

@@ -67,3 +67,5 @@ def test_photographs_without_any_text_can_be_embedded_but_not_matched_with_texts
     assert model.image_embedding(model.image_encoder(images)).isfinite().all()
     with pytest.raises(UserError, match="no product of catalogue.train has a title, a description or an attribute"):
         datasets_of(FashionFAEPretrainTask, "pretrain.yaml", root)
+    with pytest.raises(UserError, match="has no attributes: prepare it with --attributes, or from class folders"):
+        datasets_of(FashionRecognitionTask, "recognition.yaml", root, "label=category")
