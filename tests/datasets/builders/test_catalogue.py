@@ -16,11 +16,14 @@ from fashionfae_lavis.datasets.builders import (
     CatalogueRecognitionBuilder,
     CatalogueRetrievalBuilder,
 )
+from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile
+from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def root(tmp_path_factory):
     (folder / "photos").mkdir()
     for i in range(40):
         photograph(i, (40, 48)).save(folder / "photos" / f"{i}.png")
-        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": "TOPS"}
+        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": ("TOPS", "COATS")[i // 20]}
         rows.append({**row, "Sleeve_Length": ("long", "short")[i % 2], "pattern": ("striped", "plain", None)[i % 3]})
     (folder / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
     prepare_catalogue(
@@ -78,7 +81,7 @@ def test_masking_asks_for_the_catalogue_s_own_attributes(root):
         masked = mask_text(fields, model.tokenizer, np.random.default_rng(index), 96)
         labels = [i for i, prompt in zip(masked.labels, masked.is_prompt, strict=True) if prompt and i != NO_LABEL]
         asked.add(model.tokenizer.decode(labels).replace(" ", ""))
-    assert {"long", "short", "striped", "plain", "tops"} == asked
+    assert {"long", "short", "striped", "plain", "tops", "coats"} == asked
 
 
 def test_the_probe_and_the_grounding_ask_about_them_too(root):
@@ -88,6 +91,20 @@ def test_the_probe_and_the_grounding_ask_about_them_too(root):
     assert set(values["pattern"]) == {"striped", "plain", ""}
     grounding = aetp_grounding(tiny_model(), validation)
     assert set(grounding) == {"sleeve length", "pattern", "category"}
+
+
+def test_training_images_may_come_from_shards(root, tmp_path):
+    write_catalogue_shards(root, tmp_path / "shards")
+    files, shards = (
+        build(CatalogueBuilder, root, **changes) for changes in ({}, {"storage": str(tmp_path / "shards")})
+    )
+    assert type(shards["train"].file) is CatalogueShards and type(shards["val"].file) is CatalogueFile
+    for index in (0, 29):
+        ours, theirs = shards["train"].photograph(index), files["train"].photograph(index)
+        assert shards["train"].product_fields(index) == files["train"].product_fields(index)
+        assert abs(np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)).mean() < 2
+    with pytest.raises(UserError, match=r"nowhere/index.json cannot be read"):
+        build(CatalogueBuilder, root, storage=str(tmp_path / "nowhere"))
 
 
 def test_retrieval_shuffles_the_attributes_of_training_texts_only(root):
@@ -115,7 +132,7 @@ def test_products_without_the_label_are_left_out(root):
 
 
 def test_sub_test_negatives_are_of_the_category(root):
-    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS"}
+    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS", "COATS"}
 
 
 def test_mistakes_are_named(root, tmp_path):
