@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -68,8 +69,8 @@ def load_hub_weights(model: "FashionEncoders", bert: str | None, vit: str | None
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # hides the list of heads that are left out on purpose
     try:
-        text = bert and load_transformers(BertModel, bert, "BERT of `model.bert`")
-        image = vit and read_vit(vit)
+        text = load_transformers(BertModel, bert, "BERT of `model.bert`") if bert else None
+        image = read_vit(vit) if vit else None
     finally:
         transformers_logging.set_verbosity(verbosity)
     if bert and text:
@@ -77,7 +78,8 @@ def load_hub_weights(model: "FashionEncoders", bert: str | None, vit: str | None
     else:
         logging.info("model.bert is null: the fusion encoder starts from random weights.")
     if vit and image:
-        image["pos_embed"] = resample_positions(image["pos_embed"], model.image_encoder.grid)
+        if "pos_embed" in image:
+            image["pos_embed"] = resample_positions(image["pos_embed"], model.image_encoder.grid)
         load_weights(model.image_encoder, image, vit)
     else:
         logging.info("model.vit is null: the image encoder starts from random weights.")
@@ -127,7 +129,7 @@ def read_vit(name: str) -> dict[str, Tensor]:
         path /= "model.safetensors"
     elif name.startswith("timm/") and not path.exists():
         path = Path(from_hub(partial(hf_hub_download, filename="model.safetensors"), name, what))
-    if path.is_dir() or not path.exists():
+    elif not path.is_file():
         return timm_vit_state(load_transformers(ViTModel, name, what))
     return _without_head(find_state(read_file(path), path))
 
@@ -136,7 +138,7 @@ def _is_timm_folder(path: Path) -> bool:
     """Returns whether a folder is a copy of one of timm's on the hub, whose config.json names an architecture."""
     try:
         return "architecture" in json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # TypeError: a number
         return False
 
 
@@ -148,15 +150,15 @@ def resample_positions(positions: Tensor, grid: int) -> Tensor:
         grid: patches on a side of the new image.
 
     Returns:
-        (1, 1 + grid^2, D); [CLS] is unchanged, and patches are interpolated bicubically with antialiasing. Positions
-        that are not those of a square are returned as they are.
+        (1, 1 + grid^2, D); [CLS] is unchanged, and patches are interpolated bicubically with antialiasing. Tensors of
+        another shape are returned as they are.
     """
-    side = round((positions.shape[1] - 1) ** 0.5)
-    if side == grid or positions.shape[1] != 1 + side**2:
+    side = math.isqrt(max(positions.shape[1] - 1, 0)) if positions.ndim == 3 else 0
+    if side in (0, grid) or positions.shape[1] != 1 + side**2:
         return positions
-    patches = positions[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    patches = positions[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
     patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", antialias=True)
-    return torch.cat((positions[:, :1], patches.flatten(2).transpose(1, 2)), dim=1)
+    return torch.cat((positions[:, :1], patches.flatten(2).transpose(1, 2).to(positions.dtype)), dim=1)
 
 
 def _without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:

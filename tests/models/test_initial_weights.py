@@ -145,8 +145,9 @@ def test_positions_are_resampled_as_pillow_resamples_an_image(grid):
         np.testing.assert_allclose(found[0, 1:, channel].view(grid, grid).numpy(), expected, atol=1e-5)
 
 
-def test_positions_that_are_no_square_stay():
-    positions = torch.randn(1, 2 + 14**2, 5)  # two extra tokens, as in DeiT
+@pytest.mark.parametrize("shape", [(1, 2 + 14**2, 5), (1, 1, 5), (1, 0, 5), (5,)])  # the first is distilled DeiT's
+def test_positions_that_are_no_square_stay(shape):
+    positions = torch.randn(shape)
     assert resample_positions(positions, 7) is positions
 
 
