@@ -71,7 +71,8 @@ def test_each_recipe_runs_on_a_small_catalogue(name, root, tmp_path, monkeypatch
     if name.endswith("recognition"):
         options.append(f"datasets.{key}.label=fit")
     if name.endswith("small"):  # shallow, without the hub
-        options += [*SHALLOW, "run.image_tokenizer.max_iters=2", "run.image_tokenizer.quantize_after=1"]
+        stage = {"max_iters": 2, "quantize_after": 1, "batch_size_train": 4}
+        options += [*SHALLOW, *(f"run.image_tokenizer.{key}={value}" for key, value in stage.items())]
     cfg = load_config(argparse.Namespace(cfg_path=PROJECT / f"{name}.yaml", options=[*options, "run.num_workers=0"]))
     results = run_config(cfg, evaluate=name.endswith("probe"))["val"]
     if name.endswith("probe"):
