@@ -12,6 +12,7 @@ from fashionfae_lavis.train import load_config, run_config
 PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"
 RECIPES = {
     "catalogue/pretrain": "fashionfae_pretrain",
+    "catalogue/small": "fashionfae_pretrain",
     "catalogue/retrieval": "fashion_retrieval",
     "catalogue/recognition": "fashion_recognition",
     "catalogue/attribute_probe": "attribute_probe",
@@ -19,11 +20,21 @@ RECIPES = {
 }
 
 
+SHALLOW = (
+    "model.load_pretrained=False",
+    "model.vocabulary=mini",
+    "model.image_encoder.depth=1",
+    "model.fusion_encoder.num_hidden_layers=2",
+    "model.fusion_encoder.split=1",
+)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_are_known_to_lavis(name):
     cfg = load_config(argparse.Namespace(cfg_path=PROJECT / f"{name}.yaml", options=None))
     (data,) = cfg.datasets_cfg.values()
-    assert cfg.run_cfg.task == RECIPES[name] and cfg.model_cfg.model_type == "mini"
+    assert cfg.run_cfg.task == RECIPES[name]
+    assert cfg.model_cfg.model_type == ("small" if name.endswith("small") else "mini")
     for split in ("train", "eval"):
         assert data.vis_processor[split].image_size == cfg.model_cfg.image_size
     if name == "fashion_mnist/recognition":
@@ -66,6 +77,9 @@ def test_each_recipe_runs_on_a_small_catalogue(name, root, tmp_path, monkeypatch
     ]
     if name.endswith("recognition"):
         options.append(f"datasets.{key}.label=fit")
+    if name.endswith("small"):  # shallow, without the hub
+        stage = {"max_iters": 2, "quantize_after": 1, "batch_size_train": 4}
+        options += [*SHALLOW, *(f"run.image_tokenizer.{key}={value}" for key, value in stage.items())]
     cfg = load_config(argparse.Namespace(cfg_path=PROJECT / f"{name}.yaml", options=[*options, "run.num_workers=0"]))
     results = run_config(cfg, evaluate=name.endswith("probe"))["val"]
     if name.endswith("probe"):
@@ -74,5 +88,5 @@ def test_each_recipe_runs_on_a_small_catalogue(name, root, tmp_path, monkeypatch
         assert results["classes"] == 2 and results["images"] == 8
     else:
         assert 0 <= results["description+attributes"]["full"]["mean"] <= 100
-    if name.endswith("pretrain"):
+    if RECIPES[name] == "fashionfae_pretrain":
         assert {"category", "fit"} <= set(results["aetp"])

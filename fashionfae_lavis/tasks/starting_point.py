@@ -23,7 +23,7 @@ def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
     """Builds a model from the checkpoint in `model.pretrained` or, as in LAVIS, `model.finetuned`.
 
     `run.from_scratch: True`, a baseline, starts where pre-training starts: from the BERT and ViT in `model.bert` and
-    `model.vit` if the configuration has them (base), else from random weights (mini).
+    `model.vit` if the configuration has them (small, base), else from random weights (mini).
 
     Args:
         cfg: LAVIS's configuration.
@@ -35,7 +35,9 @@ def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:
     model = cfg.model_cfg
     if cfg.run_cfg.get("from_scratch", False):
         with open_dict(model):
-            model.update(pretrained=None, load_pretrained=bool(model.get("bert")), load_finetuned=False)
+            model.update(
+                pretrained=None, load_pretrained=bool(model.get("bert") or model.get("vit")), load_finetuned=False
+            )
         return build(cfg)
     key, named = starting_checkpoint(model)
     if not named:
