@@ -19,6 +19,7 @@ TABLES = re.compile(r"(<!-- settings -->\n).*(<!-- end settings -->)", re.DOTALL
 CHAPTERS: dict[str, tuple[type[Section], ...]] = {
     "run": (
         *(run.Program, run.Length, run.Data, run.Optimization, run.Pretraining, run.Step, run.Evaluation),
+        run.SearchRoles,
         *(run.OfLavis, run.Written),
     ),
     "model": (
