@@ -67,7 +67,7 @@ class SearchResult(EvaluationResult):
         if not rows:
             return {}
         means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        return means | {"queries": sum(row["queries"] for row in rows)}
+        return {**means, "queries": sum(row["queries"] for row in rows)}
 
     def to_json(self) -> dict[str, Any]:
         figures = [self.mean.get("p10"), *(row["average"] for row in self.benchmark.values())]
@@ -114,7 +114,7 @@ def evaluate_product_search(
 
     index = SearchIndex(adapter, split, embed_images(adapter, data_loader))
     found = {pair: _pair_figures(index.ranks(queries), queries) for pair, queries in short.items() if queries.texts}
-    benchmark = {}
+    benchmark: dict[str, dict[str, Any]] = {}
     if by_text.texts:
         benchmark["text to image"] = _text_figures(index.ranks(by_text), by_text)
         index = index.with_texts(descriptions)
@@ -138,7 +138,7 @@ class SearchIndex:
         """Returns an index of 0.9 x image + 0.1 x the text of the image's product, or the image alone if it is "".
 
         Args:
-            texts: one for each product.
+            texts: P texts, one for each product.
         """
         known = np.array([bool(text) for text in texts])
         embeds = np.where(known[:, None], self.embed(texts), 0)[self.split.row_product]

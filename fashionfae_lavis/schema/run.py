@@ -73,8 +73,7 @@ class Data(Section):
     valid_splits: list[Text] | None = None
     """Splits to evaluate with each checkpoint. The first decides which checkpoint is the best."""
     test_splits: list[Text] | None = None
-    """Splits to evaluate after training; `<dataset>.<split>` with several datasets. `auto` is `test` or, in a dataset
-    without it, `val`."""
+    """Splits to test, `<dataset>.<split>` with several datasets; `auto` is `test` or, without one, `val`."""
     batch_size_train: Count | None = None
     """Training samples in a batch of one process."""
     batch_size_eval: Count | None = None
