@@ -34,7 +34,7 @@ from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
 from fashionfae_lavis.runners.divergence import check_finite
 from fashionfae_lavis.runners.forecast import Forecast
-from fashionfae_lavis.runners.joint import find_split, join_splits
+from fashionfae_lavis.runners.joint import find_split, join_splits, splits_to_test
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
 from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
@@ -73,7 +73,7 @@ class FashionRunner(RunnerBase):
     def __init__(self, cfg: Any, task: Any, model: nn.Module, datasets: dict[str, dict[str, Dataset]], job_id: str):
         self.run_cfg = cfg.run_cfg
         super().__init__(cfg, task, model, datasets, job_id)  # which calls setup_output_dir
-        self.datasets = join_splits(datasets)
+        self.datasets, self.tested = join_splits(datasets), splits_to_test(self.run_cfg, datasets)
         self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
@@ -81,7 +81,7 @@ class FashionRunner(RunnerBase):
         self._eval_loaders: dict[str, DataLoader] = {}
         if not self.evaluate_only:
             self._set_length()
-        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
+        for split in (*(self.run_cfg.get("valid_splits") or ()), *self.tested):
             find_split(self.datasets, split)  # a misspelled split must not surface after the training
 
     def setup_output_dir(self) -> None:
@@ -237,7 +237,7 @@ class FashionRunner(RunnerBase):
             load_weights(self.bare_model, read_checkpoint(path)["model"], path)
         results = {}
         with RunLog(self.output_dir) as log:
-            for split in self.run_cfg.get("test_splits") or []:
+            for split in self.tested:
                 results[split] = result = self.eval_epoch(split, cur_epoch)
                 if result is not None:
                     log.write_results("test", tested, split, result)

@@ -1,11 +1,15 @@
 """Model building for fine-tuning and evaluation, from a checkpoint unless `run.from_scratch` is set."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import open_dict
 
+from fashionfae_lavis.checkpoints import read_checkpoint
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.models.guards import model_section
 
 NEEDS_CHECKPOINT = (
     "This task starts from a pre-trained checkpoint: set model.pretrained to one and model.load_pretrained to True, or "
@@ -17,6 +21,22 @@ def starting_checkpoint(model: Mapping[str, Any]) -> tuple[str, str | None]:
     """Returns the key of the `model` section that names the checkpoint to start from, and its value, None if unused."""
     key = "finetuned" if model.get("load_finetuned", False) else "pretrained"
     return key, model.get(key) if model.get(f"load_{key}", True) else None
+
+
+def checkpoint_classes(model: Mapping[str, Any]) -> list[str] | None:
+    """Returns the classes that the checkpoint to start from distinguishes, None if it does not name them.
+
+    Args:
+        model: the `model` section.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    _, named = starting_checkpoint(model)
+    path = Path(shipped("weights", str(named or "")))
+    classes = model_section(read_checkpoint(path)).get("classes") if path.is_file() else None
+    named_all = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    return classes if named_all else None
 
 
 def build_from_checkpoint(cfg: Any, build: Callable[[Any], Any]) -> Any:

@@ -18,15 +18,15 @@ COLOUR_JITTER = 0.1
 
 @registry.register_builder("catalogue")
 class CatalogueBuilder(ProductBuilder):
-    """Builder of `train`, and of `val` and `test` where the catalogue has them.
+    """Builder of those of `train`, `val` and `test` that the catalogue has.
 
     `root` is the catalogue's folder, relative to the working directory or, if it does not exist there, to the cache
     folder. `label` may name any attribute; products without a value of it are left out. `storage` names the folder of
     shards that training images are read from, in the same way as `root`.
 
     Raises:
-        UserError: the catalogue is missing or damaged, has no training products, or lacks the attribute, or the shards
-            are damaged or of another catalogue.
+        UserError: the catalogue is missing or damaged, has no products, or lacks the attribute, or the shards are
+            damaged or of another catalogue.
     """
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "catalogue.yaml")}
@@ -53,10 +53,10 @@ class CatalogueBuilder(ProductBuilder):
 
     def open_files(self) -> dict[str, CatalogueFile | CatalogueShards]:
         files = read_catalogue(self.folder(), needs=self.config.get("label"))
-        if "train" not in files:
+        if not files:
             raise UserError(
-                f"{self.folder()} has no product to train on, only {', '.join(files)}: prepare it with training "
-                "products, or set `label` to an attribute that they have."
+                f"{self.folder()} has no product to use: set `label` of the dataset to an attribute that products "
+                "have, or prepare a catalogue with products."
             )
         storage = self.config.get("storage")
         if not storage:

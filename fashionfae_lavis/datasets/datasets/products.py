@@ -50,11 +50,15 @@ class _ProductsBase(BaseDataset):
         self.extra_attributes = {} if extra_attributes is None else extra_attributes
         self.unseen_attributes = unseen_attributes
         self.text_rewriter = text_rewriter
-        self.label_field, self.classnames = label, list(classnames)
+        self.label_field = label
         self.labels: np.ndarray | None = None
-        self.unseen: list[str] = []
-        if label is not None:
-            values = file.texts[label]
+        self.use_classes(classnames)
+
+    def use_classes(self, classnames: Sequence[str]) -> None:
+        """Numbers the classes as in `classnames`; values of the label that it lacks become `unseen`."""
+        self.classnames, self.unseen = list(classnames), list[str]()
+        if self.label_field is not None:
+            values = self.file.texts[self.label_field]
             self.unseen = sorted(set(values) - set(classnames))
             number = {name: i for i, name in enumerate([*classnames, *self.unseen])}
             self.labels = np.array([number[value] for value in values])

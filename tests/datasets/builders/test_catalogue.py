@@ -216,3 +216,39 @@ def test_colours_of_photographs_change_unless_colour_is_an_attribute(root, tmp_p
     train = build(CatalogueBuilder, tmp_path)["train"]
     changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, transforms.ColorJitter)]
     assert len(changes) == jitters
+
+
+@pytest.fixture
+def for_evaluation(root, tmp_path):
+    """The same catalogue with all products in `test` but four, which are in `val`."""
+    head, *products = map(json.loads, (root / "catalogue.jsonl").read_text().splitlines())
+    products = [{**product, "split": "val" if row < 4 else "test"} for row, product in enumerate(products)]
+    head = {**head, "images": str(root.parent / "photos"), "products": {"val": 4, "test": len(products) - 4}}
+    (tmp_path / "catalogue.jsonl").write_text("\n".join(map(json.dumps, [head, *products])))
+    return tmp_path
+
+
+def test_a_catalogue_may_have_no_training_products(for_evaluation):
+    splits = build(CatalogueBuilder, for_evaluation)
+    assert {name: len(split) for name, split in splits.items()} == {"val": 4, "test": 36}
+    labelled = build(CatalogueRecognitionBuilder, for_evaluation, label="pattern")
+    assert labelled["val"].classnames == labelled["test"].classnames == ["plain", "striped"]
+    with pytest.raises(UserError, match="`label` of the dataset is 'colour'"):
+        build(CatalogueRecognitionBuilder, for_evaluation, label="colour")
+
+
+def test_classes_can_be_those_of_a_model(for_evaluation):
+    split = build(CatalogueRecognitionBuilder, for_evaluation, label="pattern")["test"]
+    values = split.file.texts["pattern"]
+    split.use_classes(["striped", "dotted"])
+    assert split.classnames == ["striped", "dotted"] and split.unseen == ["plain"]
+    assert split.labels.tolist() == [{"striped": 0, "plain": 2}[value] for value in values]
+
+
+def test_a_label_that_no_product_has_is_an_error(root, tmp_path):
+    lines = (root / "catalogue.jsonl").read_text().splitlines()
+    head = json.loads(lines[0])
+    head = {**head, "attributes": [*head["attributes"], "fit"], "images": str(root.parent / "photos")}
+    (tmp_path / "catalogue.jsonl").write_text("\n".join([json.dumps(head), *lines[1:]]))
+    with pytest.raises(UserError, match="has no product to use: set `label`"):
+        build(CatalogueRecognitionBuilder, tmp_path, label="fit")
