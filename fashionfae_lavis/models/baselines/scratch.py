@@ -20,9 +20,24 @@ from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_t
 
 
 class NewHead:
-    """Mixin for models with a classifier, which pre-training does not train. List it before `Scratch`."""
+    """Mixin for models with a classifier, which pre-training does not train. List it before `Scratch`.
+
+    Attributes:
+        use_text: `model.use_text`; False reads the image with an empty text, `[CLS] [SEP]`, as FashionFAE does.
+    """
 
     is_whole: bool
+    use_text = True
+
+    @classmethod
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
+        model = super().build(cfg, tokenizer)  # type: ignore[misc]
+        model.use_text = cfg.get("use_text", True)
+        return model
+
+    def visible(self, samples: dict[str, Any]) -> dict[str, Any]:
+        """Returns the samples as the model reads them."""
+        return samples if self.use_text else {**samples, "text_input": [""] * len(samples["image"])}
 
     @property
     def head_is_new(self) -> bool:
