@@ -9,7 +9,7 @@ import numpy as np
 from fashionfae_lavis.models.adapters import TextLimit, adapt
 
 SAMPLE = 2000  # training texts that are counted
-SPLINTERED = 2.0  # word pieces per word from which the vocabulary is to blame
+SPLINTERED = 1.5  # word pieces per word from which the vocabulary is to blame
 
 
 def report_cut_texts(model: Any, datasets: Mapping[str, Mapping[str, Any]]) -> None:
