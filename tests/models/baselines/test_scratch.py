@@ -208,3 +208,13 @@ def test_clip_s_prompts_name_the_label_of_the_dataset():
     model.before_evaluation(Labelled(), MultimodalClassificationTask)
     prompts = adapt(model).embed_texts([f"the image fit is {name}" for name in Labelled.classnames])
     assert torch.allclose(model.classifier.T, prompts, atol=1e-6)
+
+
+def test_a_classifier_of_other_classes_or_inputs_is_refused(tmp_path):
+    arch, names = "fashion_albef_recognition", list("abcdef")
+    path = save(tiny_baseline(arch, classes=names), tmp_path / "model.pth", classes=names)
+    assert tiny_baseline(arch, classes=names, pretrained=path).is_whole
+    with pytest.raises(UserError, match="`model.pretrained` distinguishes 6 classes, the dataset has 6, and 2 are not"):
+        tiny_baseline(arch, classes=[*names[:5], "g"], pretrained=path)
+    with pytest.raises(UserError, match="was trained with model.use_text=True: set model.use_text to True"):
+        tiny_baseline(arch, classes=names, use_text=False, pretrained=path)
