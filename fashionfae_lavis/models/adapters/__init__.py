@@ -3,6 +3,8 @@
 Only these modules check which class a model belongs to, or which parts it has.
 """
 
+from typing import Any
+
 from lavis.models.albef_models import AlbefBase
 from lavis.models.blip_models.blip import BlipBase
 from lavis.models.clip_models.model import CLIP
@@ -31,7 +33,7 @@ def adapt(model: nn.Module) -> Adapter:
     A model of any other family has the flag `embeds` if it has LAVIS's `extract_features`, and `writes` if it has
     LAVIS's `generate`.
     """
-    flags = {
+    flags: dict[str, Any] = {
         "writes": hasattr(model, "generate"),
         "classifies": hasattr(model, "predict"),
         "classifier_is_new": isinstance(model, (FashionRecognition, NewHead)) and model.head_is_new,
