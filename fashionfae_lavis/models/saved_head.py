@@ -1,7 +1,6 @@
 """The check that a recognition checkpoint answers the question of the run."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fashionfae_lavis.errors import UserError
@@ -13,7 +12,7 @@ class HasHead(Protocol):
 
     ARCH: str
     use_text: bool
-    classes: Sequence[str] | None
+    classes: list[str] | None
 
 
 def check_same_head(content: dict[str, Any], model: HasHead, path: str, key: str) -> None:

@@ -165,7 +165,7 @@ def test_what_is_no_folder_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "damaged.pth").write_bytes(b"nothing")
     for name, message in (
         (str(file), "is the file .*, but must be a folder"),
-        (str(empty), "Cannot read the vocabulary"),
+        (str(empty), "is the folder .*empty, which has no tokenizer_config.json"),
         (str(tmp_path / "damaged.pth"), "damaged or not a checkpoint"),
         (3, "`model.vocabulary` is 3"),
         (None, "`model.vocabulary` is None"),
