@@ -38,6 +38,7 @@ NEEDED = {
     ),
 }
 CLASSIFIERS = ("fashion_blip_recognition", "fashion_albef_recognition")
+INSTEAD = {"retrieval": "fashion_retrieval", "captioning": "fashion_captioning"}  # LAVIS's task -> ours
 QUEUED = ("fashion_blip", "fashion_blip_retrieval", "fashion_albef", "fashion_albef_retrieval")
 
 
@@ -145,6 +146,14 @@ def check_splits(run: Run, datasets: Mapping[str, Data | None]) -> None:
             # Whether a short name is unique depends on the files of catalogues.
             if split not in (AUTO, *known) and not any(name.endswith(f".{split}") for name in known):
                 raise UserError(f"run.{key}: there is no split {show(split)}; {hint(split, known)}")
+
+
+def check_task(run: Run, datasets: Mapping[str, Data | None]) -> None:
+    """Checks that a task of LAVIS does not evaluate products, which it cannot read; raises UserError otherwise."""
+    ours = INSTEAD.get(run.task)
+    products = [name for name, data in datasets.items() if isinstance(data, Products)]
+    if ours and products and (run.valid_splits or run.test_splits):
+        raise UserError(f"run.task: LAVIS's {run.task} cannot evaluate {products[0]}: set it to {ours}.")
 
 
 def check_recognition(run: Run, datasets: Mapping[str, Data | None]) -> None:

@@ -160,7 +160,7 @@ class Pretrained(Model):
     classes: list[str] | None = None
     """Names of the classes, which the run takes from the data."""
     use_text: bool = True
-    """Whether a recognition model reads the text; false, for `fashionfae_recognition` only, reads the image alone."""
+    """Whether a recognition model reads the text; false reads the image alone."""
 
 
 class FashionFAE(Pretrained):

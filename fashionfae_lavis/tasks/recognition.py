@@ -38,7 +38,9 @@ class FashionRecognitionTask(FashionTask):
             raise UserError(f"`datasets`: recognition takes one dataset, not {', '.join(cfg.datasets_cfg)}.")
         ((name, settings),) = cfg.datasets_cfg.items()
         if "label" in settings and not settings.label:
-            raise UserError(f"`datasets.{name}.label` is not set: set it to category or sub category.")
+            raise UserError(
+                f"`datasets.{name}.label` is not set: set it to an attribute of the products, such as category."
+            )
         datasets = super().build_datasets(cfg)
         splits = datasets[name]
         named = splits["train"] if "train" in splits else next(iter(splits.values()))
@@ -52,6 +54,11 @@ class FashionRecognitionTask(FashionTask):
         return datasets
 
     def check_model(self, adapter: Adapter, arch: str) -> None:
+        if not adapter.classifies:
+            raise UserError(
+                f"model.arch: {arch} has no classifier: set it to fashionfae_recognition, fashion_blip_recognition or "
+                "fashion_albef_recognition, or to fashion_clip, which classifies without training."
+            )
         if self.run.get("evaluate") and adapter.classifier_is_new:
             raise UserError(
                 "There is no trained classifier to evaluate: set `model.pretrained` to a checkpoint of a "

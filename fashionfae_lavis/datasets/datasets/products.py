@@ -9,6 +9,7 @@ from lavis.datasets.datasets.base_dataset import BaseDataset
 
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.random_state import seeded
 
 
 class _ProductsBase(BaseDataset):
@@ -81,13 +82,23 @@ class _ProductsBase(BaseDataset):
         label = {} if self.labels is None else {"label": int(self.labels[product])}
         return {
             "image": self.image(row),
-            "text_input": self.text_processor({k: v for k, v in fields.items() if k != self.label_field}),
+            "text_input": self._text(fields),
             "fields": fields,
             "product_id": int(self.product_ids[product]),
             "image_id": int(row),
             "instance_id": str(index),
             **label,
         }
+
+    def _text(self, fields: Mapping[str, str]) -> str:
+        """Returns the text of a product without the prompt of its label."""
+        return self.text_processor({name: value for name, value in fields.items() if name != self.label_field})
+
+    def sample_texts(self, count: int) -> list[str]:
+        """Returns the texts of up to `count` products, spread over the split; draws from no global generator."""
+        products = np.linspace(0, len(self.product_ids) - 1, min(count, len(self.product_ids)), dtype=int)
+        with seeded(0):
+            return [self._text(self.product_fields(product)) for product in products.tolist()]
 
     def collater(self, samples: list[dict]) -> dict[str, Any]:
         """Collates images to (B, 3, S, S); `product_id`, `image_id` and `label` to (B,) int64; the rest to lists."""
