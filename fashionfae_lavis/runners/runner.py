@@ -8,8 +8,8 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -126,11 +126,13 @@ class FashionRunner(RunnerBase):
 
     def _train_to_the_end(self) -> None:
         end = math.inf if self.length.max_minutes is not None else self.length.schedule_length
-        with RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log:
+        with (
+            RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log,
+            closing(self._training_batches()) as batches,
+        ):
             forecast = Forecast(self.length, self.data_order.all_samples, self.iters_per_epoch)
             if not self.is_over:
                 forecast.announce(self.lr_scheduler, log)
-            batches = iter(self.train_loader)
             while not self.is_over or self.progress.unvalidated:
                 if not self.progress.unvalidated:
                     self._train_inner_epoch(batches, log, forecast)
@@ -139,7 +141,10 @@ class FashionRunner(RunnerBase):
                     with deferred():
                         self.progress.unvalidated = False
                         self._save(improved)
-            del batches  # ends the worker processes
+
+    def _training_batches(self) -> Generator[Any, None, None]:
+        """Yields batches without end. Closing it ends the worker processes, also where an exception keeps it alive."""
+        yield from self.train_loader
 
     @property
     def is_over(self) -> bool:
