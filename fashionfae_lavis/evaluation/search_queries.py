@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.suggestions import hint
+from fashionfae_lavis.text.everyday import everyday_order, query_text
 
 LEAST = 3  # right products that a pair of values needs to become a query
-
-# Last words of the attributes that come last in a query, the one that is most like a noun at the end: "navy blue cotton
-# shirts". All others come before them, such as "men", "casual" or "summer".
-LAST_WORDS = (
-    {"colour", "color"},
-    {"material", "fabric", "composition"},
-    {"category", "subcategory", "type", "article", "garment", "class"},
-)
 
 # Names of the attributes that the fashion benchmark searches by.
 ROLES = {
@@ -64,21 +57,10 @@ def queries_of(values: Sequence[Sequence[str]], least: int = 1) -> Queries:
     return Queries([query_text(found) for found in asked], np.array([number.get(found, -1) for found in products]))
 
 
-def query_text(values: Sequence[str]) -> str:
-    """Joins values without repeating the words of a later one.
-
-    >>> query_text(["navy blue", "tshirts"]), query_text(["shoes", "casual shoes"])
-    ('navy blue tshirts', 'casual shoes')
-    """
-    *before, last = values
-    return " ".join([*(word for value in before for word in value.split() if word not in last.split()), last])
-
-
 def attribute_pairs(known: Sequence[str], chosen: Sequence[str] | None = None) -> list[tuple[str, str]]:
     """Pairs attributes in the order in which their values make an everyday query.
 
-    An attribute like a noun comes last, before it the material, before that the colour (`LAST_WORDS`). Attributes of
-    the same kind keep the order of the dataset, in which a category precedes its sub categories.
+    Attributes of the same kind keep the order of the dataset, in which a category precedes its sub categories.
 
     Args:
         known: the dataset's attributes.
@@ -95,13 +77,8 @@ def attribute_pairs(known: Sequence[str], chosen: Sequence[str] | None = None) -
             raise UserError(f"run.search_attributes: the dataset has no {name!r}; {hint(name, known)}")
     if chosen is not None and len(set(chosen)) < 2:
         raise UserError("run.search_attributes names fewer than two attributes: name two or more, or set it to null.")
-    names = sorted((name for name in known if chosen is None or name in chosen), key=_position)
+    names = everyday_order(name for name in known if chosen is None or name in chosen)
     return [(first, second) for index, first in enumerate(names) for second in names[index + 1 :]]
-
-
-def _position(name: str) -> int:
-    last = name.split()[-1]
-    return next((place for place, words in enumerate(LAST_WORDS, start=1) if last in words), 0)
 
 
 def benchmark_attributes(known: Sequence[str], chosen: Mapping[str, str | None]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 from vocabularies import WORDS, save, turned, write_vocabulary
 
-from fashionfae_lavis.checkpoints import save_atomically
+from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, FashionRetrieval
 from fashionfae_lavis.models.adapters import adapt

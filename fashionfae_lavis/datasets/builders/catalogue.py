@@ -10,7 +10,7 @@ from fashionfae_lavis.datasets.builders.products import ProductBuilder
 from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_attributes, read_catalogue
 from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.text.views import is_colour
+from fashionfae_lavis.text.everyday import is_colour
 
 PHOTOGRAPHS = "fashionfae_photograph_train"
 COLOUR_JITTER = 0.1
