@@ -169,6 +169,7 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ("model.image_tokenizer.channels", 9, "model.image_tokenizer.channels is 9, which makes 9 channels"),
         ("model.image_tokenizer", None, "model.image_tokenizer is not set"),
         ("model.use_text", False, "model.use_text is false, but fashionfae is no recognition model"),
+        ("run.task", "retrieval", "LAVIS's retrieval cannot evaluate fashiongen_mini: set it to fashion_retrieval"),
         ("datasets.fashiongen_mini.lable", "category", "is not a setting of fashiongen_mini; did you mean label?"),
         ("datasets.fashiongen_mini.label", "colour", "label is 'colour', but must be category or sub category or null"),
         ("datasets.fashiongen_mini.label", "category", "whose text states the category to be recognised"),
