@@ -12,7 +12,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.models.adapters import Adapter, adapt
 from fashionfae_lavis.runners.joint import splits_to_test
-from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint, take_vocabulary
 
 
 class FashionTask(BaseTask):
@@ -73,6 +73,8 @@ class FashionTask(BaseTask):
             UserError: the model cannot do what the task needs, or its checkpoint cannot be used.
         """
         build = super().build_model
+        if (self.run.get("evaluate") or self.starts_from_checkpoint) and not self.run.get("from_scratch"):
+            take_vocabulary(cfg.model_cfg)
         model = build_from_checkpoint(cfg, build) if self.starts_from_checkpoint else build(cfg)
         adapter = adapt(model)
         self.check_model(adapter, cfg.model_cfg.arch)

@@ -23,6 +23,24 @@ def starting_checkpoint(model: Mapping[str, Any]) -> tuple[str, str | None]:
     return key, model.get(key) if model.get(f"load_{key}", True) else None
 
 
+def take_vocabulary(model: Any) -> None:
+    """Sets `model.vocabulary` to the checkpoint to start from, if it carries its vocabulary.
+
+    Fine-tuning and evaluation read the words that the checkpoint was trained with. Only pre-training learns others.
+
+    Args:
+        model: the `model` section, an OmegaConf dict.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    _, named = starting_checkpoint(model)
+    path = Path(shipped("weights", str(named or "")))
+    if path.is_file() and (read_checkpoint(path).get("config") or {}).get("vocabulary") is not None:
+        with open_dict(model):
+            model.vocabulary = str(path)
+
+
 def checkpoint_classes(model: Mapping[str, Any]) -> list[str] | None:
     """Returns the classes that the checkpoint to start from distinguishes, None if it does not name them.
 
