@@ -200,7 +200,7 @@ def test_the_systems_are_trained_with_equal_settings(monkeypatch):
         archs = {config["model"]["arch"] for config in trainings}
         assert len(plan.seeds) >= 3 and archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
         image_encoder = ("image_encoder", "visual_encoder", "visual.encoder")
-        same = ("max_epoch", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
+        same = ("max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
         for config in trainings:
             run, model = config["run"], config["model"]
             assert [run[key] for key in same] == [trainings[0]["run"][key] for key in same]

@@ -195,7 +195,7 @@ def test_attributes_that_teach_nothing_are_left_out(tmp_path):
     assert head["attributes"] == ["colour"]
     assert [product["fields"] for product in products] == [{"colour": ("red", "blue")[i % 2]} for i in range(20)]
     assert summary.duplicates.texts == 20  # as the codes no longer tell them apart
-    assert files_in(tmp_path / "out") == ["catalogue.jsonl", "duplicates.csv", "rejected.csv"]
+    assert files_in(tmp_path / "out") == ["catalogue.jsonl", "duplicates.csv", "rejected.csv", "vocabulary"]
 
 
 def test_names_of_images_need_not_be_exact(tmp_path):
