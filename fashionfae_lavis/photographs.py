@@ -27,6 +27,7 @@ LONGEST = 100  # times the shorter side, which a recipe enlarges to 256 pixels
 # No recipe uses more than 256 pixels of the shorter side. A JPEG is decoded at the smallest scale (1/2, 1/4, 1/8) that
 # has at least as many. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
 ENOUGH = 512
+MISSING = "is missing"  # the message of UnusableImage for a file that does not exist
 ORIENTATION = 0x0112  # the EXIF tag; 1 means upright
 
 
@@ -70,7 +71,7 @@ def load_photograph(path: str | Path, folder: str | Path | None = None) -> Image
                 raise UnusableImage("is an empty file")
             return decode_photograph(file)
     except FileNotFoundError as error:
-        raise UnusableImage("is missing") from error
+        raise UnusableImage(MISSING) from error
     except OSError as error:
         raise UnusableImage(f"cannot be read: {error.strerror}") from error
     except ValueError as error:  # a null byte or a lone surrogate

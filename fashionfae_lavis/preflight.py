@@ -42,10 +42,10 @@ def check_files(cfg: Config) -> None:
     if key == "finetuned" and not model.get(key):
         raise UserError("model.load_finetuned is true, but model.finetuned is not set: set it to a checkpoint.")
     hub = issubclass(model_class, FashionEncoders) and model.get("load_pretrained", True) and key == "pretrained"
-    if hub and not start and not (model.get("bert") and model.get("vit")) and not run.get("from_scratch"):
+    if hub and not start and not (model.get("bert") or model.get("vit")) and not run.get("from_scratch"):
         raise UserError(
-            f"model.pretrained is not set, and {model.arch} {model.model_type} has no model.bert and model.vit: name a "
-            "checkpoint, or set model.load_pretrained to False to start from random weights."
+            f"model.pretrained is not set, and {model.arch} {model.model_type} has neither model.bert nor model.vit: "
+            "name a checkpoint, or set model.load_pretrained to False to start from random weights."
         )
     tokenizer = model.get("image_tokenizer") or {}
     files = {f"model.{key}": start, "model.image_tokenizer.weights": tokenizer.get("weights")}

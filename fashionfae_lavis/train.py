@@ -39,6 +39,7 @@ from fashionfae_lavis.runners import FashionRunner
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, own_folder
 from fashionfae_lavis.schema.run import first_stage
 from fashionfae_lavis.tasks.base import FashionTask
+from fashionfae_lavis.tasks.text_lengths import report_cut_texts
 
 STAGE = "image_tokenizer"
 
@@ -198,6 +199,8 @@ def run_stage(cfg: Config, job_id: str) -> dict[str, Any]:
     task = tasks.setup_task(cfg)
     datasets = task.build_datasets(cfg)
     model = build_model(task, cfg)
+    if is_main_process():
+        report_cut_texts(model, datasets)
     runner_class = registry.get_runner_class(run.get("runner", "runner_base"))
     runner = runner_class(cfg=cfg, job_id=job_id, task=task, model=model, datasets=datasets)
     results = runner.train() or {}

@@ -21,7 +21,7 @@ class WorkerDied(OSError):
 def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
     """Makes a progress bar; `total` is None where it is unknown."""
     interval = 0.1 if sys.stderr.isatty() else 10  # seconds; log files get fewer lines
-    return tqdm(total=total, desc=description, unit=unit, mininterval=interval)
+    return tqdm(total=total, desc=description, unit=f" {unit}", mininterval=interval)
 
 
 def all_cores() -> int:

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,14 +11,18 @@ import torch
 from baselines import CLASSES, tiny_config
 from lavis.common.registry import registry
 from omegaconf import OmegaConf
+from prepare.dirty_shop import photograph
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.models.configuration import shipped
+from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 from fashionfae_lavis.runners import FashionRunner
 from fashionfae_lavis.train import build_model, load_config, run_config
 
 FOLDER = Path(__file__).parents[1] / "projects"
 SYSTEMS = ("blip", "albef", "clip")
+CATALOGUE = ("pretrain", "retrieval", "recognition", "attribute_probe")
 RECIPES = sorted(path for system in SYSTEMS for path in (FOLDER / system).rglob("*.yaml"))
 
 
@@ -29,7 +35,8 @@ def test_each_system_has_fashionfae_s_recipes():
         names = {str(path.relative_to(FOLDER / system)) for path in RECIPES if system in path.parts}
         mini = {"pretrain", "retrieval", "retrieval_eval", "recognition", "attribute_probe", "zero_shot"}
         paper = {"fashiongen/pretrain", "fashiongen/retrieval", "fashiongen/zero_shot"}
-        assert names >= {f"{name}.yaml" for name in mini | paper}, system
+        catalogue = {f"catalogue/{name}" for name in CATALOGUE}
+        assert names >= {f"{name}.yaml" for name in mini | paper | catalogue}, system
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(FOLDER)))
@@ -47,7 +54,9 @@ def test_recipes_are_known_to_lavis(path):
     assert data.vis_processor.eval.image_size == (224 if downloaded else cfg.model_cfg.image_size)
     if model.__name__.startswith(("Blip", "Albef")) and "train_splits" in cfg.run_cfg and "queue_size" in cfg.model_cfg:
         assert cfg.model_cfg.queue_size % cfg.run_cfg.batch_size_train == 0
-    if not downloaded and path.stem == "pretrain":
+    if "catalogue" in path.parts:
+        assert cfg.model_cfg.vocabulary == f"{data.root}/vocabulary"
+    elif not downloaded and path.stem == "pretrain":
         assert model is CLASSES[cfg.model_cfg.arch]
         assert isinstance(model.from_config(cfg.model_cfg), model)
 
@@ -176,3 +185,56 @@ def stop_at_the_second_time():
         save(self)
 
     return stop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A catalogue of sixteen products with `fit`, an attribute that no other dataset has, and its own vocabulary."""
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "photos").mkdir()
+    rows = ["id,title,image,category,fit"]
+    for i in range(16):
+        photograph(i, (50, 60)).save(folder / "photos" / f"{i}.jpg")
+        rows.append(f"{i},Anorak number {i},{i}.jpg,{('TOPS', 'PANTS')[i % 2]},{('loose', 'slim')[i // 2 % 2]}")
+    (folder / "shop.csv").write_text("\n".join(rows))
+    attributes = {"category": "category", "fit": "fit"}
+    prepare_catalogue(folder / "shop.csv", folder / "photos", folder / "out", attributes=attributes, validation=0.5)
+    shutil.rmtree(folder / "out" / "vocabulary", ignore_errors=True)
+    shutil.copytree(shipped("vocabularies", "mini"), folder / "out" / "vocabulary")
+    with open(folder / "out" / "vocabulary" / "vocab.txt", "a") as file:
+        file.write("anorak\n")
+    return folder / "out"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_recipes_for_a_catalogue_run_on_a_small_one(system, shop, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+
+    def start(name, **options):
+        path = FOLDER / system / "catalogue" / f"{name}.yaml"
+        (dataset,) = load(path).datasets_cfg
+        evaluate = load(path).run_cfg.get("evaluate", False)
+        length = {} if evaluate else {"max_iters": 2, "iters_per_inner_epoch": 2, "batch_size_train": 4}
+        run = {f"run.{key}": value for key, value in {**length, "num_workers": 0, "device": "cpu"}.items()}
+        options = {f"datasets.{dataset}.root": shop, **run, **options}
+        cfg = load(path, *(f"{key}={value}" for key, value in options.items()))
+        return run_config(cfg, evaluate)["val"]
+
+    with caplog.at_level(logging.WARNING):
+        trained = start("pretrain", **{"model.max_txt_len": 12})
+    (warning,) = [record.getMessage() for record in caplog.records if "training texts" in record.getMessage()]
+    assert warning.startswith(
+        "datasets.catalogue: 8 of 8 training texts (100.0 %) are longer than model.max_txt_len, 12"
+    )
+    (checkpoint,) = (tmp_path / "output" / system / "catalogue").glob("*/checkpoint_last.pth")
+    checkpoint = {"model.pretrained": checkpoint, "model.max_txt_len": 12}
+    tuned = start("retrieval", **checkpoint)
+    for result in (trained, tuned):
+        assert 0 <= result["description+attributes"]["full"]["mean"] <= 100
+    probed = start("attribute_probe", **checkpoint)
+    assert set(probed["attributes"]) == {"category", "fit"}
+    alone = {} if system == "clip" else {"model.use_text": False}
+    label = {"datasets.catalogue_recognition.label": "fit"}
+    recognised = start("recognition", **checkpoint, **label, **alone)
+    assert recognised["classes"] == 2 and recognised["images"] == 8

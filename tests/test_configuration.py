@@ -53,7 +53,7 @@ def test_options_reach_the_defaults_of_model_and_dataset():
         ("datasets.fashiongen_mini.type=other", "`datasets.fashiongen_mini.type`: fashiongen_mini has no 'other'"),
         ("model.image_encoder=[1]", "model.image_encoder must be a mapping"),
         ("model.model_type=[mini]", "`model.model_type` is .*, but must be a name"),
-        ("model.model_type=null", "`model.model_type` is not set: set it to one of base, mini"),
+        ("model.model_type=null", "`model.model_type` is not set: set it to one of base, mini, small"),
         ("model.arch=null", "`model.arch` is not set"),
         ("model.arch=1", "`model.arch` is 1, but must be a name"),
     ],

@@ -60,9 +60,9 @@ def fresh(code: str, **env) -> subprocess.CompletedProcess:
 
 def test_the_zoos_list_the_models_of_both_packages():
     models = dict(model_zoo)
-    assert models["fashionfae"] == ["mini", "base"]
+    assert models["fashionfae"] == ["mini", "small", "base"]
     assert "coco" in models["blip_retrieval"] and len(models) > 20
-    assert f"{'fashionfae':<30} mini, base" in str(model_zoo).splitlines()
+    assert f"{'fashionfae':<30} mini, small, base" in str(model_zoo).splitlines()
     assert {"fashiongen", "fashiongen_mini", "coco_caption"} <= set(dataset_zoo.get_names())
 
 

@@ -30,7 +30,11 @@ def load(recipe, *options):
         ("pretrain", "model.pretrained=/tmp", "model.pretrained: there is no checkpoint file /tmp"),
         ("pretrain", "model.image_tokenizer.weights=none.pth", "model.image_tokenizer.weights: there is no checkpoint"),
         ("pretrain", "model.load_finetuned=True", "model.load_finetuned is true, but model.finetuned is not set"),
-        ("pretrain", "model.pretrained=null", "model.pretrained is not set, and fashionfae mini has no model.bert"),
+        (
+            "pretrain",
+            "model.pretrained=null",
+            "model.pretrained is not set, and fashionfae mini has neither",
+        ),
         ("retrieval", "model.pretrained=null", "This task starts from a pre-trained checkpoint"),
         ("retrieval", "model.load_pretrained=False", "This task starts from a pre-trained checkpoint"),
     ],

@@ -107,7 +107,7 @@ def test_the_attribute_probe(tmp_path, write_config):
     done = run(tmp_path, program="evaluate")
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "output").iterdir()
-    assert str(folder / "attribute_probe.png") in done.stdout and "AETP, prompt only" in done.stdout
+    assert str(folder / "attribute_probe.png") in done.stdout and "AETP, photo only" in done.stdout
     results = json.loads((folder / "results.json").read_text())["val"]["attributes"]
     assert list(results) == ["category", "sub category", "gender", "season", "composition"]
     assert results["category"]["products"] == results["category"]["aetp"]["n"] == 20

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fashionfae_lavis.workers import WAITING, WorkerDied, in_workers
+from fashionfae_lavis.workers import WAITING, WorkerDied, in_workers, progress_bar
 
 
 def _square(number):
@@ -52,3 +52,10 @@ def test_a_handler_of_the_parent_does_not_keep_its_workers_alive(others):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert set(multiprocessing.active_children()) <= others
+
+
+def test_a_progress_bar_shows_the_total_and_separates_the_unit(capsys):
+    with progress_bar(4, "checking images", "product") as bar:
+        bar.update(4)
+    shown = capsys.readouterr().err
+    assert "checking images" in shown and "| 4/4 [" in shown and shown.rstrip().endswith(" product/s]")

@@ -6,6 +6,7 @@ It returns an exit status, or None for success.
 """
 
 import argparse
+import shlex
 import sys
 import warnings
 from typing import NoReturn
@@ -55,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         argv: arguments after the program's name; None means the arguments of the process.
 
     Raises:
-        SystemExit: with status 2 after a user error, which is printed as one sentence, 130 after Ctrl-C, or with the
+        SystemExit: with status 2 after a user error, which is printed as one sentence and, if options mend it, followed
+            by the mended command, 130 after Ctrl-C, or with the
             nonzero status of a subcommand.
     """
     arguments = sys.argv[1:] if argv is None else argv
@@ -72,6 +74,8 @@ def main(argv: list[str] | None = None) -> None:
         status = options.pop("run")(**options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        if error.options:
+            print(shlex.join(["fashionfae", *arguments, *error.options]), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nStopped by SIGINT: the same command starts again.", file=sys.stderr)

@@ -9,7 +9,7 @@ def add_parser(commands) -> None:
     parser = commands.add_parser("import-checkpoint", help=text, description=text)
     parser.add_argument("source", metavar="IN", help="checkpoint of MMF, or the encoder of FashionViL's VQ-VAE")
     parser.add_argument("target", metavar="OUT", help="file to write, .safetensors or .pth")
-    parser.add_argument("--config", help="base, mini, or a yaml file whose `model` section gives the sizes")
+    parser.add_argument("--config", help="base, small, mini, or a yaml file whose `model` section gives the sizes")
     parser.add_argument(
         "--vocabulary", help="hub name or local folder of the tokenizer's vocabulary (default: bert-base-uncased)"
     )

@@ -4,6 +4,7 @@
     output: folder of runs, results and tables
     report: Markdown file that gets the section (optional)
     seeds: [0, 1, 2]
+    catalogue: shop                     # folder that the options name as ${catalogue} (optional)
     training: {run.max_iters: 400}      # options of every training
     evaluations:                        # of every checkpoint; they fine-tune unless the configuration sets run.evaluate
       retrieval: {config: projects/fashionfae/retrieval_eval.yaml, options: {...}}
@@ -30,16 +31,19 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 from lavis.common.config import Config
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
 from fashionfae_lavis.configuration import check_containers, load_config
+from fashionfae_lavis.datasets.builders.cache import data_folder, with_home
+from fashionfae_lavis.datasets.datasets.catalogue_file import NAME
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.preflight import check_files
 from fashionfae_lavis.schema.fields import CountOrZero, Must, Section, Text
 from fashionfae_lavis.schema.validation import validate
 from fashionfae_lavis.suggestions import hint
-from fashionfae_lavis.yaml_file import read_yaml
+from fashionfae_lavis.yaml_file import read_yaml, reason
 
 TRAINING = "training"
 # Keys of `run` that do not change what a job computes, only where it writes and whether it resumes.
@@ -84,6 +88,7 @@ class PlanFile(Section):
     output: Text
     report: Text | None = None
     seeds: Seeds
+    catalogue: Text | None = None
     training: Options | None = None
     evaluations: Annotated[dict[str, EvaluationEntry | None], MinLen(1)]
     systems: Annotated[dict[str, SystemEntry], MinLen(1)]
@@ -140,7 +145,7 @@ class Job:
 
     @cached_property
     def key(self) -> dict:
-        """Everything that determines the result: the configuration, the weights it reads, and the training job."""
+        """Everything that determines the result: the configuration, the files it reads, and the training job."""
         run = {name: value for name, value in self.resolved["run"].items() if name not in INCIDENTAL}
         model = dict(self.resolved["model"])
         if self.after:
@@ -148,6 +153,7 @@ class Job:
         return {
             "configuration": {**self.resolved, "model": model, "run": run},
             "weights": {name: _digest(path.read_bytes()) for name, path in _weight_files(model)},
+            **_catalogues(self.resolved["datasets"]),
             "training": self.after and self.after.digest,
         }
 
@@ -178,18 +184,21 @@ class Plan:
     jobs: list[Job]
 
 
-def read_plan(path: str, seeds: list[int] | None = None, output: str | None = None) -> Plan:
+def read_plan(
+    path: str, seeds: list[int] | None = None, output: str | None = None, catalogue: str | None = None
+) -> Plan:
     """Reads a plan and checks its configurations and protocols.
 
     Args:
         path: the yaml file.
         seeds: seeds to use instead of the plan's.
         output: folder to use instead of the plan's.
+        catalogue: prepared catalogue to use instead of the plan's.
 
     Raises:
         UserError: the plan is missing or invalid, a configuration is wrong, or the evaluations' protocols differ.
     """
-    content = read_plan_file(path)
+    content = read_plan_file(path, catalogue)
     if seeds is not None:
         content = content.model_copy(update={"seeds": seeds})
         validate(PlanFile, content.model_dump(), f"{path}: ")
@@ -231,13 +240,27 @@ def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
         yield job.system, found
 
 
-def read_plan_file(path: str) -> PlanFile:
+def read_plan_file(path: str, catalogue: str | None = None) -> PlanFile:
     """Reads a plan, including its base's keys.
 
+    Args:
+        path: the yaml file.
+        catalogue: value of the key `catalogue` to use instead of the plan's.
+
     Raises:
-        UserError: the plan or its base is missing, or a key is unknown, missing or has a value that it cannot have.
+        UserError: the plan or its base is missing, a key is unknown, missing or has a value that it cannot have, or
+            `catalogue` is given to a plan without this key.
     """
-    return validate(PlanFile, OmegaConf.to_container(_merged(Path(path), ())), f"{path}: ")
+    content = _merged(Path(path), ())
+    if catalogue is not None:
+        if "catalogue" not in content:
+            raise UserError(f"{path} compares on no catalogue: leave out --catalogue.")
+        content.catalogue = catalogue
+    try:
+        resolved = OmegaConf.to_container(content, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path} cannot be resolved: {reason(error)}.") from error
+    return validate(PlanFile, resolved, f"{path}: ")
 
 
 def _merged(path: Path, extending: tuple[Path, ...]) -> DictConfig:
@@ -292,6 +315,17 @@ def _weight_files(value) -> Iterator[tuple[str, Path]]:
         path = Path(shipped("weights", value))
         if path.is_file():
             yield value, path
+
+
+def _catalogues(datasets: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Returns a digest of each catalogue by its root, under the key "catalogues"; nothing if there is none."""
+    found = {}
+    for root in (data["root"] for data in datasets.values() if data.get("root")):
+        for folder in (with_home(root), data_folder(root, root)):
+            if (folder / NAME).is_file():
+                found[root] = _digest((folder / NAME).read_bytes())
+                break
+    return {"catalogues": found} if found else {}
 
 
 def _digest(content: bytes) -> str:

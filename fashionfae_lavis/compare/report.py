@@ -23,21 +23,25 @@ READING = (
 )
 
 
-def compare_plan(path: str, seeds: list[int] | None = None, output: str | None = None) -> list[Path]:
+def compare_plan(
+    path: str, seeds: list[int] | None = None, output: str | None = None, catalogue: str | None = None
+) -> list[Path]:
     """Runs a plan, then writes its tables, its chart and its section of the report.
 
     Args:
         path: the plan.
         seeds: seeds to use instead of the plan's.
         output: folder to use instead of the plan's.
+        catalogue: prepared catalogue to use instead of the plan's.
 
     Returns:
         The files written, table.md first.
     """
-    plan = read_plan(path, seeds, output)
+    plan = read_plan(path, seeds, output, catalogue)
     rows, machines = run_plan(plan)
     command = f"fashionfae compare --cfg-path {path}"
     command += f" --seeds {' '.join(map(str, seeds))}" if seeds is not None else ""
+    command += f" --catalogue {catalogue}" if catalogue is not None else ""
     spread = f"; ± gives the standard deviation over these {len(plan.seeds)}" if len(plan.seeds) > 1 else ""
     reading = f"Seeds: {', '.join(map(str, plan.seeds))}{spread}. {READING}"
     measured = "\n".join(f"Measured on {machine}." for machine in machines)

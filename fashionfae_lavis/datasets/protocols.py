@@ -127,9 +127,12 @@ class LabelledItem(TypedDict):
 class LabelledSplit(Split, Protocol):
     """Images with class labels; items as `LabelledItem`.
 
+    Splits of a dataset without a training split also need `use_classes(classnames)`, which numbers their classes as a
+    checkpoint does.
+
     Attributes:
         labels: (P,) int64, the class index of each product; None if the dataset was built without labels.
-        classnames: the classes of the training split, in the order of their indices.
+        classnames: the classes that a model can predict, those of the training split, in the order of their indices.
         unseen: classes that only this split has; their indices follow, and a model never predicts them.
     """
 

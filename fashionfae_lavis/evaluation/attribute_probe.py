@@ -133,7 +133,7 @@ def choose_attributes(
         elif len(set(column) - {""}) < 2:
             left_out[name] = "it has only one value"
     if len(left_out) == len(values):
-        reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        reasons = ", ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "none"
         raise UserError(
             f"`datasets`: attribute_probe needs an attribute with two or more values; this dataset has {reasons}."
         )

@@ -22,10 +22,11 @@ from fashionfae_lavis.metrics.recognition import (
     confusion_matrix,
     macro_f1,
     majority_class,
+    most_confused,
     predicted_classes,
 )
 from fashionfae_lavis.reports.confusion import draw_confusion
-from fashionfae_lavis.reports.tables import recognition_table
+from fashionfae_lavis.reports.tables import SHOWN, recognition_table
 
 
 class Classifier(Protocol):
@@ -43,10 +44,10 @@ class RecognitionResult(EvaluationResult):
     """Accuracy and macro-F1 in percent.
 
     Attributes:
-        names: the K classes of the training split, followed by classes that only this split has.
+        names: the K classes of the training split or the checkpoint, followed by classes that only this split has.
         classes: K, the number of classes of the training split.
         confusion: counts of images by true class (row) and predicted class (column).
-        by_class: whether `to_json` holds the scores of each class.
+        by_class: whether `to_json` holds the scores of each class and the most frequent confusions.
     """
 
     names: Sequence[str]
@@ -65,6 +66,20 @@ class RecognitionResult(EvaluationResult):
         scores = class_scores(self.confusion)
         return {name: {key: values[i].item() for key, values in scores.items()} for i, name in enumerate(self.names)}
 
+    @property
+    def confusions(self) -> list[dict[str, Any]]:
+        """The most frequent errors: "true" and "predicted" class, "count", "share" of the true class in percent."""
+        images = self.confusion.sum(1)
+        return [
+            {
+                "true": self.names[true],
+                "predicted": self.names[predicted],
+                "count": int(self.confusion[true, predicted]),
+                "share": 100 * float(self.confusion[true, predicted] / images[true]),
+            }
+            for true, predicted in most_confused(self.confusion, SHOWN)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         constant = majority_class(self.confusion)
         figures = {
@@ -76,10 +91,13 @@ class RecognitionResult(EvaluationResult):
             "unseen": self.unseen,
             "agg_metrics": accuracy(self.confusion),
         }
-        return {**figures, "per_class": self.per_class} if self.by_class else figures
+        return figures | self._of_classes() if self.by_class else figures
+
+    def _of_classes(self) -> dict[str, Any]:
+        return {"per_class": self.per_class, "confusions": self.confusions}
 
     def table(self) -> str:
-        return recognition_table({**self.to_json(), "per_class": self.per_class})
+        return recognition_table(self.to_json() | self._of_classes())
 
     def draw(self, folder: Path) -> dict[str, str]:
         path = folder / "confusion.png"

@@ -85,6 +85,18 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
     return float(class_scores(confusion)["f1"][occurs].mean())
 
 
+def most_confused(confusion: NDArray[np.int64], most: int) -> list[tuple[int, int]]:
+    """Finds the most frequent errors as pairs (true class, predicted class), most frequent first.
+
+    >>> most_confused(np.array([[5, 1, 0], [3, 0, 0], [0, 0, 2]]), most=5)
+    [(1, 0), (0, 1)]
+    """
+    errors = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-errors, axis=None, kind="stable")[:most]
+    pairs = zip(*(index.tolist() for index in np.unravel_index(order, errors.shape)), strict=True)
+    return [(true, predicted) for true, predicted in pairs if errors[true, predicted]]
+
+
 def majority_class(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     """Returns the confusion matrix of a constant prediction, the class that is most frequent in truth.
 

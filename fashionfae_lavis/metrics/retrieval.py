@@ -71,7 +71,7 @@ def full_ranks(
     right = torch.cat([(images[r] * texts[c]).sum(1) for r, c in parts])
     i2t, t2i = (torch.zeros(len(side), dtype=torch.int64, device=images.device) for side in (images, texts))
     least = [
-        images.new_full((len(side),), -torch.inf).scatter_reduce(0, index, right, "amax") - _rounding(images, texts)
+        images.new_full((len(side),), -torch.inf).scatter_reduce(0, index, right, "amax") - rounding(images, texts)
         for side, index in ((images, rows), (texts, columns))
     ]
     # Then count the pairs that reach it.
@@ -272,12 +272,12 @@ def list_ranks(
     if right is None:
         right = _right(lists, None, None)
     rows, columns, hits = (torch.from_numpy(index).to(query.device) for index in (lists.query, lists.candidate, right))
-    rounding = _rounding(query, candidate)
+    slack = rounding(query, candidate)
     ranks = []
     for part, listed, hit in zip(*(torch.split(index, chunk) for index in (rows, columns, hits)), strict=True):
         scores = (query[part, None] * candidate[listed.clamp(min=0)]).sum(-1)
         best = scores.masked_fill(~hit, -torch.inf).amax(1, keepdim=True)
-        wrong = (scores >= best - rounding) & ~hit & (listed != NO_CANDIDATE)
+        wrong = (scores >= best - slack) & ~hit & (listed != NO_CANDIDATE)
         ranks.append(1 + wrong.sum(1).cpu())
     return torch.cat(ranks).numpy() if ranks else np.zeros(0, dtype=np.int64)
 
@@ -320,7 +320,7 @@ def _same_product(
     return rows, order[np.repeat(first, counts) + within]
 
 
-def _rounding(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+def rounding(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
     """Returns the largest difference between two scores that count as equal."""
     largest: torch.Tensor = ROUNDING * images.norm(dim=1).max() * texts.norm(dim=1).max()
     return largest

@@ -75,8 +75,8 @@ def import_checkpoint(
     Args:
         source: a file of MMF, with or without DDP's prefix `module.`, or a bare state dict.
         target: file to write, .safetensors or .pth.
-        config: `base`, `mini` or a yaml file whose `model` section gives the sizes. Default: the sizes in an exported
-            file, else `base`, the authors' sizes.
+        config: `base`, `small`, `mini` or a yaml file whose `model` section gives the sizes. Default: the sizes in an
+            exported file, else `base`, the authors' sizes.
         vocabulary: hub id or local folder that replaces the vocabulary of `config`.
         encoders_only: drops all heads, even unknown ones, and writes a retrieval model.
         trust_pickle: see `read_file`.

@@ -46,7 +46,7 @@ class FashionEncoders(Configured, BaseModel):
     ARCH: str
     SHARED: tuple[str, ...] = PARTS
     # All models share the sizes, vocabulary and image processing of pre-training.
-    PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "base")}
+    PRETRAINED_MODEL_CONFIG_DICT = {name: model_config_path(f"fashionfae_{name}") for name in ("mini", "small", "base")}
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":
-        """Builds the model of a type ("mini", "base") or of a checkpoint, whose architecture then applies.
+        """Builds the model of a type ("mini", "small", "base") or of a checkpoint, whose architecture then applies.
 
         `fashionfae` opens the checkpoints of all FashionFAE models.
 
@@ -103,7 +103,7 @@ class FashionEncoders(Configured, BaseModel):
             if cfg.get("pretrained"):
                 model.start_from(shipped("weights", cfg.pretrained), cfg.get("pretrained_encoders"))
             else:
-                load_hub_weights(model, cfg.bert, cfg.vit)
+                load_hub_weights(model, cfg.get("bert"), cfg.get("vit"))
         return model
 
     @classmethod

@@ -79,14 +79,13 @@ class ConvStem(nn.Module):
 class ImageEncoder(VisionTransformer):
     """A ViT that returns its whole token sequence (in the paper ViT-B/16 at 224 x 224 pixels).
 
-    The epsilon of its LayerNorms is 1e-12, as in transformers' ViT.
-
     Args:
         image_size: side of the square input in pixels.
         patch_size: side of a patch in pixels.
         width, depth, heads: transformer size.
         pool: side of the square of patches averaged into one fusion token (2 in the paper: 14 x 14 to 7 x 7).
         stem: channels of a `ConvStem` that replaces the patch projection; None for a plain ViT.
+        layer_norm_eps: epsilon of the LayerNorms: 1e-12 in the paper's ViT, which is transformers', and 1e-6 in timm's.
         grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory.
 
     Attributes:
@@ -106,6 +105,7 @@ class ImageEncoder(VisionTransformer):
         heads: int,
         pool: int = 2,
         stem: Sequence[int] | None = None,
+        layer_norm_eps: float = 1e-12,
         grad_ckpt: bool = False,
     ):
         if image_size % (patch_size * pool):
@@ -117,7 +117,7 @@ class ImageEncoder(VisionTransformer):
             depth=depth,
             num_heads=heads,
             num_classes=0,
-            norm_layer=partial(nn.LayerNorm, eps=1e-12),
+            norm_layer=partial(nn.LayerNorm, eps=layer_norm_eps),
             embed_layer=partial(ConvStem, channels=stem) if stem else PatchEmbed,
         )
         for block in self.blocks:

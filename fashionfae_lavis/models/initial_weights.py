@@ -1,24 +1,30 @@
-"""Initial weights in transformers' format, from the hub or a local folder."""
+"""Initial weights in the formats of transformers and timm, from the hub or local files."""
 
+import json
+import logging
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import HfApi
+import torch.nn.functional as F
+from huggingface_hub import HfApi, hf_hub_download
 from torch import Tensor
 from transformers import BertModel, ViTModel
 from transformers.utils import logging as transformers_logging
 
 from fashionfae_lavis.checkpoints import check_archive, find_state, load_weights, read_file
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.state_dicts import listed
 
 if TYPE_CHECKING:
     from fashionfae_lavis.models.encoders import FashionEncoders
 
 
 def from_hub(load: Callable[..., Any], name: str, what: str) -> Any:
-    """Calls a loader of transformers; raises UserError if the hub or folder cannot be read."""
+    """Calls a loader of transformers or of the hub; raises UserError if the hub or folder cannot be read."""
     if Path(name).is_dir():
         return _from_folder(load, name, what)
     try:
@@ -48,35 +54,111 @@ def _from_folder(load: Callable[..., Any], name: str, what: str) -> Any:
         ) from error
 
 
-def load_hub_weights(model: "FashionEncoders", bert: str, vit: str) -> None:
-    """Loads a BERT and a ViT into a model; visual token types and positions start as copies of BERT's.
+def load_hub_weights(model: "FashionEncoders", bert: str | None, vit: str | None) -> None:
+    """Loads a BERT and a ViT into a model; an encoder without one keeps its random weights.
 
     Args:
         model: the model to load the weights into.
         bert: `model.bert`, a hub id or a local folder in transformers' format (safetensors or bin).
-        vit: `model.vit`, the same for a ViT, or a file of timm's VisionTransformer (.pth or .safetensors), whose
-            LayerNorms then get an epsilon of 1e-12.
+        vit: `model.vit`, the same for a ViT, or a ViT of timm: a hub id `timm/...`, a folder of that hub, or a file
+            (.pth or .safetensors).
 
     Raises:
-        UserError: the BERT or the ViT cannot be read or has another size.
+        UserError: the BERT or the ViT cannot be read, lacks weights or has another size.
     """
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # hides the list of heads that are left out on purpose
     try:
-        bert_state = from_hub(BertModel.from_pretrained, bert, "BERT of `model.bert`").state_dict()
-        if Path(vit).is_file():
-            vit_state = _without_head(find_state(read_file(vit), vit))
-        else:
-            vit_state = timm_vit_state(from_hub(ViTModel.from_pretrained, vit, "ViT of `model.vit`").state_dict())
+        text = load_transformers(BertModel, bert, "BERT of `model.bert`") if bert else None
+        image = read_vit(vit) if vit else None
     finally:
         transformers_logging.set_verbosity(verbosity)
+    if bert and text:
+        _load_bert(model, text, bert)
+    else:
+        logging.info("model.bert is null: the fusion encoder starts from random weights.")
+    if vit and image:
+        if "pos_embed" in image:
+            image["pos_embed"] = resample_positions(image["pos_embed"], model.image_encoder.grid)
+        load_weights(model.image_encoder, image, vit)
+    else:
+        logging.info("model.vit is null: the image encoder starts from random weights.")
+
+
+def _load_bert(model: "FashionEncoders", state: dict[str, Tensor], path: str) -> None:
+    """Loads a BERT into the fusion encoder. Visual token types and positions start as copies of BERT's."""
     visual = {
         key: value for key, value in model.fusion_encoder.state_dict().items() if key.startswith("visual_embeddings.")
     }
     for table in ("token_type_embeddings", "position_embeddings"):
-        visual[f"visual_embeddings.{table}.weight"] = bert_state[f"embeddings.{table}.weight"]
-    load_weights(model.fusion_encoder, bert_state | visual, bert)
-    load_weights(model.image_encoder, vit_state, vit)
+        visual[f"visual_embeddings.{table}.weight"] = state[f"embeddings.{table}.weight"]
+    load_weights(model.fusion_encoder, state | visual, path)
+
+
+def load_transformers(model_class: Any, name: str, what: str) -> dict[str, Tensor]:
+    """Loads the state dict of a model in transformers' format.
+
+    Args:
+        model_class: its class in transformers.
+        name: a hub id or a local folder.
+        what: the model and its key, for the error.
+
+    Raises:
+        UserError: the model cannot be read, or lacks weights, which transformers would draw at random.
+    """
+    loaded, info = from_hub(partial(model_class.from_pretrained, output_loading_info=True), name, what)
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))  # many files have none
+    if missing:
+        raise UserError(
+            f"{name!r} is not the {what}: it lacks {len(missing)} weights ({listed(missing)}). Name another model."
+        )
+    return loaded.state_dict()
+
+
+def read_vit(name: str) -> dict[str, Tensor]:
+    """Reads a ViT from the hub, a local folder or a file; see `load_hub_weights`.
+
+    Returns:
+        Its state dict with timm's names, without a classification head.
+
+    Raises:
+        UserError: the ViT cannot be read or lacks weights.
+    """
+    what, path = "ViT of `model.vit`", Path(name)
+    if _is_timm_folder(path):
+        path /= "model.safetensors"
+    elif name.startswith("timm/") and not path.exists():
+        path = Path(from_hub(partial(hf_hub_download, filename="model.safetensors"), name, what))
+    elif not path.is_file():
+        return timm_vit_state(load_transformers(ViTModel, name, what))
+    return _without_head(find_state(read_file(path), path))
+
+
+def _is_timm_folder(path: Path) -> bool:
+    """Returns whether a folder is a copy of one of timm's on the hub, whose config.json names an architecture."""
+    try:
+        return "architecture" in json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):  # TypeError: a number
+        return False
+
+
+def resample_positions(positions: Tensor, grid: int) -> Tensor:
+    """Resamples the position embeddings of a ViT to another number of patches, as timm's `resample_abs_pos_embed`.
+
+    Args:
+        positions: (1, 1 + n^2, D), of [CLS] and n x n patches.
+        grid: patches on a side of the new image.
+
+    Returns:
+        (1, 1 + grid^2, D); [CLS] is unchanged, and patches are interpolated bicubically with antialiasing. Tensors of
+        another shape are returned as they are.
+    """
+    side = math.isqrt(max(positions.shape[1] - 1, 0)) if positions.ndim == 3 else 0
+    if side in (0, grid) or positions.shape[1] != 1 + side**2:
+        return positions
+    patches = positions[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", antialias=True)
+    return torch.cat((positions[:, :1], patches.flatten(2).transpose(1, 2).to(positions.dtype)), dim=1)
 
 
 def _without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:

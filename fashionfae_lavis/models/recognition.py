@@ -3,7 +3,6 @@
 L = CE( W transform( pooled_CLS(text, image) ), category )
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.inputs import images_of, labels_of, texts_of
+from fashionfae_lavis.models.saved_head import check_same_head
 from fashionfae_lavis.text.word_pieces import Text
 
 CATEGORIES = 48  # of FashionGen, which also has 121 subcategories
@@ -78,48 +78,14 @@ class FashionRecognition(FashionEncoders):
         return cfg
 
     def load_content(self, content: dict[str, Any], path: str) -> None:
-        self.check_same_classes(content, path, "model.finetuned")
+        check_same_head(content, self, path, "model.finetuned")
         super().load_content(content, path)
         self.head_is_new = False
 
     def start_from_content(self, content: dict[str, Any], path: str, encoders: Sequence[str] | None) -> None:
-        self.check_same_classes(content, path, "model.pretrained")
+        check_same_head(content, self, path, "model.pretrained")
         super().start_from_content(content, path, encoders)
         self.head_is_new = model_section(content).get("arch", self.ARCH) != self.ARCH
-
-    def check_same_classes(self, content: dict[str, Any], path: str, key: str) -> None:
-        """Checks that a recognition checkpoint has this model's classes and the same `use_text`.
-
-        Checkpoints of other models have no classes and pass. An imported recognition checkpoint does not name its
-        classes, so alphabetical order is assumed.
-
-        Args:
-            content: the checkpoint.
-            path: its file, for the error.
-            key: configuration key that names the checkpoint, for the error.
-
-        Raises:
-            UserError: the classes or `use_text` differ.
-        """
-        saved = model_section(content)
-        if saved.get("arch", self.ARCH) != self.ARCH:
-            return
-        use_text, classes = saved.get("use_text", True), saved.get("classes") or []
-        if use_text != self.use_text:
-            raise UserError(
-                f"`{key}` was trained with model.use_text={use_text}: set model.use_text to {use_text}, or start from "
-                "a pre-trained checkpoint."
-            )
-        if self.classes and not classes:
-            logging.warning("%s does not name its classes; assuming alphabetical order.", path)
-        elif self.classes and classes != self.classes:
-            differ = sorted(set(classes) ^ set(self.classes))
-            shown = ", ".join(differ[:3]) + (", ..." if len(differ) > 3 else "")
-            raise UserError(
-                f"`{key}` distinguishes {len(classes)} classes, the dataset has {len(self.classes)}, and "
-                f"{len(differ)} are not in both ({shown}): use the checkpoint's dataset and `label`, or start from a "
-                "pre-trained checkpoint."
-            )
 
     def logits(self, image_tokens: Tensor, text: Text) -> Tensor:
         """Classifies pairs of pooled tokens (B, N, D) and texts; returns category logits (B, num_classes)."""

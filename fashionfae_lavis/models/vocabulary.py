@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fashionfae_lavis.checkpoints import read_checkpoint
@@ -12,6 +13,7 @@ from fashionfae_lavis.datasets.builders.cache import data_folder
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.models.initial_weights import from_hub
+from fashionfae_lavis.text.product_text import SEPARATOR
 
 SPECIAL = ("pad", "unk", "cls", "sep", "mask")
 CHECKPOINTS = (".pth", ".safetensors")
@@ -36,6 +38,11 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         path = data_folder(name, name)
     if path.is_file():
         return _of_file(path)
+    if path.is_dir() and not any((path / name).is_file() for name in ("tokenizer_config.json", "config.json")):
+        raise UserError(
+            f"`model.vocabulary` is the folder {path}, which has no tokenizer_config.json: a vocabulary is a folder "
+            "with vocab.txt and tokenizer_config.json."
+        )
     where = f"The vocabulary {path} of `model.vocabulary`" if path.is_dir() else f"The vocabulary {name!r} of the hub"
     tokenizer = from_hub(AutoTokenizer.from_pretrained, str(path), "vocabulary of `model.vocabulary`")
     _check(tokenizer, where)
@@ -136,6 +143,14 @@ def _check(tokenizer: PreTrainedTokenizerBase, where: str) -> None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(f"{where} has no fast tokenizer: use a word-piece vocabulary as BERT's.")
+    if not isinstance(backend.model, WordPiece):
+        kind = type(backend.model).__name__
+        raise UserError(f"{where} is one of {kind}, not of word pieces: use a vocabulary as BERT's.")
+    if tokenizer.sep_token not in (None, SEPARATOR.strip()):
+        raise UserError(
+            f"{where} separates texts by {tokenizer.sep_token}, but the texts of products have {SEPARATOR.strip()}: "
+            "use a vocabulary as BERT's."
+        )
     words = backend.get_vocab(with_added_tokens=False)
     added = {str(token) for token in tokenizer.get_added_vocab()}
     for name in SPECIAL:

@@ -1,5 +1,7 @@
 """The options of `fashionfae prepare`. A command imports its code only when it runs."""
 
+import shlex
+
 from fashionfae_lavis.errors import UserError
 
 
@@ -14,9 +16,13 @@ def add_parser(commands) -> None:
 
 
 def _add_catalogue(kinds) -> None:
-    text = "Prepare a product table (CSV, TSV, JSON Lines, Parquet) and a folder of images."
+    text = "Prepare a product table (CSV, TSV, Excel, JSON, JSON Lines, Parquet) and a folder of images."
     parser = kinds.add_parser("catalogue", help=text, description=text)
-    parser.add_argument("--table", required=True, metavar="FILE", help="the table, with one row per product")
+    parser.add_argument(
+        "--table",
+        metavar="FILE",
+        help="the table, with one row per product; without it, each photograph is a product, and its folder a category",
+    )
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder that image paths are relative to")
     parser.add_argument("--out", default="catalogue", metavar="DIR", help="folder to write (default: ./catalogue)")
     parser.add_argument(
@@ -33,6 +39,14 @@ def _add_catalogue(kinds) -> None:
         default=[],
         metavar="NAME[=COLUMN],...",
         help="the attributes to learn, with their columns: colour=Primary_Colour,material",
+    )
+    parser.add_argument("--title", metavar="TEMPLATE", help="a title of several columns: '{brand} {colour} {type}'")
+    parser.add_argument(
+        "--group",
+        type=lambda text: [column.strip() for column in text.split(",") if column.strip()],
+        default=[],
+        metavar="COLUMN,...",
+        help="merge rows with equal values in these columns, such as the sizes of a product",
     )
     parser.add_argument("--pattern", help="file names of the images, if no column lists them: '{sku}_*.jpg'")
     parser.add_argument(
@@ -51,14 +65,25 @@ def _add_catalogue(kinds) -> None:
         metavar="NAME",
         help="a vocabulary to use, a folder or hub id such as bert-base-uncased (default: one made from the texts)",
     )
+    parser.add_argument("--to", choices=["shards"], help="also write training products as tar files, for slow disks")
+    parser.add_argument("--shards", metavar="DIR", help="folder for the shards (default: shards in the --out folder)")
     parser.set_defaults(run=_catalogue)
 
 
-def _catalogue(columns: list[str], attributes: list[str], **options) -> None:
+def _catalogue(columns: list[str], attributes: list[str], to: str | None, shards: str | None, **options) -> None:
     from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 
+    if shards and not to:
+        raise UserError("--shards names the folder for --to shards: add --to shards.")
     columns_of_roles, columns_of_attributes = _pairs("--map", columns), _pairs("--attributes", attributes, alone=True)
-    _print_summary(prepare_catalogue(columns=columns_of_roles, attributes=columns_of_attributes, **options))
+    summary = prepare_catalogue(columns=columns_of_roles, attributes=columns_of_attributes, **options)
+    _print_summary(summary)
+    if to == "shards":
+        from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
+
+        root = summary.path.parent
+        print(f"wrote {write_catalogue_shards(root, shards or root / 'shards')}")
+        print(f"to train from the shards, add `storage: {shards or root / 'shards'}` to the dataset")
 
 
 def _add_fashion_mnist(kinds) -> None:
@@ -152,8 +177,16 @@ def _print_summary(summary) -> None:
     """Prints what a catalogue contains and leaves out."""
     products = ", ".join(f"{count} {split}" for split, count in summary.products.items())
     print(f"{summary.path}: {sum(summary.products.values())} products ({products}), {summary.images} images")
+    if summary.merged_rows:
+        print(f"  {summary.merged_rows} rows were merged into the product of another row")
+    if summary.addresses:
+        print(f"  {summary.addresses} web addresses were matched to files by their names")
     for name, values in summary.values.items():
         print(f"  {name}: {values} values")
+    for name, reason in summary.useless.items():
+        print(f"  {name} is left out as an attribute, because {reason}")
+    if not summary.values:
+        _print_lack_of_attributes(summary.suggested)
     if summary.respelled:
         print(f"  {summary.respelled} values were changed to the first spelling of the same value")
     if summary.merged:
@@ -181,6 +214,12 @@ def _print_summary(summary) -> None:
             "read and lose the end of their description: raise model.max_length"
         )
     print(f"to train and evaluate on it, set `datasets: {{catalogue: {{root: {summary.path.parent}}}}}`")
+
+
+def _print_lack_of_attributes(suggested: list[str]) -> None:
+    print("  no attributes: AETP, which learns to read their values off photographs, is left with the words of titles")
+    if suggested:
+        print(f"  these columns may be some: {shlex.join(['--attributes', ','.join(suggested)])}")
 
 
 def _print_duplicates(summary) -> None:

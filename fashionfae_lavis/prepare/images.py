@@ -3,49 +3,57 @@
 import json
 import os
 import re
-from bisect import bisect_left
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
-from string import Formatter
 
 from PIL import Image
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.photographs import UnusableImage, is_inside, load_photograph
-from fashionfae_lavis.prepare.tables import CellError, cell_text
+from fashionfae_lavis.photographs import UnusableImage, load_photograph
+from fashionfae_lavis.prepare.cells import CellError, cell_text
+from fashionfae_lavis.prepare.listing import ENDINGS, listing, not_found, split_ending
+from fashionfae_lavis.prepare.templates import Pieces, pieces
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SMALLEST = 8  # pixels per side; smaller images are placeholders
 MOST = 1000  # images of a product
 LONGEST = 10  # times the shorter side; longer images are banners
+ADDRESS_KEYS = ("src", "url")  # of an image that is an object, as in Shopify's products.json
+_BETWEEN_ADDRESSES = re.compile(r",\s*(?=https?://)")  # other commas may be part of an address
 
 
 def listed_images(cell) -> list[str]:
     """Returns the image paths in a cell.
 
     A cell is a list, a JSON list, or text separated by `|`, `;` or line breaks (or by commas, if each part looks like
-    an image file).
+    an image file or a web address). An entry of a list may be an object with an address.
 
     Raises:
         CellError: the cell is no text or names too many images.
     """
-    parts = [cell_text(part) for part in cell] if isinstance(cell, list | tuple) else _split(cell_text(cell))
+    cell = _address(cell)
+    parts = [cell_text(_address(part)) for part in cell] if isinstance(cell, list | tuple) else _split(cell_text(cell))
     images = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if len(images) > MOST:
         raise CellError(f"names more than {MOST} images")
     return images
 
 
+def _address(cell):
+    """Returns the address of an image that is an object; other cells are returned as they are."""
+    if not isinstance(cell, dict):
+        return cell
+    return next((cell[key] for key in ADDRESS_KEYS if isinstance(cell.get(key), str)), cell)
+
+
 def _split(text: str) -> list[str]:
     if text.startswith("["):
         try:
-            return [cell_text(part) for part in json.loads(text)]
+            return [cell_text(_address(part)) for part in json.loads(text)]
         except CellError:
             raise
         except (ValueError, RecursionError):
             pass
-    parts = re.split(r"[|;\n]", text)
+    parts = [name for part in re.split(r"[|;\n]", text) for name in _BETWEEN_ADDRESSES.split(part)]
     commas = text.split(",")
     if len(parts) == 1 and all(part.strip().lower().endswith(ENDINGS) for part in commas):
         return commas
@@ -68,7 +76,7 @@ class Pattern:
         self.folder = folder
         directory, _, name = pattern.rpartition("/")
         try:
-            self.directory, self.name = _pieces(directory), _pieces(name)
+            self.directory, self.name = pieces(directory), pieces(name)
         except ValueError as error:
             raise UserError(f"--pattern {pattern} is malformed ({error}): write it like {{sku}}_*.jpg.") from error
         self.columns = [column for _, column in self.directory + self.name if column is not None]
@@ -88,50 +96,57 @@ class Pattern:
     def images(self, cells: dict) -> list[str]:
         """Returns the paths of this row's files below the folder, sorted.
 
+        Endings match in capital or small letters. The whole name does, if no file matches otherwise, and no two files
+        differ in this only.
+
         Raises:
             CellError: a value leads out of the folder.
         """
-        values = {column: cell_text(cells.get(column)) for column in self.columns}
+        values = self._values(cells)
         if not all(values.values()):
             return []
-        directory = "".join(text + values.get(column or "", "") for text, column in self.directory)
+        directory = _filled(self.directory, values)
         if _leads_out(directory):
             raise CellError(f"leads out of the image folder: {directory[:100]}")
         # Only the pattern has wildcards; values are matched literally.
-        literal = {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()}
-        name = "".join(text + literal.get(column or "", "") for text, column in self.name)
-        start = re.split(r"[*?[]", name)[0]
-        files = _listing(self.folder / directory, self.folder)
-        found = []
-        for file in files[bisect_left(files, start) :]:
-            if not file.startswith(start):
-                break
-            if fnmatchcase(file, name) and file.lower().endswith(ENDINGS):
-                found.append(f"{directory}/{file}" if directory else file)
-        return found
+        name = _filled(self.name, {column: re.sub(r"([*?[])", r"[\1]", value) for column, value in values.items()})
+        start = re.split(r"[*?[]", name)[0][: name.rfind(".") + 1 or None]  # without the ending
+        files = listing(self.folder / directory, self.folder)
+        found = [file for file in files.starting_with(start) if _matches(_small_ending(file), _small_ending(name))]
+        if not found:
+            found = [file for file in files.starting_with_letters(start) if _matches(file.lower(), name.lower())]
+            if len({file.lower() for file in found}) < len(found):
+                return []
+        return [f"{directory}/{file}" if directory else file for file in found]
+
+    def problem(self, cells: dict) -> str:
+        """Returns why a row has no image."""
+        values = self._values(cells)
+        empty = [column for column, value in values.items() if not value]
+        if empty:
+            return f"no image: {empty[0]} is empty"
+        looked_for = "/".join(filter(None, (_filled(part, values) for part in (self.directory, self.name))))
+        return f"no image: {not_found(looked_for, self.folder)}"
+
+    def _values(self, cells: dict) -> dict[str, str]:
+        return {column: cell_text(cells.get(column)) for column in self.columns}
 
 
-def _pieces(pattern: str) -> list[tuple[str, str | None]]:
-    """Splits a pattern into literal texts, each with the column in braces that follows it."""
-    pieces = []
-    for text, column, format_spec, conversion in Formatter().parse(pattern):
-        if format_spec or conversion:
-            raise ValueError("braces hold nothing but the name of a column")
-        pieces.append((text, column))
-    return pieces
+def _filled(template: Pieces, values: dict[str, str]) -> str:
+    """Fills the columns of a pattern with their values."""
+    return "".join(text + values.get(column or "", "") for text, column in template)
+
+
+def _matches(file: str, name: str) -> bool:
+    return fnmatchcase(file, name) and file.lower().endswith(ENDINGS)
+
+
+def _small_ending(name: str) -> str:
+    return "".join(split_ending(name))
 
 
 def _leads_out(path: str) -> bool:
     return path.startswith("/") or ".." in path.split("/")
-
-
-@lru_cache(maxsize=16)
-def _listing(directory: Path, folder: Path) -> list[str]:
-    """Returns the names in a directory, sorted; none if it is not below `folder`, or cannot be read."""
-    try:
-        return sorted(os.listdir(directory)) if is_inside(directory, folder) else []
-    except (OSError, ValueError):  # ValueError: a null byte in the path
-        return []
 
 
 def image_problem(name: str, folder: str | Path) -> str:

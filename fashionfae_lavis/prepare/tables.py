@@ -1,4 +1,4 @@
-"""Reading of product tables (CSV, TSV, JSON Lines, Parquet), row by row.
+"""Reading of product tables (CSV, TSV, Excel, JSON, JSON Lines, Parquet), row by row.
 
 A row that cannot be read has a problem; a file that cannot be read is a UserError. No row takes more than `LONGEST_ROW`
 characters of memory.
@@ -7,16 +7,17 @@ characters of memory.
 import codecs
 import csv
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Callable, Iterator
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.cells import Row, Unreadable, damaged, is_missing
+from fashionfae_lavis.prepare.excel import workbook_columns, workbook_rows
+from fashionfae_lavis.prepare.json_table import json_rows
 
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
@@ -25,37 +26,10 @@ LONGEST_ROW = 1 << 23  # characters
 LARGEST_BOMB, MOST_PACKED = 1 << 27, 100
 BATCH = 32  # rows of a Parquet file in memory
 MOST_COLUMNS = 10_000
-LONGEST_TEXT = 100_000  # characters of a cell that is used
 SHOWN_COLUMNS, SHOWN_LETTERS = 30, 50  # in messages, of each column
-# Spellings of a missing value, as databases, spreadsheets, pandas and R write them; compared in lower case.
-MISSING = frozenset(
-    {"nan", "-nan", "na", "<na>", "n/a", "n.a.", "n.a", "null", "(null)", "\\n", "#n/a", "#na"}
-    | {"#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
-)
-# These are missing in this spelling only, because a pattern may be `none`.
-MISSING_AS_WRITTEN = frozenset({"None", "NaT"})
-PLACEHOLDERS = "-\u2013\u2014?._*/ "  # a cell of nothing but these is missing
 # Five of these bytes are undefined in Windows-1252 and stay as in ISO-8859-1.
 _WINDOWS_LETTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
-class CellError(ValueError):
-    """Error of a cell that cannot be read as text."""
-
-
-class Unreadable(NamedTuple):
-    """Takes the place of a cell that its file's library cannot convert."""
-
-    reason: str
-
-
-class Row(NamedTuple):
-    """A row, numbered as in a spreadsheet, where a header is row 1. An unreadable row has a `problem` and no cells."""
-
-    number: int
-    cells: dict[str, Any]
-    problem: str = ""
 
 
 class Table:
@@ -80,19 +54,22 @@ class Table:
         self.path = Path(path)
         self.decode_fallbacks = 0
         self._numbers: frozenset[str] | None = None
+        self._count = 0
         if not _is_file(self.path):
             raise UserError(f"The table {self.path} is missing or not a file: check the path after --table.")
-        formats = {
-            ".csv": self._separated,
-            ".tsv": self._separated,
-            ".jsonl": self._json_lines,
-            ".ndjson": self._json_lines,
-            ".parquet": self._parquet,
+        formats: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], list[str]]]] = {
+            ".csv": (self._separated, self._separated_columns),
+            ".tsv": (self._separated, self._separated_columns),
+            ".xlsx": (lambda: workbook_rows(self.path), lambda: workbook_columns(self.path)),
+            ".json": (self._json, self._first_keys),
+            ".jsonl": (self._json_lines, self._first_keys),
+            ".ndjson": (self._json_lines, self._first_keys),
+            ".parquet": (self._parquet, self._parquet_columns),
         }
         if self.path.suffix.lower() not in formats:
             raise UserError(f"{self.path} has an unknown format: use a table whose name ends in {', '.join(formats)}.")
-        self._rows = formats[self.path.suffix.lower()]
-        names = self._find_columns()
+        self._rows, find_columns = formats[self.path.suffix.lower()]
+        names = find_columns()
         if not any(names):
             raise UserError(f"{self.path} is empty: use a table with columns and rows.")
         if len(names) > MOST_COLUMNS:
@@ -100,12 +77,20 @@ class Table:
         self.columns = list(dict.fromkeys(names))
         self.repeated = frozenset(name for name, times in Counter(names).items() if times > 1)
 
+    def head(self, rows: int) -> Iterator[Row]:
+        """Yields the first rows as they are written, without reading on."""
+        return islice(self._readable_rows(), rows)
+
+    def count(self) -> int:
+        """Returns the number of rows, for which the table is read once."""
+        self._whole_numbers()
+        return self._count
+
     def __iter__(self) -> Iterator[Row]:
-        if self._numbers is None:
-            self._numbers = self._find_numbers()
+        numbers = self._whole_numbers()
         self.decode_fallbacks = 0
         for row in self._readable_rows():
-            for column in self._numbers:
+            for column in numbers:
                 value = row.cells.get(column)
                 if isinstance(value, str):
                     row.cells[column] = value.strip().removesuffix(".0")
@@ -123,27 +108,25 @@ class Table:
         try:
             yield from self._rows()
         except OSError as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> UserError:
-        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "") or type(error).__name__
-        return UserError(f"{self.path} cannot be read ({reason}): check its permissions, or write or copy it again.")
+            raise damaged(self.path, error) from error
 
     def _too_long(self, number: int) -> UserError:
         return UserError(f"{self.path}: rows from {number} on are longer than {LONGEST_ROW} characters: shorten them.")
 
-    def _find_columns(self) -> list[str]:
-        if self._rows == self._parquet:
-            try:
-                return list(self._open_parquet().schema_arrow.names)
-            except UnicodeDecodeError as error:
-                raise self._damaged(error) from error
-        if self._rows == self._separated:
-            try:
-                with self._open_text() as file:
-                    return self._header(_CsvLines(file, self.path))[1]
-            except OSError as error:
-                raise self._damaged(error) from error
+    def _separated_columns(self) -> list[str]:
+        try:
+            with self._open_text() as file:
+                return self._header(_CsvLines(file, self.path))[1]
+        except OSError as error:
+            raise damaged(self.path, error) from error
+
+    def _parquet_columns(self) -> list[str]:
+        try:
+            return list(self._open_parquet().schema_arrow.names)
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, error) from error
+
+    def _first_keys(self) -> list[str]:
         keys: dict[str, None] = {}
         for row in islice(self._readable_rows(), LOOK_AHEAD):
             keys.update(dict.fromkeys(row.cells))
@@ -151,10 +134,14 @@ class Table:
                 break
         return list(keys)
 
-    def _find_numbers(self) -> frozenset[str]:
-        """Returns the columns of numbers that have one with `.0`."""
+    def _whole_numbers(self) -> frozenset[str]:
+        """Returns the columns of numbers that have one with `.0`. The first call also counts the rows."""
+        if self._numbers is not None:
+            return self._numbers
         candidates = dict.fromkeys(self.columns, False)
+        self._count = 0
         for row in self._readable_rows():
+            self._count += 1
             for column in list(candidates):
                 value = row.cells.get(column)
                 if value is None or (isinstance(value, str) and is_missing(value)):
@@ -164,9 +151,8 @@ class Table:
                     del candidates[column]
                 elif match[1] == ".0":
                     candidates[column] = True
-            if not candidates:
-                break
-        return frozenset(column for column, found in candidates.items() if found)
+        self._numbers = frozenset(column for column, found in candidates.items() if found)
+        return self._numbers
 
     def _open_text(self):
         with open(self.path, "rb") as file:
@@ -210,6 +196,10 @@ class Table:
                 elif cells:  # else an empty line
                     yield Row(lines.number, {}, f"has {len(cells)} cells where the header has {len(header)}")
 
+    def _json(self) -> Iterator[Row]:
+        with self._open_text() as file:
+            yield from json_rows(self.path, file)
+
     def _json_lines(self) -> Iterator[Row]:
         with self._open_text() as file:
             number = 0
@@ -229,7 +219,7 @@ class Table:
             # Without a buffer a row group is read in pieces.
             file = pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.path, error) from error
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         for first, group in zip(accumulate((group.num_rows for group in groups), initial=1), groups, strict=False):
             if group.total_byte_size > LONGEST_ROW * max(1, group.num_rows):
@@ -256,7 +246,7 @@ class Table:
                     number += 1
                     yield Row(number, dict(zip(batch.schema.names, cells, strict=True)))
         except (OSError, ArrowException) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.path, error) from error
 
     def _parquet_cells(self, column) -> list[Any]:
         """Converts a column of a batch; a cell that Python cannot represent becomes `Unreadable`."""
@@ -348,51 +338,3 @@ def _json_row(number: int, line: str) -> Row:
 
 def _western_text(wrong: bytes) -> str:
     return wrong.decode("iso-8859-1").translate(_WINDOWS_LETTERS)
-
-
-def cell_text(value: Any) -> str:
-    """Converts a cell to text: "" for a missing value; joins the entries of a list by commas.
-
-    Raises:
-        CellError: the cell is neither text, a number, a date nor a list of these, or holds half a character.
-    """
-    if isinstance(value, list | tuple) and not isinstance(value, Unreadable):
-        return ", ".join(filter(None, map(_entry_text, value)))
-    return _entry_text(value)
-
-
-def is_missing(text: str) -> bool:
-    """Returns whether a text means that there is no value; `none` in lower case is one."""
-    text = text.strip()
-    return not text.strip(PLACEHOLDERS) or text in MISSING_AS_WRITTEN or text.lower() in MISSING
-
-
-def missing_spelling(value: Any) -> str:
-    """Returns how a cell spells that it is missing, "" if it is empty or has a value."""
-    return value.strip() if isinstance(value, str) and is_missing(value) else ""
-
-
-def _entry_text(value: Any) -> str:
-    if value is None or (isinstance(value, float | Decimal) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, Unreadable):
-        raise CellError(f"is an unreadable {value.reason}")
-    if isinstance(value, list | tuple | dict | set):
-        raise CellError("is nested")
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError as error:
-            raise CellError("is binary") from error
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
-        value = int(value)  # a column with gaps turns 42 into 42.0
-    if isinstance(value, Decimal):
-        value = f"{value.normalize():f}"
-    text = str(value).strip()
-    if len(text) > LONGEST_TEXT:
-        raise CellError(f"is longer than {LONGEST_TEXT} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise CellError("has half a character (a lone surrogate)") from error
-    return "" if is_missing(text) else text

@@ -67,6 +67,11 @@ def spreadsheet_cell(text: object) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
+def is_utf8(name: str) -> bool:
+    """Returns whether a name can be written; Python reads other bytes of file names as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 class Spellings:
     """Unified spellings of attribute values: `navy-blue` becomes `Navy Blue` if that came first.
 

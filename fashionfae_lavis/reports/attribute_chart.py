@@ -7,9 +7,9 @@ from typing import Any
 from fashionfae_lavis.reports.pictures import pyplot, save_picture
 
 SERIES = (
-    ("itc", "ITC, among all values", "#2a6f97"),
-    ("aetp", "AETP, with the text", "#c8553d"),
-    ("aetp_prompt_only", "AETP, prompt only", "#e9a888"),
+    ("itc", "ITC, photo only", "#2a6f97"),
+    ("aetp_prompt_only", "AETP, photo only", "#c8553d"),
+    ("aetp", "AETP, photo + text", "#e9a888"),
 )
 PAIRS = "#4c8c6b"
 INK, GREY, BAND = "#222222", "#666666", "#f2f1ee"
@@ -18,6 +18,8 @@ BAR = 0.26  # thickness of a bar; attributes are 1 apart
 
 def draw_attribute_chart(attributes: Mapping[str, dict[str, Any]], path: Path) -> None:
     """Draws bars for each attribute of the probe: ITC and AETP on the left, pairs on the right.
+
+    The legend says whether the model sees the photograph only, or the rest of the product's text as well.
 
     Attributes that photographs show come first, sorted by the accuracy of pairs. The others follow on a shaded
     background. Whiskers are 95 % intervals. Solid lines show chance, dotted lines the most frequent value.

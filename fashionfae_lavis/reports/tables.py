@@ -1,6 +1,6 @@
 """Results as plain-text tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 RECALLS = ("r1", "r5", "r10")
@@ -105,27 +105,90 @@ def grounding_table(grounding: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+SHOWN = 30  # classes and confusions in a table
+
+
 def recognition_table(results: Mapping[str, Any]) -> str:
-    """Formats the figures of each class and of all classes, in percent, and classes missing from the training split.
+    """Formats recognition in percent: the worst classes, the most frequent confusions, and the figures of all classes.
+
+    Classes without an image are left out. Lines below count the classes that are not shown, and name those that the
+    training split lacks.
 
     Args:
         results: the entry of a split in results.json.
     """
+    having = {name: row for name, row in results["per_class"].items() if row["support"]}
+    worst = sorted(having.items(), key=lambda item: (item[1]["f1"], item[1]["recall"]))[:SHOWN]
     rows = [
         [name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1")), str(row["support"])]
-        for name, row in results["per_class"].items()
+        for name, row in worst
     ]
-    per_class = text_table(["class", "precision", "recall", "F1", "images"], rows)
+    parts = [text_table(["class, worst first", "precision", "recall", "F1", "images"], rows)]
+    notes = {
+        "Better classes, which only results.json lists": len(having) - len(rows),
+        "Classes without an image in this split": len(results["per_class"]) - len(having),
+    }
+    parts[0] += "".join(f"\n{what}: {count}." for what, count in notes.items() if count)
+    if results["confusions"]:
+        rows = [
+            [f"{row['true']} -> {row['predicted']}", str(row["count"]), f"{row['share']:.1f}"]
+            for row in results["confusions"]
+        ]
+        parts.append(text_table(["true class -> predicted class", "images", "% of the true class"], rows))
     title = f"{results['classes']} classes, {results['images']} images"
     rows = [
         [name, f"{row['accuracy']:.2f}", f"{row['macro_f1']:.2f}"]
         for name, row in (("model", results), ("always the most frequent class", results["chance"]))
     ]
-    table = f"{per_class}\n\n{text_table([title, 'accuracy', 'macro-F1'], rows)}"
+    parts.append(text_table([title, "accuracy", "macro-F1"], rows))
     if results["unseen"]:
         listed = ", ".join(f"{name} ({images})" for name, images in results["unseen"].items())
-        table += f"\nAlways wrong, since the training split lacks their classes: images of {listed}."
-    return table
+        parts[-1] += f"\nAlways wrong, since the training split lacks their classes: images of {listed}."
+    return "\n\n".join(parts)
+
+
+def search_table(
+    pairs: Mapping[str, Mapping[str, float]], mean: Mapping[str, float], products: int, left_out: Sequence[str]
+) -> str:
+    """Formats short queries in percent: one row per pair of attributes, and their mean.
+
+    Args:
+        pairs: pair of attributes -> its figures.
+        mean: the mean of the figures.
+        products: number of products that are searched.
+        left_out: the pairs of attributes without a query.
+    """
+    header = [f"short queries, {products} products, %", "P@1", "P@5", "P@10", "P@10 at most", "chance", "queries"]
+    rows = [
+        [name, *(f"{row[key]:.1f}" for key in ("p1", "p5", "p10", "p10_limit", "chance")), f"{row['queries']}"]
+        for name, row in (*pairs.items(), ("mean of the pairs", mean))
+    ]
+    notes = [f"Left out, because too few products share two values: {'; '.join(left_out)}."] if left_out else []
+    return "\n".join([text_table(header, rows), *notes])
+
+
+def benchmark_table(benchmark: Mapping[str, Mapping[str, Any]]) -> str:
+    """Formats the queries of the fashion benchmark in percent: one row per kind of query.
+
+    Args:
+        benchmark: kind of query -> its figures. The row of text queries has recalls, the others have precisions.
+    """
+    header = ["benchmark, %", "at 1", "at 10", "average", "MRR", "chance at 1", "queries"]
+    rows = []
+    for kind, row in benchmark.items():
+        letter, name = ("r", "recall") if "r1" in row else ("p", f"precision ({row['attribute']})")
+        keys = (f"{letter}1", f"{letter}10", "average", "mrr", "chance")
+        rows.append([f"{kind}, {name}", *(f"{row[key]:.1f}" for key in keys), str(row["queries"])])
+    return text_table(header, rows)
+
+
+# The answers of the attribute probe: key, column, and what the model sees in addition to the photograph.
+PROBE_COLUMNS = (
+    ("itc", "ITC, photo only"),
+    ("aetp_prompt_only", "AETP, photo only"),
+    ("aetp", "AETP, photo + text"),
+    ("pairs", "pairs of texts (chance 50)"),
+)
 
 
 def attribute_table(attributes: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str]) -> str:
@@ -135,17 +198,20 @@ def attribute_table(attributes: Mapping[str, Mapping[str, Any]], left_out: Mappi
         attributes: attribute -> its figures.
         left_out: attribute that was skipped -> the reason.
     """
-    keys = ("itc", "aetp", "aetp_prompt_only", "pairs")
-    header = ["attribute, %", "values", "products", "chance", "most frequent", "ITC", "ITC top 5"]
-    header += ["AETP, with text", "AETP, prompt only", "pairs (chance 50)", "number of pairs"]
+    columns = [(key, title) for key, title in PROBE_COLUMNS if any(key in row for row in attributes.values())]
+    header = ["attribute, %", "values", "products", "chance", "most frequent"]
+    header += [title for _, title in columns] + ["ITC top 5, photo only", "number of pairs"]
     rows = []
     for name, row in attributes.items():
-        itc, *others = (_with_half_width(row.get(key)) for key in keys)
-        top = f"{row['itc']['top5']:.1f}" if "top5" in row["itc"] else "-"
-        cells = [str(row["values"]), str(row["products"]), f"{row['chance']:.1f}", f"{row['majority']:.1f}", itc, top]
         title = name if row["seen"] else f"{name} (not visible)"
-        rows.append([title, *cells, *others, str(row["pairs"]["n"]) if "pairs" in row else "-"])
-    notes = [f"Left out: {name}, because {reason}." for name, reason in left_out.items()]
+        cells = [str(row["values"]), str(row["products"]), f"{row['chance']:.1f}", f"{row['majority']:.1f}"]
+        cells += [_with_half_width(row.get(key)) for key, _ in columns]
+        cells.append(f"{row['itc']['top5']:.1f}" if "top5" in row["itc"] else "-")
+        rows.append([title, *cells, str(row["pairs"]["n"]) if "pairs" in row else "-"])
+    notes = ["photo only: the model sees the photograph, and no text of the product."]
+    if any(key == "aetp" for key, _ in columns):
+        notes.append("photo + text: it also reads the rest of the product's text, without the words of the value.")
+    notes += [f"Left out: {name}, because {reason}." for name, reason in left_out.items()]
     return "\n".join([text_table(header, rows), *notes])
 
 

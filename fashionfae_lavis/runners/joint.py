@@ -14,6 +14,8 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset
 
 from fashionfae_lavis.errors import UserError
 
+AUTO = "auto"  # in `run.test_splits`
+
 
 class JointDataset(ConcatDataset):
     """Concatenation of training splits; an item is `(index of its dataset, sample)`.
@@ -62,6 +64,35 @@ def join_splits(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         if names.count(split) == 1:
             joined[split] = datasets[name][split]
     return joined
+
+
+def splits_to_test(run: Mapping[str, Any], datasets: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns `run.test_splits` with `auto` replaced by each dataset's `test` or, in a dataset without it, `val`.
+
+    Args:
+        run: the `run` section.
+        datasets: dataset name -> split name -> split.
+
+    Raises:
+        UserError: a dataset has neither.
+    """
+    names: list[str] = []
+    for name in run.get("test_splits") or ():
+        names += _best_splits(datasets) if name == AUTO else [name]
+    return names
+
+
+def _best_splits(datasets: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    names = []
+    for dataset, splits in datasets.items():
+        split = next((split for split in ("test", "val") if split in splits), None)
+        if split is None:
+            raise UserError(
+                f"run.test_splits is {AUTO}, but {dataset} has neither test nor val, only {', '.join(splits)}: set it "
+                "to [] or to other splits."
+            )
+        names.append(split if len(datasets) == 1 else f"{dataset}.{split}")
+    return names
 
 
 def find_split(splits: Mapping[str, Any], name: str) -> Any:

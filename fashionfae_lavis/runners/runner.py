@@ -8,8 +8,8 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
 from fashionfae_lavis.runners.divergence import check_finite
 from fashionfae_lavis.runners.forecast import Forecast
-from fashionfae_lavis.runners.joint import find_split, join_splits
+from fashionfae_lavis.runners.joint import find_split, join_splits, splits_to_test
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
 from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
@@ -73,7 +73,7 @@ class FashionRunner(RunnerBase):
     def __init__(self, cfg: Any, task: Any, model: nn.Module, datasets: dict[str, dict[str, Dataset]], job_id: str):
         self.run_cfg = cfg.run_cfg
         super().__init__(cfg, task, model, datasets, job_id)  # which calls setup_output_dir
-        self.datasets = join_splits(datasets)
+        self.datasets, self.tested = join_splits(datasets), splits_to_test(self.run_cfg, datasets)
         self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
@@ -81,7 +81,7 @@ class FashionRunner(RunnerBase):
         self._eval_loaders: dict[str, DataLoader] = {}
         if not self.evaluate_only:
             self._set_length()
-        for split in (*(self.run_cfg.get("valid_splits") or ()), *(self.run_cfg.get("test_splits") or ())):
+        for split in (*(self.run_cfg.get("valid_splits") or ()), *self.tested):
             find_split(self.datasets, split)  # a misspelled split must not surface after the training
 
     def setup_output_dir(self) -> None:
@@ -126,11 +126,13 @@ class FashionRunner(RunnerBase):
 
     def _train_to_the_end(self) -> None:
         end = math.inf if self.length.max_minutes is not None else self.length.schedule_length
-        with RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log:
+        with (
+            RunLog(self.output_dir, self.progress.iters, end, self.progress.unvalidated) as log,
+            closing(self._training_batches()) as batches,
+        ):
             forecast = Forecast(self.length, self.data_order.all_samples, self.iters_per_epoch)
             if not self.is_over:
                 forecast.announce(self.lr_scheduler, log)
-            batches = iter(self.train_loader)
             while not self.is_over or self.progress.unvalidated:
                 if not self.progress.unvalidated:
                     self._train_inner_epoch(batches, log, forecast)
@@ -139,7 +141,10 @@ class FashionRunner(RunnerBase):
                     with deferred():
                         self.progress.unvalidated = False
                         self._save(improved)
-            del batches  # ends the worker processes
+
+    def _training_batches(self) -> Generator[Any, None, None]:
+        """Yields batches without end. Closing it ends the worker processes, also where an exception keeps it alive."""
+        yield from self.train_loader
 
     @property
     def is_over(self) -> bool:
@@ -237,7 +242,7 @@ class FashionRunner(RunnerBase):
             load_weights(self.bare_model, read_checkpoint(path)["model"], path)
         results = {}
         with RunLog(self.output_dir) as log:
-            for split in self.run_cfg.get("test_splits") or []:
+            for split in self.tested:
                 results[split] = result = self.eval_epoch(split, cur_epoch)
                 if result is not None:
                     log.write_results("test", tested, split, result)

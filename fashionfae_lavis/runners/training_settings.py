@@ -19,7 +19,8 @@ FREE = {
     *(f"run.{key}" for key in ("iters_per_inner_epoch", "checkpoint_minutes")),
     *(f"run.{key}" for key in ("test_splits", "batch_size_eval", "use_dist_eval_sampler", "report_metric")),
     *(f"run.{key}" for key in ("candidates", "k_test", "probe_products", "caption_products")),
-    *(f"run.{key}" for key in ("num_beams", "max_len", "min_len")),
+    *(f"run.{key}" for key in ("num_beams", "max_len", "min_len", "search_attributes")),
+    *(f"run.search_roles.{role}" for role in ("category", "sub_category", "fine_category", "colour")),
     "model.grad_ckpt",
 }
 # Keys of files that a user may move. A named checkpoint resumes with them changed; `auto` takes them for another run.

@@ -40,6 +40,7 @@ def check_configuration(config: Mapping[str, Any], evaluate: bool) -> None:
             stage = _check_run(first_stage(config["run"]), "run.image_tokenizer", strict)
             consistency.check_training(stage, "run.image_tokenizer")
     consistency.check_evaluation(run)
+    consistency.check_task(run, data)
     consistency.check_recognition(run, data)
     consistency.check_splits(run, data)
     if model:

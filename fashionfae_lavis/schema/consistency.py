@@ -6,6 +6,7 @@ from typing import Any
 from lavis.common.registry import registry
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.joint import AUTO
 from fashionfae_lavis.runners.length import not_set
 from fashionfae_lavis.runners.schedules import IterationSchedule
 from fashionfae_lavis.schema.datasets import (
@@ -37,6 +38,7 @@ NEEDED = {
     ),
 }
 CLASSIFIERS = ("fashion_blip_recognition", "fashion_albef_recognition")
+INSTEAD = {"retrieval": "fashion_retrieval", "captioning": "fashion_captioning"}  # LAVIS's task -> ours
 QUEUED = ("fashion_blip", "fashion_blip_retrieval", "fashion_albef", "fashion_albef_retrieval")
 
 
@@ -128,8 +130,10 @@ def check_splits(run: Run, datasets: Mapping[str, Data | None]) -> None:
         datasets: dataset name -> its settings; None for a dataset that is not of this package.
 
     Raises:
-        UserError: no dataset has a split of this name, or several have.
+        UserError: no dataset has a split of this name, or several have, or `auto` is used where it is not known.
     """
+    if AUTO in (run.valid_splits or ()) or (AUTO in (run.test_splits or ()) and run.runner != OUR_RUNNER):
+        raise UserError(f"{AUTO} names a split only in run.test_splits of {OUR_RUNNER}: name the split.")
     if run.runner != OUR_RUNNER or None in datasets.values():
         return
     splits = {name: next(SPLITS[kind] for kind in SPLITS if isinstance(data, kind)) for name, data in datasets.items()}
@@ -140,8 +144,16 @@ def check_splits(run: Run, datasets: Mapping[str, Data | None]) -> None:
     for key in ("valid_splits", "test_splits"):
         for split in getattr(run, key) or ():
             # Whether a short name is unique depends on the files of catalogues.
-            if split not in known and not any(name.endswith(f".{split}") for name in known):
+            if split not in (AUTO, *known) and not any(name.endswith(f".{split}") for name in known):
                 raise UserError(f"run.{key}: there is no split {show(split)}; {hint(split, known)}")
+
+
+def check_task(run: Run, datasets: Mapping[str, Data | None]) -> None:
+    """Checks that a task of LAVIS does not evaluate products, which it cannot read; raises UserError otherwise."""
+    ours = INSTEAD.get(run.task)
+    products = [name for name, data in datasets.items() if isinstance(data, Products)]
+    if ours and products and (run.valid_splits or run.test_splits):
+        raise UserError(f"run.task: LAVIS's {run.task} cannot evaluate {products[0]}: set it to {ours}.")
 
 
 def check_recognition(run: Run, datasets: Mapping[str, Data | None]) -> None:

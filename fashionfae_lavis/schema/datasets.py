@@ -166,6 +166,8 @@ class Catalogue(Products):
 
     root: Text | None = None
     """Folder that `fashionfae prepare catalogue` wrote."""
+    storage: Text | None = None
+    """Folder of training images that `fashionfae prepare catalogue --to shards` wrote; null reads the image files."""
 
 
 class FashionIQ(Data, Stored):

@@ -39,6 +39,8 @@ class ImageEncoder(Section):
     """Attention heads of a layer."""
     pool: Side = 2
     """Side of the square of patches that are averaged into one token for fusion."""
+    layer_norm_eps: Positive = 1e-12
+    """Epsilon of the LayerNorms; 1e-6 in timm's ViT."""
 
 
 class Bert(Section):
@@ -133,7 +135,7 @@ class Model(Section):
     arch: Text
     """The model, by its name in LAVIS."""
     model_type: Text
-    """Its size: `mini` or `base`. The type's yaml in `fashionfae_lavis/configs/models/` has the defaults below."""
+    """Its size: `mini`, `small` or `base`. Its yaml in `fashionfae_lavis/configs/models/` has the defaults below."""
 
 
 class Pretrained(Model):
@@ -158,7 +160,7 @@ class Pretrained(Model):
     classes: list[str] | None = None
     """Names of the classes, which the run takes from the data."""
     use_text: bool = True
-    """Whether a recognition model reads the text; false, for `fashionfae_recognition` only, reads the image alone."""
+    """Whether a recognition model reads the text; false reads the image alone."""
 
 
 class FashionFAE(Pretrained):
@@ -169,9 +171,9 @@ class FashionFAE(Pretrained):
     ) = None
     """Encoders to load if `pretrained` is an encoder file; null is both."""
     bert: Text | None = None
-    """BERT to start from without `pretrained`: a hub id or a folder."""
+    """BERT to start from without `pretrained`: a hub id or a folder; null is random weights."""
     vit: Text | None = None
-    """ViT to start from without `pretrained`: a hub id, a folder, or a file of timm's ViT."""
+    """ViT to start from without `pretrained`: a hub id, a folder, or a file of timm's; null is random weights."""
     max_length: Length
     """Length to which texts are cut, in word pieces."""
     grad_ckpt: bool = False

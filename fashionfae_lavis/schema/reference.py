@@ -19,7 +19,7 @@ TABLES = re.compile(r"(<!-- settings -->\n).*(<!-- end settings -->)", re.DOTALL
 CHAPTERS: dict[str, tuple[type[Section], ...]] = {
     "run": (
         *(run.Program, run.Length, run.Data, run.Optimization, run.Pretraining, run.Step),
-        *(run.Texts, run.Evaluation, run.OfLavis, run.Written),
+        *(run.Texts, run.Evaluation, run.SearchRoles, run.OfLavis, run.Written),
     ),
     "model": (
         *(models.Model, models.Pretrained, models.ImageEncoder, models.FashionFAE, models.Bert, models.FusionEncoder),

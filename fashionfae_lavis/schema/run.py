@@ -74,7 +74,7 @@ class Data(Section):
     valid_splits: list[Text] | None = None
     """Splits to evaluate with each checkpoint. The first decides which checkpoint is the best."""
     test_splits: list[Text] | None = None
-    """Splits to evaluate after training; `<dataset>.<split>` with several datasets."""
+    """Splits to test, `<dataset>.<split>` with several datasets; `auto` is `test` or, without one, `val`."""
     batch_size_train: Count | None = None
     """Training samples in a batch of one process."""
     batch_size_eval: Count | None = None
@@ -156,6 +156,19 @@ class Pretraining(Section):
     """Settings of `run` that differ for the first stage, which trains `model.image_tokenizer`; null skips it."""
 
 
+class SearchRoles(Section):
+    """`run.search_roles`"""
+
+    category: Text | None = None
+    """Attribute of the widest classes; null looks for `category` or `master category`."""
+    sub_category: Text | None = None
+    """Attribute of the classes below; null looks for `sub category` or `subcategory`."""
+    fine_category: Text | None = None
+    """Attribute of the finest classes; null looks for `fine category`, `article type`, `product type` or `type`."""
+    colour: Text | None = None
+    """Attribute of the colour; null looks for `colour`, `color`, `base colour` or `base color`."""
+
+
 class Evaluation(Section):
     """Evaluation"""
 
@@ -165,6 +178,10 @@ class Evaluation(Section):
     """Candidates of the full test that the ITM head re-ranks."""
     probe_products: Count = 500
     """Products that the attribute probe asks about."""
+    search_attributes: list[Text] | None = None
+    """Attributes whose pairs of values are the short queries of product search; null takes all."""
+    search_roles: SearchRoles | None = None
+    """Attributes that the benchmark of product search searches by, if not those with the usual names."""
     caption_products: Count = 500
     """Products to caption."""
     num_beams: Annotated[int, Ge(1), Le(1000)] = 3

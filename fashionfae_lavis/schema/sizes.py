@@ -21,8 +21,8 @@ from fashionfae_lavis.schema.validation import above
 def check_model(model: Model) -> None:
     """Checks the settings of a model of this package; raises UserError if they do not fit each other."""
     if isinstance(model, Pretrained):
-        if not model.use_text and model.arch != "fashionfae_recognition":
-            raise UserError(f"model.use_text is false, but {model.arch} always reads the text: set it to True.")
+        if not model.use_text and not model.arch.endswith("_recognition"):
+            raise UserError(f"model.use_text is false, but {model.arch} is no recognition model: set it to True.")
         _check_image_encoder(model.image_encoder, model.image_size)
     if isinstance(model, FashionFAE):
         _check_bert(model.fusion_encoder, "model.fusion_encoder", model.max_length, "model.max_length")

@@ -5,6 +5,7 @@ from fashionfae_lavis.tasks.captioning import FashionCaptioningTask
 from fashionfae_lavis.tasks.composition import FashionCompositionTask
 from fashionfae_lavis.tasks.image_tokenizer import ImageTokenizerTask
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
+from fashionfae_lavis.tasks.product_search import ProductSearchTask
 from fashionfae_lavis.tasks.recognition import FashionRecognitionTask
 from fashionfae_lavis.tasks.retrieval import FashionPretrainTask, FashionRetrievalTask
 
@@ -19,4 +20,5 @@ __all__ = [
     "FashionRecognitionTask",
     "FashionRetrievalTask",
     "ImageTokenizerTask",
+    "ProductSearchTask",
 ]

@@ -8,9 +8,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fashionfae_lavis.datasets.protocols import require
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.models.adapters import Adapter, adapt
-from fashionfae_lavis.tasks.starting_point import build_from_checkpoint
+from fashionfae_lavis.runners.joint import splits_to_test
+from fashionfae_lavis.tasks.starting_point import build_from_checkpoint, take_vocabulary
 
 
 class FashionTask(BaseTask):
@@ -49,11 +51,13 @@ class FashionTask(BaseTask):
             Dataset name -> split name -> split.
 
         Raises:
-            UserError: a split lacks an attribute or an item key that the task needs.
+            UserError: there is nothing to train on, or a split lacks an attribute or an item key that the task needs.
         """
         datasets = super().build_datasets(cfg)
         run = cfg.run_cfg
-        tested = {*(run.get("valid_splits") or ()), *(run.get("test_splits") or ())}
+        if not run.get("evaluate") and not any("train" in splits for splits in datasets.values()):
+            raise no_training(datasets)
+        tested = {*(run.get("valid_splits") or ()), *splits_to_test(run, datasets)}
         for name, splits in datasets.items():
             for split, dataset in splits.items():
                 if self.train_protocol and split == "train" and not run.get("evaluate"):
@@ -69,6 +73,8 @@ class FashionTask(BaseTask):
             UserError: the model cannot do what the task needs, or its checkpoint cannot be used.
         """
         build = super().build_model
+        if (self.run.get("evaluate") or self.starts_from_checkpoint) and not self.run.get("from_scratch"):
+            take_vocabulary(cfg.model_cfg)
         model = build_from_checkpoint(cfg, build) if self.starts_from_checkpoint else build(cfg)
         adapter = adapt(model)
         self.check_model(adapter, cfg.model_cfg.arch)
@@ -97,3 +103,12 @@ class FashionTask(BaseTask):
     def finish(self, model: Any, result: Any) -> EvaluationResult:
         """Completes the result of a test split at the end of a run, in the first process only."""
         return result
+
+
+def no_training(datasets: Mapping[str, Mapping[str, Any]]) -> UserError:
+    """Makes the error for a training without a split to train on."""
+    splits = ", ".join(f"{name} has only {' and '.join(splits)}" for name, splits in datasets.items())
+    return UserError(
+        f"`datasets`: there is no product to train on; {splits}: evaluate with `python -m lavis.evaluate`, prepare the "
+        "data with training products or, for recognition, set `label` to an attribute that they have."
+    )

@@ -6,7 +6,9 @@ from lavis.common.registry import registry
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.image_tokenizer import ImageTokenizerResult, evaluate_image_tokenizer
+from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.tasks.base import FashionTask
 
 
@@ -16,6 +18,13 @@ class ImageTokenizerTask(FashionTask):
 
     The first `run.quantize_after` updates (default 0) train it as a plain autoencoder; see `ImageTokenizer.forward`.
     """
+
+    def check_model(self, adapter: Adapter, arch: str) -> None:
+        if not adapter.tokenizes_images:
+            raise UserError(
+                f"model.arch: {arch} is no image tokenizer: set it to fashionfae_image_tokenizer, or run.task to the "
+                "task of this model."
+            )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         quantize = samples["iters"] >= int(self.run.get("quantize_after", 0))

@@ -12,6 +12,7 @@ from torch import Tensor
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult
+from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
 from fashionfae_lavis.tasks.retrieval import ViewTraining
 
@@ -32,6 +33,15 @@ class FashionFAEPretrainTask(ViewTraining):
             raise UserError(
                 f"run.task: {self.only} trains {self.only} alone, but run.steps names "
                 f"{', '.join(self.sampler.objectives)}: set run.steps to null, or run.task to fashionfae_pretrain."
+            )
+
+    def check_model(self, adapter: Adapter, arch: str) -> None:
+        super().check_model(adapter, arch)
+        lacking = [name for name in self.sampler.objectives if name not in adapter.objectives]
+        if lacking:
+            raise UserError(
+                f"model.arch: {arch} does not train FashionFAE's objective {lacking[0]}: set run.task to "
+                "fashion_pretrain, which trains BLIP, ALBEF or CLIP by its own losses, or model.arch to fashionfae."
             )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from lavis.common.registry import registry
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fashionfae_lavis.datasets.datasets.products import ProductDataset, ProductEvalDataset
 from fashionfae_lavis.datasets.protocols import ProductSplit, TrainingSplit
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult, evaluate_retrieval
@@ -45,6 +46,19 @@ class RetrievalEvaluation(FashionTask):
         if not isinstance(self.k_test, int) or self.k_test < 0:
             raise UserError(f"run.k_test is {self.k_test}, but must be a number of candidates, or 0 for no re-ranking.")
 
+    def build_datasets(self, cfg: Any) -> dict[str, dict[str, Any]]:
+        """Builds the datasets; raises UserError if no product of a split has a text."""
+        datasets = super().build_datasets(cfg)
+        for name, splits in datasets.items():
+            for split, dataset in splits.items():
+                if isinstance(dataset, ProductDataset | ProductEvalDataset) and not _has_text(dataset):
+                    raise UserError(
+                        f"run.task: {cfg.run_cfg.task} matches images with texts, but no product of {name}.{split} has "
+                        "a title, a description or an attribute: give the products texts, or sort the photographs into "
+                        "class folders."
+                    )
+        return datasets
+
     def check_model(self, adapter: Adapter, arch: str) -> None:
         require_embeddings(adapter, arch)
         if self.k_test and not adapter.matches:
@@ -62,6 +76,10 @@ class RetrievalEvaluation(FashionTask):
 
     def evaluation(self, model: Any, data_loader: DataLoader[Any], cuda_enabled: bool = False) -> RetrievalResult:
         return evaluate_retrieval(adapt(model), data_loader, self.run.get("candidates"), self.k_test)
+
+
+def _has_text(dataset: ProductDataset | ProductEvalDataset) -> bool:
+    return any(any(dataset.product_fields(i).values()) for i in range(len(dataset.product_ids)))
 
 
 @registry.register_task("fashion_retrieval")

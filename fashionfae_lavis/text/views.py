@@ -8,17 +8,16 @@ Catalogue texts are long, and queries are short. Pre-training draws a kind of vi
     prompt    one attribute alone: `the image colour is navy blue`
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from fashionfae_lavis.text.everyday import everyday_order, is_noun, query_text
 from fashionfae_lavis.text.product_text import FREE_TEXT, TEXT_MODES, attribute_words, fashion_text, prompt_template
 
 KINDS = ("full", "title", "query", "prompt")
 DROPPED = 0.3  # share of attributes that a full text leaves out
-NOUNS = ("category", "type", "class", "garment", "product")  # words in the names of attributes that say what it is
-COLOURS = ("colour", "color")
 
 
 class View(NamedTuple):
@@ -75,7 +74,8 @@ def draw_view(fields: Mapping[str, str], kind: str, rng: np.random.Generator) ->
         shown = {"title": fields["title"]}
         return View(shown, fashion_text(shown, TEXT_MODES[0]))
     if kind == "query" and names:
-        shown = {"description": query(fields, _some(names, rng))}
+        asked = everyday_order(_some(names, rng))
+        shown = {"description": query_text([" ".join(attributes[name]) for name in asked])}
         return View(shown, fashion_text(shown, TEXT_MODES[0]))
     if kind == "prompt" and names:
         name = names[rng.integers(len(names))]
@@ -83,30 +83,6 @@ def draw_view(fields: Mapping[str, str], kind: str, rng: np.random.Generator) ->
     kept = {name for name in names if rng.random() >= DROPPED}
     shown = {name: text for name, text in fields.items() if name in FREE_TEXT or name in kept}
     return View(shown, fashion_text(shown, TEXT_MODES[1], rng))
-
-
-def query(fields: Mapping[str, str], names: Iterable[str]) -> str:
-    """Writes the values of some attributes as a shopper would."""
-    return " ".join(fields[name] for name in everyday_order(names))
-
-
-def everyday_order(names: Iterable[str]) -> list[str]:
-    """Sorts attributes as in everyday language: what a product is comes last, its colour before it.
-
-    >>> everyday_order(["category", "colour", "material"])
-    ['material', 'colour', 'category']
-    """
-    return sorted(names, key=lambda name: 2 if is_noun(name) else int(is_colour(name)))
-
-
-def is_noun(name: str) -> bool:
-    """Returns whether an attribute says what a product is, by its name."""
-    return not set(name.split()).isdisjoint(NOUNS)
-
-
-def is_colour(name: str) -> bool:
-    """Returns whether an attribute is a colour, by its name."""
-    return not set(name.split()).isdisjoint(COLOURS)
 
 
 def _some(names: list[str], rng: np.random.Generator) -> list[str]:

@@ -74,6 +74,12 @@ def text_pieces(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [piece for word in text.split() for piece in word_pieces(tokenizer, word)]
 
 
+def count_pieces(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Counts the pieces of a text of `fashion_text`, including [CLS] and each [SEP]."""
+    first, second = (len(text_pieces(tokenizer, part)) for part in text.partition(SEPARATOR)[::2])
+    return 1 + first + 1 + (second + 1 if second else 0)
+
+
 @lru_cache(maxsize=8)
 def ordinary_pieces(tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int64]:
     """Returns the ids of all pieces that are neither special nor reserved (`[unused7]`), in ascending order."""

@@ -33,6 +33,6 @@ def test_either_a_plan_or_runs(arguments, capsys):
         main(["compare", *arguments])
     assert stop.value.code == 2
     assert (
-        "compare takes either --cfg-path PLAN, optionally with --seeds, or folders of finished runs"
+        "compare takes either --cfg-path PLAN, optionally with --seeds and --catalogue, or folders of finished runs"
         in capsys.readouterr().err
     )

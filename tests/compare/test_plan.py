@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,7 @@ from omegaconf import OmegaConf
 
 from fashionfae_lavis.compare.plan import read_plan
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.objectives.sampling import StepSampler
 
 ROOT = Path(__file__).parents[2]
@@ -214,3 +217,95 @@ def test_the_systems_are_trained_with_equal_settings(monkeypatch):
                 assert model["load_pretrained"] is False and scale == 1
             for key in ("image_encoder", "image_size", "vocabulary"):
                 assert model[key] == trainings[0]["model"][key], key
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    """The folder of a catalogue of four products, with another vocabulary than `mini`."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    write_catalogue(folder)
+    words = Path(shipped("vocabularies", "mini"))
+    shutil.copytree(words, folder / "vocabulary")
+    with open(folder / "vocabulary" / "vocab.txt", "a") as file:
+        file.write("anorak\n")
+    return folder
+
+
+def write_catalogue(folder, colour="red"):
+    head = {
+        "format": 1,
+        "images": str(folder),
+        "attributes": ["category", "colour"],
+        "products": {"train": 2, "val": 2},
+    }
+    products = [
+        {
+            "split": split,
+            "row": row,
+            "images": [f"{row}.jpg"],
+            "title": "Anorak",
+            "description": "",
+            "fields": {"category": "TOPS", "colour": colour},
+        }
+        for row, split in enumerate(("train", "train", "val", "val"))
+    ]
+    (folder / "catalogue.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (head, *products)))
+
+
+def test_the_systems_on_a_catalogue_are_trained_with_equal_settings(monkeypatch, catalogue):
+    monkeypatch.chdir(ROOT)
+    for name, minutes in (("catalogue", None), ("catalogue_time", 4)):
+        plan = read_plan(f"projects/compare/{name}.yaml", seeds=[0], catalogue=str(catalogue))
+        assert plan.report is None
+        kinds = {job.name for job in plan.jobs}
+        assert kinds == {"training", "retrieval", "recognition", "probe"}
+        assert [job.system for job in plan.jobs if job.name == "recognition"] == ["FashionFAE", "BLIP", "ALBEF"]
+        for job in plan.jobs:
+            (data,) = job.resolved["datasets"].values()
+            assert data["root"] == str(catalogue)
+            assert job.resolved["model"]["vocabulary"] == f"{catalogue}/vocabulary"
+        trainings = [job.resolved for job in plan.jobs if job.after is None]
+        first = trainings[0]
+        assert [config["model"]["arch"] for config in trainings] == [
+            *("fashionfae", "fashion_blip", "fashion_albef", "fashion_clip")
+        ]
+        same = ("max_epoch", "batch_size_train", "init_lr", "weight_decay", "beta2", "max_grad_norm", "min_lr")
+        schedule = ("lr_sched", "warmup_share", "warmup_factor", "max_minutes", "runner", "texts")
+        for config in trainings:
+            run, model = config["run"], config["model"]
+            assert [run.get(key) for key in same + schedule] == [first["run"].get(key) for key in same + schedule]
+            assert run.get("max_minutes") == minutes and config["datasets"] == first["datasets"]
+            assert model["load_pretrained"] is True and model["pretrained"] == "mini_encoders.safetensors"
+            assert model.get("pretrained_encoders") == (["image_encoder"] if model is first["model"] else None)
+            for key in ("image_encoder", "image_size"):
+                assert model[key] == first["model"][key], key
+            assert set(run.get("lr_scale") or {}) <= {"scale", "logit_scale"}
+        tuned = [job.resolved for job in plan.jobs if job.name == "recognition"]
+        for config in tuned:
+            assert config["model"]["use_text"] is False and not config["run"].get("evaluate")
+            assert [config["run"].get(key) for key in same] == [tuned[0]["run"].get(key) for key in same]
+        assert all(job.resolved["run"]["evaluate"] for job in plan.jobs if job.name in ("retrieval", "probe"))
+
+
+def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue):
+    monkeypatch.chdir(ROOT)
+
+    def digests():
+        plan = read_plan("projects/compare/catalogue.yaml", seeds=[0], catalogue=str(catalogue))
+        return [job.digest for job in plan.jobs if job.system == "CLIP"]
+
+    before = digests()
+    assert digests() == before
+    write_catalogue(catalogue, colour="blue")
+    assert not set(digests()) & set(before)
+
+
+def test_a_plan_without_a_catalogue_takes_none(write_plan):
+    with pytest.raises(UserError, match="plan.yaml compares on no catalogue: leave out --catalogue"):
+        read_plan(write_plan(), catalogue="shop")
+
+
+def test_an_option_that_inserts_an_unknown_key_is_one_sentence(write_plan):
+    with pytest.raises(UserError, match="plan.yaml cannot be resolved: .*'shop'"):
+        read_plan(write_plan([(("training",), {"run.output_dir": "${shop}"})]))

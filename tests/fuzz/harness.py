@@ -280,6 +280,7 @@ def _judge(call: Callable[[], Any], output: Path) -> tuple[str, dict[str, str], 
         sys.stderr.flush()
         text = output.read_text(errors="replace")
         message = re.split(r"(?:^|[\r\n])error: ", text)[-1].rstrip("\n") if "error: " in text else ""
+        message = re.sub(r"\nfashionfae [^\n]*$", "", message)  # a proposed command follows the sentence
         verdict = "refused"
         if error.code != 2 or not message:
             faults["trace"] = where = f"exit status {error.code} without a sentence"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FILE_NAMES, open_fashiongen
-from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX
+from fashionfae_lavis.datasets.datasets.shards import INDEX
 from fashionfae_lavis.processors.images import FashionImageEvalProcessor
 
 from . import hdf5, images

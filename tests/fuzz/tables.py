@@ -1,4 +1,4 @@
-"""Fuzzer of product tables: CSV, TSV, JSON Lines and Parquet through `fashionfae prepare catalogue`."""
+"""Fuzzer of product tables: CSV, TSV, Excel, JSON and Parquet through `fashionfae prepare catalogue`."""
 
 import csv
 import datetime
@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow
 import pyarrow.parquet
 
@@ -55,6 +56,8 @@ IMAGES = (
     "loop.png",
     "folder.png",
     "http://127.0.0.1/x.png",
+    "//shop.example/0.png?v=3",
+    "https://shop.example/..%2f..%2foutside/private.png",
     "file:///etc/passwd",
     "a" * 5000 + ".png",
     "0.png\0.png",
@@ -85,6 +88,8 @@ OPTIONS = {
     ),
     "--map": ("title=title", "title=none", "nothing=id", "id=year", "image=colour", "id=", "split=colour"),
     "--pattern": PATTERNS,
+    "--group": ("id", "colour", "split,colour", "none", ",", "description"),
+    "--title": PATTERNS,
 }
 
 
@@ -95,11 +100,11 @@ def prepare(shared: Path) -> None:
 def make(rng: random.Random, shared: Path, folder: Path) -> Case:
     """Writes a table with some hostile cells, or damages a table's bytes, and prepares it."""
     photos = _photographs(folder)
-    suffix = rng.choice(("csv", "csv", "tsv", "jsonl", "ndjson", "parquet"))
+    suffix = rng.choice(("csv", "csv", "tsv", "jsonl", "ndjson", "json", "xlsx", "parquet"))
     rows, done = _rows(rng)
     path = folder / f"table.{suffix}"
-    writer = {"csv": _separated, "tsv": _separated, "parquet": _parquet}.get(suffix, _json_lines)
-    notes = writer(rng, rows, path)
+    writers = {"csv": _separated, "tsv": _separated, "parquet": _parquet, "json": _json, "xlsx": _workbook}
+    notes = writers.get(suffix, _json_lines)(rng, rows, path)
     if rng.random() < 0.3:
         damage, content = damage_bytes(rng, path.read_bytes())
         path.write_bytes(content)
@@ -110,7 +115,8 @@ def make(rng: random.Random, shared: Path, folder: Path) -> Case:
     for option, values in OPTIONS.items():
         if rng.random() < (0.15 if option != "--max-bad" else 0.8):
             options += [f"{option}={rng.choice(values)}"]
-    arguments = ["prepare", "catalogue", "--table", path.name, "--images", photos.name, "--out", "out", *options]
+    table = [] if rng.random() < 0.03 else ["--table", path.name]
+    arguments = ["prepare", "catalogue", *table, "--images", photos.name, "--out", "out", *options]
     shown = " ".join(option[:60] for option in options)
     return Case(f"{path.name} {done}{notes} {shown}", lambda: _call(arguments))
 
@@ -196,6 +202,27 @@ def _json_lines(rng: random.Random, rows: list[dict], path: Path) -> str:
         done.append(f"a line {extra[:20]!r}")
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     return ", " + ", ".join(done)
+
+
+def _json(rng: random.Random, rows: list[dict], path: Path) -> str:
+    notes = _json_lines(rng, rows, path)
+    lines = path.read_bytes().split(b"\n")
+    start, end = rng.choice(((b"[", b"]"), (b'{"products": [', b"]}"), (b'{"a": [{}], "b": [', b"]}"), (b"[", b"")))
+    path.write_bytes(start + b",\n".join(lines) + end)
+    return notes
+
+
+def _workbook(rng: random.Random, rows: list[dict], path: Path) -> str:
+    book = openpyxl.Workbook()
+    book.active.append(list(COLUMNS))
+    for row in rows:
+        texts = (str(value).encode("utf-8", "replace").decode() for value in row.values())
+        book.active.append([openpyxl.cell.cell.ILLEGAL_CHARACTERS_RE.sub("", text) for text in texts])
+    for cell in book.active[rng.randint(1, len(rows))]:
+        cell.value = rng.choice((cell.value, 35, 0.5, True, datetime.datetime(2024, 5, 1), datetime.time(1), None))
+        cell.number_format = rng.choice(("General", "0%", '"$"#,##0.00', "000", "[$\u20ac-407]", "0;;;", "#", "yyyy"))
+    book.save(path)
+    return ""
 
 
 def _parquet(rng: random.Random, rows: list[dict], path: Path) -> str:

@@ -11,6 +11,7 @@ from fashionfae_lavis.metrics.recognition import (
     confusion_matrix,
     macro_f1,
     majority_class,
+    most_confused,
     predicted_classes,
 )
 
@@ -109,3 +110,11 @@ def test_logits_that_are_not_finite_are_an_error(wrong):
 def test_numbers_that_make_no_sense_are_an_error(truth, predicted, message):
     with pytest.raises(ValueError, match=message):
         confusion_matrix(truth, predicted, 2)
+
+
+def test_the_most_frequent_errors_come_first():
+    truth, predicted = np.random.default_rng(3).integers(0, 6, (2, 300))
+    errors = [(t, p) for t, p in zip(truth.tolist(), predicted.tolist(), strict=True) if t != p]
+    expected = sorted(set(errors), key=lambda pair: (-errors.count(pair), pair))
+    assert most_confused(confusion_matrix(truth, predicted, 6), 8) == expected[:8]
+    assert most_confused(confusion_matrix(truth, predicted, 6), 1000) == expected

@@ -60,7 +60,7 @@ def test_it_starts_from_pre_training_with_a_scale_of_its_own(tmp_path):
     assert tiny_of(FashionComposition, load_pretrained=True, pretrained=path).scale.item() == 5.0
 
 
-def test_lavis_knows_it_in_both_sizes():
+def test_lavis_knows_it_in_all_sizes():
     model_class = registry.get_model_class("fashionfae_composition")
     assert model_class is FashionComposition
-    assert set(model_class.PRETRAINED_MODEL_CONFIG_DICT) == {"mini", "base"}
+    assert set(model_class.PRETRAINED_MODEL_CONFIG_DICT) == {"mini", "small", "base"}

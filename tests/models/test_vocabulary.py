@@ -9,9 +9,11 @@ from authors import tiny_of
 from baselines import tiny_baseline, tiny_config
 from omegaconf import OmegaConf
 from tiny import tiny_model, tiny_samples
+from tokenizers import ByteLevelBPETokenizer
+from transformers import PreTrainedTokenizerFast
 from vocabularies import WORDS, save, turned, write_vocabulary
 
-from fashionfae_lavis.checkpoints import save_atomically
+from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE, FashionRetrieval
 from fashionfae_lavis.models.adapters import adapt
@@ -130,7 +132,7 @@ def test_what_is_no_folder_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "damaged.pth").write_bytes(b"nothing")
     for name, message in (
         (str(file), "is the file .*, but must be a folder"),
-        (str(empty), "Cannot read the vocabulary"),
+        (str(empty), "is the folder .*empty, which has no tokenizer_config.json"),
         (str(tmp_path / "damaged.pth"), "damaged or not a checkpoint"),
         (3, "`model.vocabulary` is 3"),
         (None, "`model.vocabulary` is None"),
@@ -155,3 +157,58 @@ def test_a_damaged_carried_vocabulary_is_one_sentence(tmp_path, text):
     save(tiny_model(), path, vocabulary=text)
     with pytest.raises(UserError, match=f"{path} carries a damaged vocabulary"):
         FashionFAE.from_pretrained(str(path))
+
+
+def test_a_vocabulary_that_is_none_of_word_pieces_is_refused(tmp_path):
+    letters = ByteLevelBPETokenizer()
+    special = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
+    letters.train_from_iterator(["the image is red"], vocab_size=300, special_tokens=list(special.values()))
+    names = {f"{name}_token": piece for name, piece in special.items()}
+    PreTrainedTokenizerFast(tokenizer_object=letters._tokenizer, **names).save_pretrained(tmp_path / "bpe")
+    with pytest.raises(
+        UserError, match="bpe of `model.vocabulary` is one of BPE, not of word pieces: use a vocabulary"
+    ):
+        load_tokenizer(str(tmp_path / "bpe"))
+
+
+def test_texts_must_be_separated_by_sep(tmp_path):
+    config = '{"tokenizer_class": "BertTokenizer", "model_max_length": 512, "sep_token": "[END]"}'
+    folder = write_vocabulary(tmp_path / "end", ["[END]" if word == "[SEP]" else word for word in WORDS], config)
+    with pytest.raises(UserError, match=r"separates texts by \[END\], but the texts of products have \[SEP\]"):
+        load_tokenizer(str(folder))
+
+
+def test_a_folder_without_a_configuration_names_what_it_lacks(tmp_path):
+    folder = write_vocabulary(tmp_path / "words")
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(
+        UserError, match="words, which has no tokenizer_config.json: a vocabulary is a folder with vocab"
+    ):
+        load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize("arch", ["fashion_blip", "fashion_blip_caption", "fashion_albef", "fashion_clip"])
+def test_baselines_take_any_vocabulary_and_their_checkpoints_carry_it(arch, tmp_path):
+    """From an encoder file only the image encoder is loaded, so the number of words may differ."""
+    vocabulary = str(write_vocabulary(tmp_path / "shop", [*turned(), "anorak", "##oraks"]))
+    encoder = tiny_baseline("fashion_blip").visual_encoder.state_dict()
+    start = str(tmp_path / "encoders.safetensors")
+    state = {f"image_encoder.{name}": tensor for name, tensor in encoder.items()}
+    save_safetensors(state, {"model": {"arch": "encoders"}}, start)
+    model = tiny_baseline(arch, vocabulary=vocabulary, pretrained=start).eval()
+    assert len(model.word_pieces) == len(WORDS) + 2 + (2 if "blip" in arch else 0)
+    batch = {**tiny_samples(), "image_id": torch.arange(4), "epoch": 0, "iters": 1, "num_iters_per_epoch": 4}
+    batch["text_input"] = [f"{text} anoraks" for text in batch["text_input"]]
+    assert model(batch)["loss"].isfinite()
+    config = OmegaConf.to_container(tiny_config(arch, vocabulary=vocabulary))
+    path = str(tmp_path / "model.pth")
+    content = {"model": config, "vocabulary": model.carried_vocabulary()}
+    save_atomically({"model": model.state_dict(), "config": content}, path)
+    again = tiny_baseline(arch, vocabulary=path, pretrained=path).eval()
+    assert again.word_pieces.get_vocab() == model.word_pieces.get_vocab()
+    if arch != "fashion_blip_caption":
+        text, image = ["a red anoraks"], batch["image"]
+        assert torch.equal(adapt(again).embed_texts(text), adapt(model).embed_texts(text))
+        assert torch.equal(adapt(again).embed_images(image), adapt(model).embed_images(image))
+    with pytest.raises(UserError, match="was trained with another vocabulary"):
+        tiny_baseline(arch, pretrained=path)

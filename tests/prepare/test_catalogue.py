@@ -16,8 +16,10 @@ from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare import catalogue
-from fashionfae_lavis.prepare.catalogue import Duplicates, prepare_catalogue
+from fashionfae_lavis.locks import hold
+from fashionfae_lavis.prepare import image_checks
+from fashionfae_lavis.prepare.catalogue import LOCK, prepare_catalogue
+from fashionfae_lavis.prepare.summary import Duplicates
 from fashionfae_lavis.prepare.tables import Table
 from fashionfae_lavis.text.product_text import fashion_text
 
@@ -67,7 +69,8 @@ def test_what_is_bad_is_reported_by_row(prepared):
         ("23", "b10", "https://shop.example/1.jpg", "no"),
     ]
     problems = [row[3] for row in report]
-    assert problems[:4] == ["is an empty file", "is missing", "is missing", "is an empty file"]
+    missing = "is missing: no file absent.jpg in photos; there are back.jpg, banner.png, cmyk.jpg, ..."
+    assert problems[:4] == ["is an empty file", missing, missing, "is an empty file"]
     assert problems[4].startswith("cannot be read: image file is truncated")
     assert problems[5] == "cannot be read: it is not an image in one of the formats JPEG, PNG, WEBP, GIF, BMP, TIFF"
     assert problems[6:8] == [
@@ -80,7 +83,7 @@ def test_what_is_bad_is_reported_by_row(prepared):
         "no id",
         "has 3 cells where the header has 6",
         "no image",
-        "is a web address",
+        "is a web address without a file: none is called 1.jpg",
     ]
 
 
@@ -128,8 +131,8 @@ def digest(folder):
 
 
 def test_the_same_input_gives_the_same_files(shop, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "all_cores", lambda: 5)
-    monkeypatch.setattr(catalogue, "CHUNK", 2)
+    monkeypatch.setattr(image_checks, "all_cores", lambda: 5)
+    monkeypatch.setattr(image_checks, "CHUNK", 2)
     prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
     assert digest(tmp_path) == digest(prepared.path.parent)
 
@@ -140,7 +143,81 @@ def test_too_many_bad_rows_stop_it_and_the_report_stays(shop, tmp_path):
     ) as e:
         prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
     assert "\n" not in str(e.value) and "--max-bad" in str(e.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["rejected.csv"]
+    assert files_in(tmp_path) == ["rejected.csv"]
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def test_a_refused_run_leaves_the_catalogue_as_it_is(shop, tmp_path):
+    prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
+    before = digest(tmp_path)
+    details = r"; in row 14, image file is truncated \(.*\)\)"
+    with pytest.raises(UserError, match=rf"12 of 22 rows cannot be used \(.*{details}: .* listed in .*refused.csv"):
+        prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.5)
+    after = digest(tmp_path)
+    assert after.pop("refused.csv") == before["rejected.csv"] and after == before
+    prepare_catalogue(shop / "shop.csv", shop / "photos", tmp_path, **OPTIONS, max_bad=0.6)
+    assert digest(tmp_path) == before
+
+
+def test_the_files_are_replaced_together(tmp_path, monkeypatch):
+    table, photos = small_shop(tmp_path, 12, "id,title,image,nothing,material")
+    out = tmp_path / "out"
+    prepare_catalogue(table, photos, out)
+    before = digest(out)
+    table.write_text(table.read_text() + "\n12,Shirt 12,absent.jpg,,wool")
+    with full_disk("duplicates.csv"), pytest.raises(UserError, match="No space left on device"):
+        prepare_catalogue(table, photos, out, max_bad=0.5)
+    assert digest(out) == before
+
+
+def test_two_preparations_do_not_write_into_one_folder(tmp_path):
+    table, photos = small_shop(tmp_path, 2, "id,title,image,nothing,material")
+    with (
+        hold(tmp_path / "out", LOCK, "Another", "wait"),
+        pytest.raises(UserError, match=r"Another preparation is running in .* or use another --out"),
+    ):
+        prepare_catalogue(table, photos, tmp_path / "out")
+    assert files_in(tmp_path / "out") == []
+
+
+def test_attributes_that_teach_nothing_are_left_out(tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph(0, (20, 20)).save(tmp_path / "photos" / "0.png")
+    rows = [f"{i},Shirt,0.png,{('red', 'blue')[i % 2]},code {i},new," for i in range(20)]
+    (tmp_path / "shop.csv").write_text("\n".join(["id,title,image,colour,code,state,empty", *rows]))
+    attributes = {name: name for name in ("colour", "code", "state", "empty")}
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", tmp_path / "out", attributes=attributes)
+    assert summary.values == {"colour": 2} and list(summary.useless) == ["code", "state", "empty"]
+    head, *products = lines_of(summary)
+    assert head["attributes"] == ["colour"]
+    assert [product["fields"] for product in products] == [{"colour": ("red", "blue")[i % 2]} for i in range(20)]
+    assert summary.duplicates.texts == 20  # as the codes no longer tell them apart
+    assert files_in(tmp_path / "out") == ["catalogue.jsonl", "duplicates.csv", "rejected.csv", "vocabulary"]
+
+
+def test_names_of_images_need_not_be_exact(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i, name in enumerate(("a.JPG", "Coat.png", "7.webp")):
+        photograph(i, (20, 20)).save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "broken.jpg").symlink_to("nowhere")
+    rows = ["id,title,image", "1,Shirt,a.jpg", "2,Coat,coat.png", "3,Hat,7", "4,Sock,Broken.jpg"]
+    (tmp_path / "shop.csv").write_text("\n".join(rows))
+    summary = prepare_catalogue(tmp_path / "shop.csv", tmp_path / "photos", tmp_path / "out", max_bad=0.5)
+    assert [product["images"] for product in lines_of(summary)[1:]] == [["a.JPG"], ["Coat.png"], ["7.webp"]]
+    assert [row["image"] for row in report_of(tmp_path / "out")] == ["broken.jpg"]
+
+
+def test_a_wrong_pattern_says_which_file_was_looked_for(tmp_path):
+    table, photos = small_shop(tmp_path, 12, "id,title,nothing,more,material")
+    wrong = r"12 no image; in row 2, no file 0\.png in photos; there is 0\.jpg\)"
+    with pytest.raises(UserError, match=wrong):
+        prepare_catalogue(table, photos, tmp_path / "out", pattern="{id}.png")
+    problem = report_of(tmp_path / "out")[1]["problem"]
+    assert problem == "no image: no file 1.png in photos; there are 1.jpg, 10.jpg, 11.jpg"
+    prepare_catalogue(table, photos, tmp_path / "out", pattern="{id}.JPG")
 
 
 def small_shop(folder, products=12, header="id,title,image,split,material", split=lambda i: ""):
@@ -212,13 +289,11 @@ def test_mistakes_are_named(tmp_path, options, message):
 
 def test_missing_columns_and_folders_are_named(tmp_path):
     table, photos = small_shop(tmp_path, 2, "id,a,b,c,d")
-    with pytest.raises(
-        UserError, match="has no column called title or description: name one of its columns .* with --map title=COLUMN"
-    ):
+    lacking = r"no column called title or description \(--map title=COLUMN, or --title\) and none called image \(--map"
+    with pytest.raises(UserError, match=f"{lacking}.* suggest --map image=b,title=a") as caught:
         prepare_catalogue(table, photos, tmp_path / "out")
-    with pytest.raises(
-        UserError, match="no column called image: name one of its columns .* with --map image=COLUMN, or --pattern"
-    ):
+    assert caught.value.options == ["--map", "image=b,title=a"]
+    with pytest.raises(UserError, match=r"no column called image \(--map image=COLUMN, or --pattern\), and no --attr"):
         prepare_catalogue(table, photos, tmp_path / "out", {"title": "a"})
     with pytest.raises(UserError, match="is not a folder"):
         prepare_catalogue(table, tmp_path / "nowhere", tmp_path / "out")
@@ -243,9 +318,9 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
 def test_a_killed_run_is_made_good_by_the_next(tmp_path):
     table, photos = small_shop(tmp_path, 1500, "id,title,image,nothing,material")
     program = (
-        "import sys, time; from fashionfae_lavis.prepare import catalogue, images\n"
-        "look = catalogue.checked_photograph\n"
-        "catalogue.checked_photograph = lambda name, folder: time.sleep(0.003) or look(name, folder)\n"
+        "import sys, time; from fashionfae_lavis.prepare import catalogue, image_checks\n"
+        "look = image_checks.checked_photograph\n"
+        "image_checks.checked_photograph = lambda name, folder: time.sleep(0.003) or look(name, folder)\n"
         "catalogue.prepare_catalogue(*sys.argv[1:])"
     )
     process = subprocess.Popen(
@@ -268,10 +343,10 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path):
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
     table, photos = small_shop(tmp_path, 3, "id,title,image,nothing,material")
-    monkeypatch.setattr(catalogue, "checked_photograph", lambda name, folder: os._exit(1))
+    monkeypatch.setattr(image_checks, "checked_photograph", lambda name, folder: os._exit(1))
     with pytest.raises(UserError, match="a process that checks images died near row 2"):
         prepare_catalogue(table, photos, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert files_in(tmp_path / "out") == []
 
 
 def json_shop(folder, *products):
@@ -431,3 +506,68 @@ def test_one_photograph_for_most_products_keeps_them_in_training(tmp_path):
     table, photos = json_shop(tmp_path, *products[:16])
     summary = prepare_catalogue(table, photos, tmp_path / "out", validation=0.2)
     assert summary.products == {"train": 16}
+
+
+def photographs(folder, *paths):
+    """Draws a different photograph for each path."""
+    for seed, path in enumerate(paths):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        photograph(seed, (20, 20)).save(folder / path)
+    return folder
+
+
+def test_class_folders_without_a_table(tmp_path):
+    paths = [f"{split}/{name}/{i}.jpg" for split in ("train", "validation") for name in ("dress", "hat") for i in "12"]
+    photos = photographs(tmp_path / "photos", *paths)
+    (photos / "train" / "hat" / "3.jpg").touch()
+    summary = prepare_catalogue(None, photos, tmp_path / "out", max_bad=0.2)
+    assert summary.products == {"train": 4, "val": 4} and summary.values == {"category": 2}
+    assert (summary.rows, summary.problems) == (9, {"image is an empty file": 1})
+    head, *products = lines_of(summary)
+    assert head["attributes"] == ["category"] and head["images"] == str(photos)
+    assert products[0] == {
+        "split": "train",
+        "row": 1,
+        "id": "train/dress/1.jpg",
+        "images": ["train/dress/1.jpg"],
+        "title": "",
+        "description": "",
+        "fields": {"category": "dress"},
+    }
+    assert report_of(tmp_path / "out")[0]["id"] == "train/hat/3.jpg"
+
+
+def test_photographs_alone_are_drawn_into_splits(tmp_path):
+    photos = photographs(tmp_path / "photos", *(f"{i}.png" for i in range(20)), "red-wool-coat.png")
+    summary = prepare_catalogue(None, photos, tmp_path / "out")
+    assert summary.products == {"train": 19, "val": 2} and summary.values == {}
+    assert (summary.duplicates.titles, summary.duplicates.texts) == (0, 0)  # no text is no equal text
+    assert [product["title"] for product in lines_of(summary)[1:] if product["title"]] == ["red wool coat"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"columns": {"id": "sku"}}, {"attributes": {"a": "a"}}, {"pattern": "{a}"}, {"group": ["a"]}, {"title": "{a}"}],
+)
+def test_options_about_columns_need_a_table(tmp_path, options):
+    photos = photographs(tmp_path / "photos", "1.png")
+    with pytest.raises(UserError, match="names columns of a table: name the table with --table, or leave out --"):
+        prepare_catalogue(None, photos, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_addresses_and_variants_are_counted(tmp_path):
+    photos = photographs(tmp_path / "photos", "a/red.jpg", "back.jpg", "hat.jpg")
+    (tmp_path / "shop.csv").write_text(
+        "handle,title,image\n"
+        "coat,Coat,https://cdn.shop.com/red.jpg?v=1\n"
+        'coat,,"https://cdn.shop.com/back.jpg, https://cdn.shop.com/lost.jpg?v=2"\n'
+        "hat,Hat,//cdn.shop.com/hat.jpg\n"
+    )
+    summary = prepare_catalogue(tmp_path / "shop.csv", photos, tmp_path / "out", group=["handle"])
+    assert (summary.rows, summary.merged_rows, summary.addresses, summary.left_out) == (2, 1, 3, 1)
+    assert [product["images"] for product in lines_of(summary)[1:]] == [["a/red.jpg", "back.jpg"], ["hat.jpg"]]
+    (lost,) = report_of(tmp_path / "out")
+    assert (
+        lost["problem"] == "is a web address without a file: none is called lost.jpg" and lost["row is used"] == "yes"
+    )

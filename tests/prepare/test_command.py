@@ -9,8 +9,8 @@ from prepare.dirty_shop import write_dirty_shop
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.catalogue import Duplicates, Summary
 from fashionfae_lavis.prepare.command import _pairs, _print_summary
+from fashionfae_lavis.prepare.summary import Duplicates, Summary
 from fashionfae_lavis.prepare.vocabulary import TextLengths
 
 HEAVY = {"torch", "lavis", "transformers", "pandas", "pyarrow"}

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.prepare.cells import CellError
 from fashionfae_lavis.prepare.images import Pattern, image_problem, listed_images
-from fashionfae_lavis.prepare.tables import CellError
 
 
 @pytest.mark.parametrize(

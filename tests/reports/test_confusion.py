@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fashionfae_lavis.reports.confusion import draw_confusion
+from fashionfae_lavis.reports.confusion import draw_confusion, most_errors
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 121])
@@ -25,3 +25,11 @@ def test_the_diagonal_is_dark_where_all_is_right(tmp_path):
     rows, columns = np.nonzero(dark)
     # dark cells that are light in the other picture lie on the falling diagonal
     assert len(rows) > 1000 and np.corrcoef(rows, columns)[0, 1] > 0.8
+
+
+def test_the_classes_with_the_most_errors_are_kept_and_all_other_predictions_summed_up():
+    confusion = np.array([[9, 0, 0, 1], [0, 5, 3, 1], [0, 4, 6, 0], [2, 0, 0, 7]])
+    names, kept = most_errors(["a", "b", "c", "d"], confusion, 2)
+    assert names == ["b", "c", "other classes"]
+    assert kept.tolist() == [[5, 3, 1], [4, 6, 0]]
+    assert kept.sum() == confusion[1:3].sum()

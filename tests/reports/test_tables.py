@@ -1,12 +1,15 @@
 from fashionfae_lavis.reports.tables import (
     attribute_table,
+    benchmark_table,
     composition_table,
     grounding_table,
     recognition_table,
     retrieval_table,
+    search_table,
     text_table,
 )
 
+NAMED = {"attribute": "shade"}
 PROTOCOL = {f"{way}_r{k}": float(k) for way in ("i2t", "t2i") for k in (1, 5, 10)} | {"mean": 5.33}
 
 
@@ -56,26 +59,52 @@ def test_grounding_shows_the_gain_and_nothing_where_nothing_was_measured():
     assert grounding_table({}) == ""
 
 
-def test_figures_of_classes_stand_above_those_of_all_and_of_chance():
-    results = {
-        "per_class": {
-            "JEANS": {"precision": 50.0, "recall": 100.0, "f1": 66.666, "support": 12},
-            "POLOS": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 3},
-        },
-        "accuracy": 80.0,
-        "macro_f1": 33.333,
-        "chance": {"accuracy": 70.0, "macro_f1": 41.176},
-        "images": 15,
-        "classes": 1,
-        "unseen": {"POLOS": 3},
-    }
+def recognition(per_class, **more):
+    chance = {"accuracy": 70.0, "macro_f1": 41.176}
+    figures = {"accuracy": 80.0, "macro_f1": 33.333, "chance": chance, "images": 15, "classes": 1, "unseen": {}}
+    return {**figures, "per_class": per_class, "confusions": [], **more}
+
+
+def class_row(f1, support):
+    return {"precision": 50.0, "recall": 100.0, "f1": f1, "support": support}
+
+
+def test_the_worst_classes_stand_above_the_figures_of_all_and_of_chance():
+    per_class = {"JEANS": class_row(66.666, 12), "POLOS": class_row(0.0, 3), "EMPTY": class_row(0.0, 0)}
+    results = recognition(
+        per_class,
+        unseen={"POLOS": 3},
+        confusions=[{"true": "POLOS", "predicted": "JEANS", "count": 2, "share": 66.666}],
+    )
+    assert "\nClasses without an image in this split: 1.\n" in recognition_table(results)
     lines = [line.split() for line in recognition_table(results).splitlines()]
-    assert lines[2] == ["JEANS", "50.0", "100.0", "66.7", "12"]
-    assert lines[5] == ["1", "classes,", "15", "images", "accuracy", "macro-F1"]
-    assert lines[7] == ["model", "80.00", "33.33"]
-    assert lines[8][-2:] == ["70.00", "41.18"]
-    assert lines[9][-2:] == ["POLOS", "(3)."]
+    assert lines[2] == ["POLOS", "50.0", "100.0", "0.0", "3"] and lines[3][0] == "JEANS"
+    assert lines[8] == ["POLOS", "->", "JEANS", "2", "66.7"]
+    assert lines[10] == ["1", "classes,", "15", "images", "accuracy", "macro-F1"]
+    assert lines[12] == ["model", "80.00", "33.33"]
+    assert lines[13][-2:] == ["70.00", "41.18"]
+    assert lines[14][-2:] == ["POLOS", "(3)."]
     assert "Always wrong" not in recognition_table({**results, "unseen": {}})
+
+
+def test_only_the_worst_of_many_classes_are_shown():
+    per_class = {f"class {i}": class_row(float(i), 1 + i) for i in reversed(range(150))}
+    lines = recognition_table(recognition(per_class)).splitlines()
+    assert [line.split()[1] for line in lines[2:32]] == [str(i) for i in range(30)]
+    assert lines[32] == "Better classes, which only results.json lists: 120."
+
+
+def test_searches_in_two_tables():
+    pair = {"p1": 40.0, "p5": 30.0, "p10": 20.0, "p10_limit": 75.0, "chance": 2.5, "queries": 7}
+    lines = search_table({"colour, type": pair}, pair, 90, ["season, colour"]).splitlines()
+    assert lines[2].split() == ["colour,", "type", "40.0", "30.0", "20.0", "75.0", "2.5", "7"]
+    assert lines[3].startswith("mean of the pairs") and lines[4].endswith("share two values: season, colour.")
+    rows = {"average": 30.0, "mrr": 50.0, "chance": 2.5, "queries": 7}
+    table = benchmark_table(
+        {"text to image": {"r1": 1.0, "r10": 2.0, **rows}, "colour to product": {"p1": 3.0, "p10": 4.0, **rows} | NAMED}
+    )
+    assert " ".join(table.splitlines()[2].split()) == "text to image, recall 1.0 2.0 30.0 50.0 2.5 7"
+    assert table.splitlines()[3].split()[4:6] == ["(shade)", "3.0"]
 
 
 def test_text_guided_retrieval_has_a_row_for_each_query_and_gallery():
@@ -114,9 +143,15 @@ def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
     }
     attributes = {"colour": {**row, "pairs": accuracy_of(75.0)}, "season": season}
     lines = attribute_table(attributes, {"gender": "it has only one value"}).splitlines()
+    titles = ["ITC, photo only", "AETP, photo only", "AETP, photo + text", "pairs of texts (chance 50)"]
+    starts = [lines[0].index(title) for title in titles]
+    assert starts == sorted(starts)
     assert lines[2].split() == (
-        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "99.0", "-", "-", "75.0", "±", "1.2", "40"]
+        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "-", "-", "75.0", "±", "1.2", "99.0", "40"]
     )
-    expected = "season (not visible) 12 50 8.3 10.0 9.0 ± 1.2 - 8.0 ± 1.2 7.0 ± 1.2 - -"
+    expected = "season (not visible) 12 50 8.3 10.0 9.0 ± 1.2 7.0 ± 1.2 8.0 ± 1.2 - - -"
     assert " ".join(lines[3].split()) == expected
-    assert lines[4] == "Left out: gender, because it has only one value."
+    assert lines[4].startswith("photo only: ") and lines[5].startswith("photo + text: ")
+    assert lines[6] == "Left out: gender, because it has only one value."
+    without = attribute_table({"colour": row}, {})
+    assert "AETP" not in without and "photo + text" not in without

@@ -139,5 +139,6 @@ def test_workers_survive_signals_to_the_whole_group(tmp_path, whole):
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().train_step(model, samples)
 
-    _, state = train_until_signal(tmp_path, GroupTask(), num_workers=1)
+    stop, state = train_until_signal(tmp_path, GroupTask(), num_workers=1)
     assert state["iters"] == 6
+    assert stop.__traceback__ and not torch.multiprocessing.active_children()  # they would keep pytest from exiting

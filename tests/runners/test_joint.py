@@ -13,7 +13,7 @@ from fashionfae_lavis.datasets.loaders import training_loader
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.interruption import Interrupted, interruptible
 from fashionfae_lavis.runners.batches import JointBatches
-from fashionfae_lavis.runners.joint import JointDataset, find_split, join_splits, sizes_and_ratios
+from fashionfae_lavis.runners.joint import JointDataset, find_split, join_splits, sizes_and_ratios, splits_to_test
 
 SIZES = {"shirts": 12, "bags": 24, "shoes": 9}
 RATIOS = {"shirts": 1.0, "bags": 2.0, "shoes": 0.5}
@@ -174,3 +174,32 @@ def test_checkpoints_from_before_joint_training_resume(tmp_path):
     again = make_runner(tmp_path, max_iters=8, resume_ckpt_path=str(path))
     again.train()
     assert again.progress.iters == 8
+
+
+@pytest.mark.parametrize(
+    ("datasets", "named", "tested"),
+    [
+        ({"bags": ["train", "val", "test"]}, ["auto"], ["test"]),
+        ({"bags": ["train", "val"]}, ["auto"], ["val"]),
+        ({"bags": ["test"]}, ["auto"], ["test"]),
+        ({"bags": ["train", "val"], "shoes": ["val", "test"]}, ["auto"], ["bags.val", "shoes.test"]),
+        ({"bags": ["train", "val", "test"]}, ["val"], ["val"]),
+        ({"bags": ["train"]}, [], []),
+        ({"bags": ["train"]}, None, []),
+    ],
+)
+def test_auto_is_test_or_without_it_val(datasets, named, tested):
+    splits = {name: dict.fromkeys(found, ToyDataset(2)) for name, found in datasets.items()}
+    assert splits_to_test({"test_splits": named}, splits) == tested
+    assert all(name in join_splits(splits) for name in tested)
+
+
+def test_auto_without_a_split_to_test_is_an_error():
+    with pytest.raises(UserError, match="run.test_splits is auto, but bags has neither test nor val, only train"):
+        splits_to_test({"test_splits": ["auto"]}, {"bags": {"train": None}})
+
+
+def test_a_run_tests_the_splits_that_auto_names(tmp_path):
+    datasets = {"toys": {"train": ToyDataset(8), "val": ToyDataset(4), "test": ToyDataset(4)}}
+    results = make_runner(tmp_path, datasets=datasets, valid_splits=[], test_splits=["auto"]).train()
+    assert list(results) == ["test"]

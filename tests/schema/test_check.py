@@ -126,6 +126,9 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ),
         ("run.valid_splits", ["validation"], "run.valid_splits: there is no split 'validation'; known are train, val."),
         ("run.test_splits", ["vall"], "run.test_splits: there is no split 'vall'; did you mean val?"),
+        ("run.valid_splits", ["auto"], "auto names a split only in run.test_splits of fashionfae_runner"),
+        ("run.search_attributes", "colour", "run.search_attributes is 'colour', but must be a list of text or null"),
+        ("run.search_roles", {"color": "shade"}, "run.search_roles.color is not a setting; did you mean colour?"),
         ("run.test_splits", "val", "run.test_splits is 'val', but must be a list of text or null"),
         ("run.steps", [], "run.steps is [], but must be a non-empty list"),
         ("run.steps", [{"objectives": ["itcc"]}], "run.steps[0].objectives[0] is 'itcc', but must be itc, itm, mlm,"),
@@ -165,7 +168,8 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ("model.image_tokenizer.multipliers", [1, 2], "has 2 levels, which make 56 x 56 codes, but 7 x 7 patches"),
         ("model.image_tokenizer.channels", 9, "model.image_tokenizer.channels is 9, which makes 9 channels"),
         ("model.image_tokenizer", None, "model.image_tokenizer is not set"),
-        ("model.use_text", False, "model.use_text is false, but fashionfae always reads the text"),
+        ("model.use_text", False, "model.use_text is false, but fashionfae is no recognition model"),
+        ("run.task", "retrieval", "LAVIS's retrieval cannot evaluate fashiongen_mini: set it to fashion_retrieval"),
         ("datasets.fashiongen_mini.lable", "category", "is not a setting of fashiongen_mini; did you mean label?"),
         ("datasets.fashiongen_mini.label", "colour", "label is 'colour', but must be category or sub category or null"),
         ("datasets.fashiongen_mini.label", "category", "whose text states the category to be recognised"),
@@ -250,6 +254,7 @@ def test_an_evaluation_needs_no_settings_of_training(check):
 def test_settings_that_look_unusual_but_make_sense(check):
     check({"run.max_iters": 2, "run.test_splits": [], "run.warmup_steps": 100})  # a quick check of a change
     check({"run.weight_decay": 0, "run.init_lr": 1, "run.amp": True, "run.device": "cuda:1", "run.valid_splits": None})
+    check({"run.test_splits": ["auto"], "run.search_roles": {"colour": "shade"}})
     check({"run.steps": None, "run.task": "aetp", "run.max_iters": None, "run.max_epoch": 3})
     check({"run.max_iters": None, "run.max_epoch": 0.5, "run.warmup_steps": 0, "run.warmup_share": 0})
     minutes = {"run.max_minutes": 5, "run.warmup_steps": 0, "run.warmup_share": 0.05}
@@ -262,6 +267,8 @@ def test_lavis_s_own_models_datasets_and_runners_may_have_their_keys(check, reci
     check({"model.num_beam_groups": 4, "model.vit_grad_ckpt": True}, "blip/zero_shot")
     lavis = {"run.runner": "runner_base", "run.max_epoch": 1, "run.min_lr": 0, "run.save_freq": 3, "run.warmup_lr": -1}
     check({**lavis, "run.image_tokenizer": None})
+    with pytest.raises(UserError, match="auto names a split only in run.test_splits of fashionfae_runner"):
+        check({**lavis, "run.image_tokenizer": None, "run.test_splits": ["auto"]})
     with pytest.raises(UserError, match="run.max_epoch is not set, but runner_base needs it to train"):
         check({"run.runner": "runner_base"})
     with pytest.raises(UserError, match="run.max_epoch is 1.5, but runner_base needs a whole number"):

@@ -155,7 +155,7 @@ def test_from_scratch_is_one_option(configuration):
 
 
 def test_data_without_labels_is_an_error(configuration):
-    with pytest.raises(UserError, match="`datasets.fashiongen.label` is not set: set it to category or sub category"):
+    with pytest.raises(UserError, match="`datasets.fashiongen.label` is not set: set it to an attribute"):
         run_config(configuration(label=None))
 
 

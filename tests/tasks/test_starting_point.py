@@ -4,19 +4,22 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tiny import CONFIG, tiny_model
+from vocabularies import save, turned, write_vocabulary
 
 from fashionfae_lavis.checkpoints import save_safetensors
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.tasks.attribute_probe import AttributeProbeTask
+from fashionfae_lavis.tasks.pretrain import FashionFAEPretrainTask
 from fashionfae_lavis.tasks.retrieval import FashionRetrievalTask
 
 
-def build(model=None, **run):
-    """The model of the retrieval task; `model` overrides tiny.yaml, and LAVIS makes configurations that are closed."""
+def build(model=None, task=FashionRetrievalTask, **run):
+    """The model of a task; `model` overrides tiny.yaml, and LAVIS makes configurations that are closed."""
     config = OmegaConf.load(CONFIG).model
     config.update({"arch": "fashionfae_retrieval", "load_pretrained": True, **(model or {})})
     OmegaConf.set_struct(config, True)
     cfg = SimpleNamespace(model_cfg=config, run_cfg=OmegaConf.create(run))
-    return FashionRetrievalTask.setup_task(cfg).build_model(cfg), config
+    return task.setup_task(cfg).build_model(cfg), config
 
 
 @pytest.fixture
@@ -77,3 +80,17 @@ def test_reranking_needs_the_itm_head(checkpoint):
     for wrong in (-1, "many", 1.5):
         with pytest.raises(UserError, match=f"run.k_test is {wrong}, but must be a number of candidates"):
             build({"pretrained": checkpoint, "arch": "fashionfae"}, k_test=wrong)
+
+
+def test_fine_tuning_and_evaluation_read_the_checkpoint_s_words(tmp_path):
+    folder = str(write_vocabulary(tmp_path / "words", turned()))
+    trained = tiny_model(vocabulary=folder)
+    save(trained, tmp_path / "a.pth")
+    assert trained.tokenizer.get_vocab() != tiny_model().tokenizer.get_vocab()
+    for task, run in ((FashionRetrievalTask, {}), (AttributeProbeTask, {"evaluate": True})):
+        model, _ = build({"pretrained": str(tmp_path / "a.pth")}, task=task, **run)
+        assert model.tokenizer.get_vocab() == trained.tokenizer.get_vocab()
+        for name, tensor in model.fusion_encoder.state_dict().items():
+            assert torch.equal(tensor, trained.fusion_encoder.state_dict()[name]), name
+    model, _ = build({"arch": "fashionfae", "pretrained": str(tmp_path / "a.pth")}, task=FashionFAEPretrainTask)
+    assert model.tokenizer.get_vocab() == tiny_model().tokenizer.get_vocab(), "pre-training keeps its own"

@@ -8,8 +8,9 @@ from lavis.common.registry import registry
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder, with_home
 from fashionfae_lavis.datasets.builders.products import ProductBuilder
 from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_attributes, read_catalogue
+from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.text.views import is_colour
+from fashionfae_lavis.text.everyday import is_colour
 
 PHOTOGRAPHS = "fashionfae_photograph_train"
 COLOUR_JITTER = 0.1
@@ -17,13 +18,15 @@ COLOUR_JITTER = 0.1
 
 @registry.register_builder("catalogue")
 class CatalogueBuilder(ProductBuilder):
-    """Builder of `train`, and of `val` and `test` where the catalogue has them.
+    """Builder of those of `train`, `val` and `test` that the catalogue has.
 
     `root` is the catalogue's folder, relative to the working directory or, if it does not exist there, to the cache
-    folder. `label` may name any attribute; products without a value of it are left out.
+    folder. `label` may name any attribute; products without a value of it are left out. `storage` names the folder of
+    shards that training images are read from, in the same way as `root`.
 
     Raises:
-        UserError: the catalogue is missing or damaged, has no training products, or lacks the attribute.
+        UserError: the catalogue is missing or damaged, has no products, or lacks the attribute, or the shards are
+            damaged or of another catalogue.
     """
 
     DATASET_CONFIG_DICT = {"default": str(CONFIGS / "catalogue.yaml")}
@@ -48,14 +51,19 @@ class CatalogueBuilder(ProductBuilder):
             train.colour_jitter = 0.0 if any(map(is_colour, read_attributes(self.folder()))) else COLOUR_JITTER
         super().build_processors()
 
-    def open_files(self) -> dict[str, CatalogueFile]:
+    def open_files(self) -> dict[str, CatalogueFile | CatalogueShards]:
         files = read_catalogue(self.folder(), needs=self.config.get("label"))
-        if "train" not in files:
+        if not files:
             raise UserError(
-                f"{self.folder()} has no product to train on, only {', '.join(files)}: prepare it with training "
-                "products, or set `label` to an attribute that they have."
+                f"{self.folder()} has no product to use: set `label` of the dataset to an attribute that products "
+                "have, or prepare a catalogue with products."
             )
-        return files
+        storage = self.config.get("storage")
+        if not storage:
+            return {**files}
+        here = with_home(storage)
+        shards = here if os.path.exists(here) else data_folder(storage, storage)
+        return {**files, "train": CatalogueShards(files["train"], shards)}
 
 
 @registry.register_builder("catalogue_retrieval")

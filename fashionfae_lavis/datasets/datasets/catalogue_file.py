@@ -123,10 +123,12 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
     names = head["attributes"]
     if needs is not None:
         if needs not in names:
-            raise UserError(
-                f"`label` of the dataset is {needs!r}, but {path} has the attributes "
-                f"{', '.join(names) or '(none)'}: set it to one of them."
+            mend = (
+                f"the attributes {', '.join(names)}: set it to one of them"
+                if names
+                else "no attributes: prepare it with --attributes, or from class folders"
             )
+            raise UserError(f"`label` of the dataset is {needs!r}, but {path} has {mend}.")
         products = {split: [p for p in found if p["fields"].get(needs)] for split, found in products.items()}
     images = path.parent / head["images"]
     return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}

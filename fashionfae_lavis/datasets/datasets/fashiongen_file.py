@@ -20,7 +20,8 @@ from fashionfae_lavis.datasets.datasets.fashiongen_index import (
     fingerprint,
     write_json,
 )
-from fashionfae_lavis.datasets.datasets.fashiongen_shards import INDEX, FashionGenShards, shards_folder
+from fashionfae_lavis.datasets.datasets.fashiongen_shards import FashionGenShards, shards_folder
+from fashionfae_lavis.datasets.datasets.shards import INDEX
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import open_regular, read_json
 from fashionfae_lavis.photographs import UnusableImage, check_size

@@ -125,6 +125,11 @@ class FashionIQDataset(_FashionIQBase):
             "instance_id": str(index),
         }
 
+    def sample_texts(self, count: int) -> list[str]:
+        """Returns the texts of up to `count` requests, spread over the split."""
+        chosen = np.linspace(0, len(self) - 1, min(count, len(self)), dtype=int).tolist()
+        return [self.text_processor(join_captions(self.requests[i].captions)) for i in chosen]
+
 
 class FashionIQEvalDataset(_FashionIQBase):
     """A `CompositionSplit`: one item per gallery image, and the requests as attributes.

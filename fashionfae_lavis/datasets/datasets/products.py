@@ -9,6 +9,7 @@ from lavis.datasets.datasets.base_dataset import BaseDataset
 
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.random_state import seeded
 
 
 class _ProductsBase(BaseDataset):
@@ -50,11 +51,15 @@ class _ProductsBase(BaseDataset):
         self.extra_attributes = {} if extra_attributes is None else extra_attributes
         self.unseen_attributes = unseen_attributes
         self.text_rewriter = text_rewriter
-        self.label_field, self.classnames = label, list(classnames)
+        self.label_field = label
         self.labels: np.ndarray | None = None
-        self.unseen: list[str] = []
-        if label is not None:
-            values = file.texts[label]
+        self.use_classes(classnames)
+
+    def use_classes(self, classnames: Sequence[str]) -> None:
+        """Numbers the classes as in `classnames`; values of the label that it lacks become `unseen`."""
+        self.classnames, self.unseen = list(classnames), list[str]()
+        if self.label_field is not None:
+            values = self.file.texts[self.label_field]
             self.unseen = sorted(set(values) - set(classnames))
             number = {name: i for i, name in enumerate([*classnames, *self.unseen])}
             self.labels = np.array([number[value] for value in values])
@@ -77,13 +82,23 @@ class _ProductsBase(BaseDataset):
         label = {} if self.labels is None else {"label": int(self.labels[product])}
         return {
             "image": self.image(row),
-            "text_input": self.text_processor({k: v for k, v in fields.items() if k != self.label_field}),
+            "text_input": self._text(fields),
             "fields": fields,
             "product_id": int(self.product_ids[product]),
             "image_id": int(row),
             "instance_id": str(index),
             **label,
         }
+
+    def _text(self, fields: Mapping[str, str]) -> str:
+        """Returns the text of a product without the prompt of its label."""
+        return self.text_processor({name: value for name, value in fields.items() if name != self.label_field})
+
+    def sample_texts(self, count: int) -> list[str]:
+        """Returns the texts of up to `count` products, spread over the split; draws from no global generator."""
+        products = np.linspace(0, len(self.product_ids) - 1, min(count, len(self.product_ids)), dtype=int)
+        with seeded(0):
+            return [self._text(self.product_fields(product)) for product in products.tolist()]
 
     def collater(self, samples: list[dict]) -> dict[str, Any]:
         """Collates images to (B, 3, S, S); `product_id`, `image_id` and `label` to (B,) int64; the rest to lists."""

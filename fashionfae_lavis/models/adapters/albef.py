@@ -1,12 +1,14 @@
 """Adapter of LAVIS's ALBEF: pre-training, retrieval and image-text matching."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fashionfae_lavis.models.adapters.base import Adapter
+from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.inputs import as_images
-from fashionfae_lavis.text.word_pieces import Text, as_texts
+from fashionfae_lavis.text.word_pieces import Text, as_texts, count_pieces
 
 
 class AlbefAdapter(Adapter):
@@ -16,6 +18,14 @@ class AlbefAdapter(Adapter):
     def bert(self) -> nn.Module:
         """The text encoder, which ALBEF's pre-training model keeps inside a masked-word model."""
         return getattr(self.model.text_encoder, "bert", self.model.text_encoder)
+
+    @property
+    def text_limit(self) -> TextLimit | None:
+        length = getattr(self.model, "max_txt_len", None)
+        if length is None or not getattr(self.model, "use_text", True):
+            return None
+        count = partial(count_pieces, tokenizer=self.model.tokenizer)
+        return TextLimit(length, count, loses="the end, which is an attribute", key="model.max_txt_len")
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:

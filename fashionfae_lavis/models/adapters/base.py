@@ -1,5 +1,6 @@
 """The base adapter, for any model with LAVIS's `extract_features` or `generate`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,23 @@ from torch import Tensor
 
 from fashionfae_lavis.models.inputs import as_images
 from fashionfae_lavis.text.word_pieces import Text, as_texts
+
+
+@dataclass(frozen=True)
+class TextLimit:
+    """The longest text that a model reads; it cuts longer ones.
+
+    Attributes:
+        length: in word pieces, including the special ones.
+        count: maps a text to its number of word pieces, including the special ones.
+        loses: what a longer text loses first.
+        key: the setting that raises `length`; None if it is fixed.
+    """
+
+    length: int
+    count: Callable[[str], int]
+    loses: str
+    key: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +42,10 @@ class Adapter:
         predicts_words: the model predicts masked words from the image and the rest of the text.
         composes: the model embeds an image and a text that changes it as a query for another image.
         writes: the model generates captions.
+        classifies: the model predicts the class of a product.
         classifier_is_new: the model has a classifier that no checkpoint has trained.
+        tokenizes_images: the model is an image tokenizer.
+        objectives: the objectives of FashionFAE that the model trains.
     """
 
     model: Any
@@ -33,12 +54,20 @@ class Adapter:
     predicts_words: bool = False
     composes: bool = False
     writes: bool = False
+    classifies: bool = False
     classifier_is_new: bool = False
+    tokenizes_images: bool = False
+    objectives: tuple[str, ...] = ()
 
     @property
     def device(self) -> torch.device:
         """The device of the model's weights."""
         return self.model.device
+
+    @property
+    def text_limit(self) -> TextLimit | None:
+        """The longest text that the model reads; None if it reads none, or any length."""
+        return None
 
     def prepare_training(self) -> None:
         """Prepares the model for training without a process group."""

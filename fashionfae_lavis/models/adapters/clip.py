@@ -1,17 +1,28 @@
 """Adapter of LAVIS's CLIP."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
+from lavis.models.clip_models import tokenizer as lavis_tokenizer
 from torch import Tensor
 
-from fashionfae_lavis.models.adapters.base import Adapter
-from fashionfae_lavis.models.baselines.clip import set_loss
+from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
+from fashionfae_lavis.models.baselines.clip import WordPieces, set_loss
 from fashionfae_lavis.models.inputs import as_images
-from fashionfae_lavis.text.word_pieces import as_texts
+from fashionfae_lavis.text.word_pieces import as_texts, count_pieces
 
 
 class ClipAdapter(Adapter):
     """Adapter of CLIP, whose features of a single modality are plain tensors, not normalised."""
+
+    @property
+    def text_limit(self) -> TextLimit:
+        pieces = self.model.tokenizer
+        if isinstance(pieces, WordPieces):
+            count = partial(count_pieces, tokenizer=pieces.tokenizer)
+            return TextLimit(pieces.length, count, loses="the end of the description", key="model.max_txt_len")
+        return TextLimit(self.model.context_length, _count_lavis_pieces, loses="the end", key=None)
 
     def prepare_training(self) -> None:
         set_loss(self.model)
@@ -26,3 +37,7 @@ class ClipAdapter(Adapter):
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
         return F.normalize(self.model.extract_features({"text_input": as_texts(texts)}).float(), dim=-1)
+
+
+def _count_lavis_pieces(text: str) -> int:
+    return len(lavis_tokenizer._tokenizer.encode(text)) + 2  # with the start and the end of the text

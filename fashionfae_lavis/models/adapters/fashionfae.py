@@ -1,14 +1,23 @@
 """Adapter of FashionFAE and of the models that share its encoders."""
 
+from functools import partial
+
 from torch import Tensor
 
-from fashionfae_lavis.models.adapters.base import Adapter
+from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.inputs import as_images
-from fashionfae_lavis.text.word_pieces import Text
+from fashionfae_lavis.text.word_pieces import Text, count_pieces
 
 
 class FashionFAEAdapter(Adapter):
     """Adapter of the FashionFAE models for pre-training, retrieval, recognition and composition."""
+
+    @property
+    def text_limit(self) -> TextLimit | None:
+        if self.model.tokenizer is None or not getattr(self.model, "use_text", True):
+            return None
+        count = partial(count_pieces, tokenizer=self.model.tokenizer)
+        return TextLimit(self.model.max_length, count, loses="the end of the description", key="model.max_length")
 
     def image_tokens(self, images: Tensor) -> Tensor:
         return self.model.fusion_tokens(as_images(images, side=self.model.image_size).to(self.device))

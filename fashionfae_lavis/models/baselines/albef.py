@@ -1,5 +1,7 @@
 """LAVIS's ALBEF (Li et al., arXiv 2107.07651): pre-training, retrieval and recognition, from scratch."""
 
+from typing import Any
+
 from lavis.common.registry import registry
 from lavis.models.albef_models import AlbefBase
 from lavis.models.albef_models.albef_classification import AlbefClassification
@@ -69,3 +71,6 @@ class FashionAlbefRecognition(NewHead, _Albef, AlbefClassification):
 
     ARCH = "fashion_albef_recognition"
     OPTIONS = ("num_classes", "momentum", "alpha", "max_txt_len")
+
+    def forward(self, samples: dict[str, Any], is_train: bool = True) -> Any:
+        return super().forward(self.visible(samples), is_train)

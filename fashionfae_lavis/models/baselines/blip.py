@@ -1,5 +1,7 @@
 """LAVIS's BLIP (Li et al., arXiv 2201.12086): pre-training, retrieval, captioning and recognition, from scratch."""
 
+from typing import Any
+
 from lavis.common.registry import registry
 from lavis.models.albef_models.albef_classification import AlbefClassification
 from lavis.models.blip_models.blip import BlipBase
@@ -92,4 +94,5 @@ class FashionBlipRecognition(NewHead, _Blip, BlipClassification):
     ARCH = "fashion_blip_recognition"
     OPTIONS = ("num_classes", "momentum", "alpha", "max_txt_len")
 
-    forward = AlbefClassification.forward
+    def forward(self, samples: dict[str, Any], is_train: bool = True) -> Any:
+        return AlbefClassification.forward(self, self.visible(samples), is_train)

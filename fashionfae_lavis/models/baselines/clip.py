@@ -95,6 +95,13 @@ class FashionClip(Scratch, CLIP):
         self.prompt_templates = [_template(name) for name in ("category", "sub category")]
         self._loss = clip_loss()
 
+    def before_evaluation(self, dataset: Any, task_type: type, **kwargs: Any) -> None:
+        """Makes the zero-shot classifier of a dataset with labels, from the prompt of the label if it is known."""
+        label = getattr(dataset, "label_field", None)
+        if label is not None:
+            self.prompt_templates = [_template(label)]
+        super().before_evaluation(dataset, task_type, **kwargs)
+
     @property
     def word_pieces(self) -> PreTrainedTokenizerBase:
         return self.tokenizer.tokenizer

@@ -16,13 +16,36 @@ from fashionfae_lavis.models.building import open_checkpoint
 from fashionfae_lavis.models.configuration import Configured, shipped
 from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.guards import model_section
+from fashionfae_lavis.models.saved_head import check_same_head
 from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_tokenizer
 
 
 class NewHead:
-    """Mixin for models with a classifier, which pre-training does not train. List it before `Scratch`."""
+    """Mixin for models with a classifier, which pre-training does not train. List it before `Scratch`.
 
+    Attributes:
+        classes: `model.classes`, the names of the classes; None if unknown.
+        use_text: `model.use_text`; False reads the image with an empty text, `[CLS] [SEP]`, as FashionFAE does.
+    """
+
+    ARCH: str
     is_whole: bool
+    classes: list[str] | None = None
+    use_text = True
+
+    @classmethod
+    def build(cls, cfg: DictConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
+        model = super().build(cfg, tokenizer)  # type: ignore[misc]
+        model.use_text, classes = cfg.get("use_text", True), cfg.get("classes")
+        model.classes = None if classes is None else list(classes)
+        return model
+
+    def check_content(self, content: dict[str, Any], path: str) -> None:
+        check_same_head(content, self, path, "model.pretrained")
+
+    def visible(self, samples: dict[str, Any]) -> dict[str, Any]:
+        """Returns the samples as the model reads them."""
+        return samples if self.use_text else {**samples, "text_input": [""] * len(samples["image"])}
 
     @property
     def head_is_new(self) -> bool:
@@ -100,6 +123,9 @@ class Scratch(Configured, nn.Module):
             model.start_from(shipped("weights", cfg.pretrained))
         return model
 
+    def check_content(self, content: dict[str, Any], path: str) -> None:
+        """Checks the checkpoint that the model starts from; raises UserError if it does not fit."""
+
     def load_checkpoint(self, url_or_filename: str) -> None:
         """Loads a checkpoint of this model.
 
@@ -134,6 +160,7 @@ class Scratch(Configured, nn.Module):
                 trained with another vocabulary.
         """
         content = read_checkpoint(path)
+        self.check_content(content, path)
         state, arch = content["model"], model_section(content).get("arch", self.ARCH)
         if arch != ENCODERS:
             check_same_words(content, self.word_pieces, path)

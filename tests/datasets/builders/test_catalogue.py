@@ -16,11 +16,14 @@ from fashionfae_lavis.datasets.builders import (
     CatalogueRecognitionBuilder,
     CatalogueRetrievalBuilder,
 )
+from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile
+from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def root(tmp_path_factory):
     (folder / "photos").mkdir()
     for i in range(40):
         photograph(i, (40, 48)).save(folder / "photos" / f"{i}.png")
-        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": "TOPS"}
+        row = {"sku": f"x{i}", "name": f"Shirt {i}", "img": [f"{i}.png"], "category": ("TOPS", "COATS")[i // 20]}
         rows.append({**row, "Sleeve_Length": ("long", "short")[i % 2], "pattern": ("striped", "plain", None)[i % 3]})
     (folder / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
     prepare_catalogue(
@@ -78,7 +81,7 @@ def test_masking_asks_for_the_catalogue_s_own_attributes(root):
         masked = mask_text(fields, model.tokenizer, np.random.default_rng(index), 96)
         labels = [i for i, prompt in zip(masked.labels, masked.is_prompt, strict=True) if prompt and i != NO_LABEL]
         asked.add(model.tokenizer.decode(labels).replace(" ", ""))
-    assert {"long", "short", "striped", "plain", "tops"} == asked
+    assert {"long", "short", "striped", "plain", "tops", "coats"} == asked
 
 
 def test_the_probe_and_the_grounding_ask_about_them_too(root):
@@ -88,6 +91,20 @@ def test_the_probe_and_the_grounding_ask_about_them_too(root):
     assert set(values["pattern"]) == {"striped", "plain", ""}
     grounding = aetp_grounding(tiny_model(), validation)
     assert set(grounding) == {"sleeve length", "pattern", "category"}
+
+
+def test_training_images_may_come_from_shards(root, tmp_path):
+    write_catalogue_shards(root, tmp_path / "shards")
+    files, shards = (
+        build(CatalogueBuilder, root, **changes) for changes in ({}, {"storage": str(tmp_path / "shards")})
+    )
+    assert type(shards["train"].file) is CatalogueShards and type(shards["val"].file) is CatalogueFile
+    for index in (0, 29):
+        ours, theirs = shards["train"].photograph(index), files["train"].photograph(index)
+        assert shards["train"].product_fields(index) == files["train"].product_fields(index)
+        assert abs(np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)).mean() < 2
+    with pytest.raises(UserError, match=r"nowhere/index.json cannot be read"):
+        build(CatalogueBuilder, root, storage=str(tmp_path / "nowhere"))
 
 
 def test_retrieval_shuffles_the_attributes_of_training_texts_only(root):
@@ -115,7 +132,7 @@ def test_products_without_the_label_are_left_out(root):
 
 
 def test_sub_test_negatives_are_of_the_category(root):
-    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS"}
+    assert set(build(CatalogueBuilder, root)["val"].subcategory) == {"TOPS", "COATS"}
 
 
 def test_mistakes_are_named(root, tmp_path):
@@ -199,3 +216,39 @@ def test_colours_of_photographs_change_unless_colour_is_an_attribute(root, tmp_p
     train = build(CatalogueBuilder, tmp_path)["train"]
     changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, transforms.ColorJitter)]
     assert len(changes) == jitters
+
+
+@pytest.fixture
+def for_evaluation(root, tmp_path):
+    """The same catalogue with all products in `test` but four, which are in `val`."""
+    head, *products = map(json.loads, (root / "catalogue.jsonl").read_text().splitlines())
+    products = [{**product, "split": "val" if row < 4 else "test"} for row, product in enumerate(products)]
+    head = {**head, "images": str(root.parent / "photos"), "products": {"val": 4, "test": len(products) - 4}}
+    (tmp_path / "catalogue.jsonl").write_text("\n".join(map(json.dumps, [head, *products])))
+    return tmp_path
+
+
+def test_a_catalogue_may_have_no_training_products(for_evaluation):
+    splits = build(CatalogueBuilder, for_evaluation)
+    assert {name: len(split) for name, split in splits.items()} == {"val": 4, "test": 36}
+    labelled = build(CatalogueRecognitionBuilder, for_evaluation, label="pattern")
+    assert labelled["val"].classnames == labelled["test"].classnames == ["plain", "striped"]
+    with pytest.raises(UserError, match="`label` of the dataset is 'colour'"):
+        build(CatalogueRecognitionBuilder, for_evaluation, label="colour")
+
+
+def test_classes_can_be_those_of_a_model(for_evaluation):
+    split = build(CatalogueRecognitionBuilder, for_evaluation, label="pattern")["test"]
+    values = split.file.texts["pattern"]
+    split.use_classes(["striped", "dotted"])
+    assert split.classnames == ["striped", "dotted"] and split.unseen == ["plain"]
+    assert split.labels.tolist() == [{"striped": 0, "plain": 2}[value] for value in values]
+
+
+def test_a_label_that_no_product_has_is_an_error(root, tmp_path):
+    lines = (root / "catalogue.jsonl").read_text().splitlines()
+    head = json.loads(lines[0])
+    head = {**head, "attributes": [*head["attributes"], "fit"], "images": str(root.parent / "photos")}
+    (tmp_path / "catalogue.jsonl").write_text("\n".join([json.dumps(head), *lines[1:]]))
+    with pytest.raises(UserError, match="has no product to use: set `label`"):
+        build(CatalogueRecognitionBuilder, tmp_path, label="fit")

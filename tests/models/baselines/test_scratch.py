@@ -9,6 +9,7 @@ from lavis.models.albef_models.albef_pretrain import AlbefPretrain
 from lavis.models.blip_models.blip_classification import BlipClassification
 from lavis.models.blip_models.blip_pretrain import BlipPretrain
 from lavis.models.clip_models.model import CLIP
+from lavis.tasks.multimodal_classification import MultimodalClassificationTask
 from omegaconf import OmegaConf
 from tiny import tiny_samples
 
@@ -183,3 +184,37 @@ def test_clip_names_classes_by_our_prompts():
         "the image category is tank tops",
         "the image sub category is tank tops",
     ]
+
+
+@pytest.mark.parametrize("arch", ["fashion_blip_recognition", "fashion_albef_recognition"])
+def test_recognition_without_text_reads_the_image_alone(arch):
+    batch = samples()
+    alone, reads = (tiny_baseline(arch, use_text=use_text).eval() for use_text in (False, True))
+    logits = alone.predict(batch)["predictions"]
+    assert torch.equal(alone.predict({**batch, "text_input": ["a dress"] * 4})["predictions"], logits)
+    assert not torch.allclose(logits[0], logits[1], atol=1e-5)
+    # the same weights read the text if `use_text` is set
+    assert not torch.allclose(reads.predict(batch)["predictions"], logits, atol=1e-5)
+    assert torch.allclose(reads.predict({**batch, "text_input": [""] * 4})["predictions"], logits, atol=1e-6)
+    assert batch["text_input"][0].startswith("the image")
+
+
+def test_clip_s_prompts_name_the_label_of_the_dataset():
+    class Labelled:
+        classnames = ("loose", "slim")
+        label_field = "fit"
+
+    model = tiny_baseline("fashion_clip").eval()
+    model.before_evaluation(Labelled(), MultimodalClassificationTask)
+    prompts = adapt(model).embed_texts([f"the image fit is {name}" for name in Labelled.classnames])
+    assert torch.allclose(model.classifier.T, prompts, atol=1e-6)
+
+
+def test_a_classifier_of_other_classes_or_inputs_is_refused(tmp_path):
+    arch, names = "fashion_albef_recognition", list("abcdef")
+    path = save(tiny_baseline(arch, classes=names), tmp_path / "model.pth", classes=names)
+    assert tiny_baseline(arch, classes=names, pretrained=path).is_whole
+    with pytest.raises(UserError, match="`model.pretrained` distinguishes 6 classes, the dataset has 6, and 2 are not"):
+        tiny_baseline(arch, classes=[*names[:5], "g"], pretrained=path)
+    with pytest.raises(UserError, match="was trained with model.use_text=True: set model.use_text to True"):
+        tiny_baseline(arch, classes=names, use_text=False, pretrained=path)

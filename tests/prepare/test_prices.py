@@ -1,0 +1,40 @@
+import pytest
+
+from fashionfae_lavis.prepare.prices import price_words
+from fashionfae_lavis.text.product_text import normalise
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("$35", "35 dollars"),
+        ("35,00 €", "35 euros"),
+        ("USD 1,299.00", "1299 usd"),
+        ("35.-", "35"),
+        ("35,–", "35"),
+        ("CHF 35.--", "35 chf"),
+        ("€34,9", "34.90 euros"),
+        ("34.90 EUR", "34.90 eur"),
+        ("US$ 12.05", "12.05 us dollars"),
+        ("1.299 €", "1299 euros"),
+        ("1.299.000,50 €", "1299000.50 euros"),
+        ("1\u202f299,00\xa0€", "1299 euros"),
+        ("CHF 1'299.00", "1299 chf"),
+        ("1299.00 kr", "1299 kroner"),
+        ("£0.99", "0.99 pounds"),
+        ("₹1,000", "1000 rupees"),
+    ],
+)
+def test_prices(text, words):
+    assert price_words(text) == words
+    assert normalise(words) == words  # the model reads it as it is
+    assert price_words(words) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["35", "35.00", "1,299.00", "50%", "$", "USD", "36-38", "$35 - $50", "$35 EUR", "1,29,00 €", "35 cm", "Krone 3", ""]
+    + ["100% cotton", "35 €/m", "-5", "$3.999999", "12.345,678 €"],
+)
+def test_other_texts_stay(text):
+    assert price_words(text) == text
