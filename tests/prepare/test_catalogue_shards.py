@@ -17,7 +17,7 @@ from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
 
 
 def write_shop(folder):
-    """Writes ten products for training, of which every third has two views, and two for validation."""
+    """Writes two products for validation and ten for training; every third one has two views."""
     (folder / "photos").mkdir(parents=True)
     rows = ["id,title,image,split,colour"]
     for i in range(12):
