@@ -3,7 +3,7 @@
     L_ITM = CE( W pooled_CLS(text, image), match )
 
 With probability 1/2, a text is replaced by its image's hard negative: the most similar text of another product in the
-batch.
+batch that does not equal the image's own.
 
 >>> import torch
 >>> logits = torch.tensor([[0.0, 2.0], [2.0, 0.0], [1.0, 0.0]])  # no match, match

@@ -204,9 +204,10 @@ def _print_summary(summary) -> None:
         print(f"  {summary.path.parent}/rejected.csv lists all of them")
     _print_duplicates(summary)
     lengths = summary.lengths
+    of_words = f", {lengths.per_word:.2f} for a word of a title or description" if lengths.per_word else ""
     print(
-        f"  {summary.path.parent}/vocabulary: {lengths.vocabulary} word pieces, {lengths.per_word:.2f} for a word of a "
-        f"title or description; texts have {lengths.mean:.0f} on average and at most {lengths.longest}"
+        f"  {summary.path.parent}/vocabulary: {lengths.vocabulary} word pieces{of_words}; texts have "
+        f"{lengths.mean:.0f} on average and at most {lengths.longest}"
     )
     if lengths.cut:
         print(

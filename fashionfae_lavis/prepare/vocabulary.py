@@ -30,7 +30,7 @@ class TextLengths:
 
     Attributes:
         vocabulary: number of word pieces in the vocabulary.
-        per_word: mean number of pieces of a word of titles and descriptions.
+        per_word: mean number of pieces of a word of titles and descriptions, 0 without any word.
         mean, longest: pieces of a product's whole text, with [CLS] and [SEP].
         cut: share of products (0..1) whose text is longer than `max_length`.
         max_length: pieces that the model reads.

@@ -84,6 +84,8 @@ def test_a_batch_of_one_product_is_all_matches():
     model.itm_head.weight.data.zero_()
     model.itm_head.bias.data = torch.tensor([-3.0, 3.0])  # always says: match
     assert model(samples)["acc_itm"] == 1.0
+    same_text = {**samples, "product_id": torch.arange(4), "text_input": [samples["text_input"][0]] * 4}
+    assert model(same_text)["acc_itm"] == 1.0, "an equal text is no negative"
 
 
 def test_replaced_pairs_are_labelled_no_match():

@@ -33,6 +33,14 @@ def test_a_batch_of_one_product_has_no_negative():
     assert pairs.text.tolist() == [0, 1, 2, 3] and pairs.match.all()
 
 
+def test_equal_texts_are_no_negatives_of_each_other():
+    texts = torch.tensor([0, 1, 2, 0])  # rows 0 and 3 have the same text
+    index, found = hardest_text(SIMILARITY, PRODUCTS, texts)
+    assert index.tolist() == [2, 2, 3, 1] and found.all()
+    same = torch.zeros(4, dtype=torch.long)
+    assert draw_pairs(SIMILARITY, torch.arange(4), np.random.default_rng(0), same).match.all()
+
+
 def test_the_loss_is_cross_entropy_and_accuracy_the_share_of_correct_pairs():
     logits, match = torch.tensor([[0.5, 2.0], [1.0, -1.0], [0.0, 1.0]]), torch.tensor([1, 0, 0])
     output = itm_loss(logits, match)

@@ -13,6 +13,7 @@ from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.mini.fashiongen import prepare
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
+from fashionfae_lavis.tasks.retrieval import FashionPretrainTask
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,32 @@ def test_pretraining_step_draws_objectives_and_seeds_by_iteration():
 
     task.train_step(model, {"iters": 7, "micro_step": 1})
     assert seen["objectives"] == task.sampler.at(7) and seen["mask_seed"] == (3, 0, 7, 1)
+
+
+@pytest.mark.parametrize("task_class", [FashionFAEPretrainTask, FashionPretrainTask])
+def test_each_update_reads_one_kind_of_text(task_class):
+    task = task_class({"seed": 3, "texts": {"query": 1, "prompt": 1}})
+    fields = [{"title": "Wool Coat", "colour": "Navy Blue"}, {"title": "Silk Scarf", "colour": "Red"}]
+    texts, seen = set(), {}
+
+    def model(samples):
+        seen.update(samples)
+        return {"loss": torch.zeros(())}
+
+    for iteration in range(8):
+        batch = {"iters": iteration, "micro_step": 0, "fields": fields, "text_input": ["whole", "whole"]}
+        task.train_step(model, {**batch, "product_id": torch.arange(2)})
+        texts.add(tuple(seen["text_input"]))
+        if task.views.kind_at(iteration) == "prompt":
+            assert seen["fields"] == [{"colour": "Navy Blue"}, {"colour": "Red"}]
+    prompts = ("the image colour is navy blue", "the image colour is red")
+    assert texts == {prompts, ("the image description is navy blue", "the image description is red")}
+    assert fields[0]["title"] == "Wool Coat"
+
+
+def test_without_kinds_the_texts_of_the_dataset_stay():
+    samples = {"iters": 0, "micro_step": 0, "text_input": ["whole"]}
+    assert FashionPretrainTask({"texts": None}).with_views(samples) is samples
 
 
 def test_aetp_and_apir_train_alone():
