@@ -2,14 +2,33 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from fashionfae_lavis.cli import main
 
 
-def test_accuracies_are_printed_in_percent(monkeypatch, capsys):
-    encoders = SimpleNamespace(make_mini_encoders=lambda path: {"text": 0.987, "images": 0.5} if path else {})
-    monkeypatch.setitem(sys.modules, "fashionfae_lavis.mini.encoders", encoders)
-    main(["make-mini-encoders", str(Path("out.safetensors"))])
+@pytest.fixture
+def encoders(monkeypatch):
+    """Stands in for the training."""
+    module = SimpleNamespace(
+        make_mini_encoders=lambda path: {"text": 0.987, "images": 0.5} if path == Path("out.safetensors") else {},
+        add_photographs=lambda path, folder: (
+            0.809 if (path, folder) == (Path("out.safetensors"), Path("clothing")) else 0
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "fashionfae_lavis.mini.encoders", module)
+
+
+@pytest.mark.usefixtures("encoders")
+def test_accuracies_are_printed_in_percent(capsys):
+    main(["make-mini-encoders", "out.safetensors"])
     assert capsys.readouterr().out.splitlines() == [
         "text           98.7 % correct on held-out products",
         "images         50.0 % correct on held-out products",
     ]
+
+
+@pytest.mark.usefixtures("encoders")
+def test_photographs_train_the_shipped_encoders_further(capsys):
+    main(["make-mini-encoders", "out.safetensors", "--photographs", "clothing"])
+    assert capsys.readouterr().out == "80.9 % correct on test photographs\n"

@@ -1,9 +1,11 @@
-"""Training of both encoders by `fashionfae make-mini-encoders`.
+"""Training of the encoders by `fashionfae make-mini-encoders`.
 
 The products have a different seed from FashionGen-Mini's, and none looks like one of its validation products. The text
 encoder is trained on their texts, then the image encoder on their pictures. To start from the file, set
 `model.pretrained` to it. All other parts of the model keep their random weights. This includes the projection of image
 tokens into the text encoder, so only pre-training learns which picture belongs to which text.
+
+With photographs, the image encoder of `mini_encoders.safetensors` is trained further on their classes.
 """
 
 from pathlib import Path
@@ -12,19 +14,23 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.checkpoints import save_safetensors
+from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.datasets.builders.cache import cache_folder
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.mini.encoders.images import Pictures, align_with_words, train_image_encoder
 from fashionfae_lavis.mini.encoders.optimise import SEED
+from fashionfae_lavis.mini.encoders.photographs import ClassFolders, accuracy, train_on_photographs
 from fashionfae_lavis.mini.encoders.text import train_text_encoder
 from fashionfae_lavis.mini.fashiongen import FILE_NAMES, prepare
 from fashionfae_lavis.mini.fashiongen.attributes import sample_products
+from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.models.encoders import ENCODERS, PARTS, PROJECTION
 from fashionfae_lavis.models.fashionfae import FashionFAE
 
 PRODUCTS = 12_000
-UPDATES = {"text": 5000, "images": 8000, "alignment": 500}
+UPDATES = {"text": 5000, "images": 8000, "alignment": 500, "photographs": 3600}
+DRAWN = "mini_encoders.safetensors"
 
 
 def make_mini_encoders(path: Path, products: int = PRODUCTS, updates: dict[str, int] = UPDATES) -> dict[str, float]:
@@ -56,3 +62,32 @@ def make_mini_encoders(path: Path, products: int = PRODUCTS, updates: dict[str, 
     weights = {name: tensor for name, tensor in encoders.items() if not name.startswith(PROJECTION)}
     save_safetensors(weights, {"model": {"arch": ENCODERS}}, path)
     return accuracy
+
+
+def add_photographs(path: Path, folder: Path, updates: int = UPDATES["photographs"]) -> float:
+    """Trains the image encoder of `mini_encoders.safetensors` on photographs and writes both encoders to a file.
+
+    Args:
+        path: file to write, .safetensors.
+        folder: folder with `train` and `test`, each with a folder of photographs for each class.
+        updates: number of updates.
+
+    Returns:
+        Share of the test photographs whose class is right.
+
+    Raises:
+        UserError: a photograph cannot be read, a folder is missing, or the file cannot be written.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = FashionFAE.config_for("mini")
+    model = FashionFAE.from_config({**config.model, "pretrained": DRAWN})
+    processing: Any = OmegaConf.to_container(config.preprocess.vis_processor.eval)
+    train, test = (ClassFolders(folder / split, processing, device) for split in ("train", "test"))
+    if train.classes != test.classes:
+        raise UserError(f"{folder}: train and test must have the same class folders.")
+    encoder = model.image_encoder.to(device)
+    head = train_on_photographs(encoder, train, updates)
+    trained = {f"image_encoder.{name}": tensor.cpu() for name, tensor in encoder.state_dict().items()}
+    weights = read_checkpoint(shipped("weights", DRAWN))["model"] | trained
+    save_safetensors(weights, {"model": {"arch": ENCODERS}}, path)
+    return accuracy(encoder, head, test)

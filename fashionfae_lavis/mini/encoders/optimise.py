@@ -13,7 +13,14 @@ from fashionfae_lavis.runners.optimizers import build_optimizer, build_schedule
 SEED = 1  # FashionGen-Mini has seed 0
 
 
-def optimise(module: nn.Module, loss_of_batch: Callable[[], Tensor], updates: int, name: str, lr: float) -> None:
+def optimise(
+    module: nn.Module,
+    loss_of_batch: Callable[[], Tensor],
+    updates: int,
+    name: str,
+    lr: float,
+    weight_decay: float = 0.01,
+) -> None:
     """Trains a module with AdamW; all random draws depend only on `SEED`.
 
     Args:
@@ -22,13 +29,14 @@ def optimise(module: nn.Module, loss_of_batch: Callable[[], Tensor], updates: in
         updates: number of updates.
         name: label of the progress bar.
         lr: peak learning rate.
+        weight_decay: weight decay of AdamW.
     """
     torch.manual_seed(SEED)
     run = OmegaConf.create(
         {
             "init_lr": lr,
             "beta2": 0.98,
-            "weight_decay": 0.01,
+            "weight_decay": weight_decay,
             "lr_sched": "linear_warmup_cosine_iter",
             "warmup_steps": 100,
         }
