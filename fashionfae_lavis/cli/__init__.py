@@ -21,6 +21,7 @@ from fashionfae_lavis.cli import (
     import_checkpoint,
     make_mini_encoders,
     reproduce,
+    serve,
     train,
 )
 from fashionfae_lavis.errors import UserError
@@ -36,6 +37,7 @@ SUBCOMMANDS = (
     export_checkpoint,
     export_weights,
     export_onnx,
+    serve,
     make_mini_encoders,
     compare_golden,
     reproduce,

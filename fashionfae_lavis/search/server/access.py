@@ -57,6 +57,9 @@ class Guarded:
         self.app, self.token, self.refuse = app, token, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
         async def protect(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -64,10 +67,6 @@ class Guarded:
                 headers.setdefault("cache-control", "private, no-cache")
             await send(message)
 
-        app = self.app
-        if scope["type"] == "http":
-            send = protect
-            request = Request(scope)
-            if self.token is not None and not may_ask(request, self.token):
-                app = self.refuse(request)
-        await app(scope, receive, send)
+        request = Request(scope)
+        refused = self.token is not None and not may_ask(request, self.token)
+        await (self.refuse(request) if refused else self.app)(scope, receive, protect)

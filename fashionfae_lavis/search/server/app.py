@@ -1,6 +1,5 @@
 """The web application: an API for programs and a page for people, over one index."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.query import Searcher
 from fashionfae_lavis.search.server import api, page
 from fashionfae_lavis.search.server.access import POLICY, Guarded
@@ -86,8 +86,6 @@ async def _handle(request: Request, error: Exception) -> Response:
         sentence = SENTENCES.get(error.status_code, error.detail) if error.detail.istitle() else error.detail
         return failure(request, error.status_code, sentence)
     status = STATUSES.get(type(error), 500)
-    if status == 500:
-        logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
     response = failure(request, status, FAILED if status == 500 else str(error))
     if isinstance(error, Busy):
         response.headers["retry-after"] = str(error.seconds)

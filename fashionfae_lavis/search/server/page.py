@@ -24,11 +24,13 @@ from fashionfae_lavis.search.server.attributes import Reading
 from fashionfae_lavis.search.server.service import Facets, Service, both
 from fashionfae_lavis.search.server.uploads import decode_upload, from_text, reduce, to_text
 from fashionfae_lavis.search.where import And, Comparison, Condition, Where
+from fashionfae_lavis.text.product_text import normalise
 
 COUNT = 24  # products on a page
 LAST_PAGE = 100
 LONGEST = 1000  # characters of a text
 SHOWN = 8  # values of a facet before "more"
+SURE = 1 / 3  # least confidence of a value that the page shows
 PRICE = "price"
 SIGN_IN = "Enter the token to search."
 YEAR = "max-age=31536000, immutable"
@@ -76,20 +78,21 @@ class Asked:
             value = form.get(name, "")
             return value.strip()[:longest] if isinstance(value, str) else ""
 
+        dropped = text("drop")
         chosen: dict[str, list[str]] = {}
         for pair in form.getlist("f"):
             name, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
-            if colon and pair != form.get("drop"):
+            if colon and pair != dropped:
                 chosen.setdefault(name, []).append(value)
         page = text("page")
         return cls(
             text=text("q"),
-            like=text("like") if form.get("drop") != "like" else "",
-            picture=text("picture", 10**6) if form.get("drop") != "picture" else "",
-            without=text("without"),
+            like=text("like"),
+            picture=text("picture", 10**6),
+            without=text("without") if dropped != "without" else "",
             chosen=chosen,
-            low=text("low", 20),
-            high=text("high", 20),
+            low=text("low", 20) if dropped != PRICE else "",
+            high=text("high", 20) if dropped != PRICE else "",
             page=min(int(page), LAST_PAGE) if page.isdecimal() and int(page) else 1,
             but="but" in form,
         )
@@ -103,6 +106,13 @@ class Asked:
     def filters(self) -> int:
         """Number of conditions."""
         return sum(map(len, self.chosen.values())) + bool(self.low or self.high) + bool(self.without)
+
+    @property
+    def address(self) -> str:
+        """The address of the same page without the photograph or the product."""
+        fields = [("q", self.text), ("without", self.without), ("low", self.low), ("high", self.high)]
+        chosen = [("f", f"{name}:{value}") for name, values in self.chosen.items() for value in values]
+        return f"./?{urlencode([(name, value) for name, value in fields if value] + chosen)}"
 
     def price(self) -> Where | None:
         """Returns the condition on the price.
@@ -126,8 +136,23 @@ class Results:
 
     products: Sequence[Found]
     more: bool
+    example: Hit | None
     facets: Facets
     readings: Sequence[Reading]
+
+    @property
+    def upright(self) -> bool:
+        """Whether most pictures are higher than wide, which decides the shape of all."""
+        pictures = [Image.open(BytesIO(found.hit.thumbnail)) for found in self.products if found.hit.thumbnail]
+        return 2 * sum(picture.height > 1.1 * picture.width for picture in pictures) > len(pictures)
+
+    def reasons(self, hit: Hit, text: str) -> set[str]:
+        """Returns the values of a product that the text names, or that the photograph or the example have, too."""
+        words = f" {normalise(text)} "
+        read = dict(self.example.fields) if self.example else {}
+        read |= {reading.attribute: reading.value for reading in self.readings}
+        texts = {name: value for name, value in hit.fields.items() if isinstance(value, str) and value}
+        return {value for name, value in texts.items() if value == read.get(name) or f" {normalise(value)} " in words}
 
 
 def answer(service: Service, asked: Asked, upload: bytes) -> tuple[Asked, Results]:
@@ -163,9 +188,10 @@ def answer(service: Service, asked: Asked, upload: bytes) -> tuple[Asked, Result
         products = service.search(query)
     else:
         products = [Found(hit) for hit in service.browse(where, offset, COUNT + 1)]
-    readings = service.read_attributes(image) if image else []
+    readings = [reading for reading in service.read_attributes(image) if reading.confidence >= SURE] if image else []
     facets = service.facets_beside(asked.chosen, price)
-    return asked, Results(products[:COUNT], len(products) > COUNT, facets, readings)
+    example = service.product(asked.like) if asked.like else None
+    return asked, Results(products[:COUNT], len(products) > COUNT, example, facets, readings)
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -179,6 +205,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         "COUNT": COUNT,
         "SHOWN": SHOWN,
         "PRICE": PRICE,
+        "SURE": SURE,
     }
     return HTMLResponse(templates.get_template(template).render(**shared, **values), status)
 

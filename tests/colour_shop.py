@@ -19,10 +19,10 @@ TITLES = {5: "<script>document.title = 'hacked'</script>", 6: "فستان أحم
 
 
 class ColourEncoder:
-    """Embeds a photograph as its mean colour, and a text as the colours that it names; counts its forward passes."""
+    """Embeds a photograph as 4 x 4 mean colours, and a text as the colours that it names; counts its forward passes."""
 
     def __init__(self):
-        self.name, self.digest, self.dim = "colours", "0123456789abcdef", 4
+        self.name, self.digest, self.dim = "colours", "0123456789abcdef", 48
         self.device = torch.device("cpu")
         self.composes, self.matches = False, False
         self.adapter = SimpleNamespace(locates=True, locate=self.locate)
@@ -41,18 +41,18 @@ class ColourEncoder:
 
     def embed_images(self, images):
         self.passes.append(len(images))
-        means = [np.asarray(image.convert("RGB")).reshape(-1, 3).mean(0) for image in images]
-        return _unit(np.concatenate([np.array(means) - 100, np.full((len(means), 1), 20.0)], 1))
+        small = [image.convert("RGB").resize((4, 4), Image.Resampling.BOX) for image in images]
+        return _unit(np.stack([np.asarray(image, float).reshape(-1) - 120 for image in small]))
 
     def embed_texts(self, texts):
         self.passes.append(len(texts))
         if any("broken" in text for text in texts):
             raise UserError("The text is broken: write another.")
-        means = [np.mean([COLOURS[w] for w in text.split() if w in COLOURS] or [(110, 110, 110)], 0) for text in texts]
-        return _unit(np.concatenate([np.array(means) - 100, np.full((len(means), 1), 20.0)], 1))
+        tones = [np.mean([COLOURS[w] for w in text.split() if w in COLOURS] or [(130, 130, 130)], 0) for text in texts]
+        return _unit(np.tile(np.array(tones) - 120, 16))
 
     def locate(self, images, text_embeds):
-        """The brightest quarter of each image matches."""
+        """The brightest of four parts of each image matches most."""
         return torch.nn.functional.adaptive_avg_pool2d(images.mean(1), 2).clamp(min=0)
 
 
@@ -69,7 +69,7 @@ class MemoryIndex:
 
     @property
     def info(self):
-        return IndexInfo("colours", "0123456789abcdef", 4, self.columns, "memory", "memory", len(self.hits))
+        return IndexInfo("colours", "0123456789abcdef", 48, self.columns, "memory", "memory", len(self.hits))
 
     def nearest(self, vector, count, where=None, exclude=()):
         kept = [hit for hit in self._kept(where) if hit.id not in exclude]
@@ -112,12 +112,11 @@ def _meets(fields, condition):
     raise AssertionError(condition)
 
 
-def picture(colour, size=(150, 200), shade=0):
-    """A plain picture with a white frame."""
-    image = Image.new("RGB", size, "white")
-    tone = tuple(max(0, channel - shade) for channel in colour)
-    image.paste(Image.new("RGB", (size[0] * 3 // 4, size[1] * 3 // 4), tone), (size[0] // 8, size[1] // 8))
-    return image
+def picture(colour, size=(150, 200), seed=0):
+    """A picture of a colour with blocks that differ in tone."""
+    tones = np.random.default_rng(seed).uniform(0.5, 1.1, (4, 4, 1))
+    blocks = (np.array(colour) * tones).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
 
 
 def encoded(image, kind="JPEG", **options):
@@ -132,7 +131,7 @@ def make_searcher(count=60, encoder=None) -> Searcher:
     hits = []
     for number in range(count):
         colour, kind = list(COLOURS)[number % 4], KINDS[number % 3]
-        image = picture(COLOURS[colour], shade=number % 25)
+        image = picture(COLOURS[colour], seed=number)
         fields = {
             "title": TITLES.get(number, f"{colour.title()} {kind} {number}"),
             "colour": colour,
