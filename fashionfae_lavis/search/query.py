@@ -5,8 +5,8 @@
     both            q = normalise(w t + (1 - w) i),             or the query of the model's composition head
     without x       q = normalise(q - b t(x))
 
-Products rank by the cosine of their vector and q; equal scores rank by id. The order does not depend on the page that is
-asked for, so pages neither overlap nor leave products out.
+Products rank by the cosine of their vector and q; equal scores rank by id. The order does not depend on the page that
+is asked for, so pages neither overlap nor leave products out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from PIL import Image
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.encoder import Encoder
-from fashionfae_lavis.search.index import Hit, Index
+from fashionfae_lavis.search.index import Hit, Index, open_index
 from fashionfae_lavis.search.where import Where
 
 TEXT_WEIGHT = 0.5
@@ -85,6 +85,21 @@ class Searcher:
     encoder: Encoder
     index: Index
 
+    @classmethod
+    def open(cls, location: str, model: str | None = None, device: str = "auto") -> "Searcher":
+        """Opens an index and the model of its vectors.
+
+        Args:
+            location: folder or URL of the index.
+            model: what `Encoder.open` takes; None for the model that the index names.
+            device: auto, cpu or cuda.
+
+        Raises:
+            UserError: one cannot be opened, or the vectors are of another model.
+        """
+        encoder = Encoder.open(model or open_index(location).info.model, device)
+        return cls(encoder, open_index(location, encoder.digest))
+
     def search(self, query: Query) -> list[Found]:
         """Returns the products of a page, best first.
 
@@ -95,6 +110,13 @@ class Searcher:
         last = query.offset + query.count
         page = _folded(found, last) if query.fold else list(islice(found, last))
         return page[query.offset :]
+
+    def product(self, identifier: str) -> Hit:
+        """Returns the product with this id; raises UserError if the index lacks it."""
+        found = self.index.fetch([identifier])
+        if not found:
+            raise UserError(f"{self.index.info.location} has no product with the id {identifier!r}: use another id.")
+        return found[0]
 
     def embed(self, query: Query) -> NDArray[np.float32]:
         """Embeds a query at unit length, (D,); raises UserError as `search` does."""
@@ -111,22 +133,21 @@ class Searcher:
         if not query.words:
             return self._shown(query)
         if self.encoder.composes:
-            image = query.image or _picture(self._product(query))
-            return self.encoder.compose([image], [query.words])[0]
+            return self.encoder.compose([self._photograph(query)], [query.words])[0]
         text = self.encoder.embed_texts([query.words])[0]
         return _unit(TEXT_WEIGHT * text + (1 - TEXT_WEIGHT) * self._shown(query))
 
     def _shown(self, query: Query) -> NDArray[np.float32]:
         """Returns the vector of the query's photograph or product."""
-        if query.image is not None:
-            return self.encoder.embed_images([query.image])[0]
-        return _vector(self._product(query))
+        if query.like is None:
+            return self.encoder.embed_images([self._photograph(query)])[0]
+        return _vector(self.product(query.like))
 
-    def _product(self, query: Query) -> Hit:
-        found = self.index.fetch([query.like or ""])
-        if not found:
-            raise UserError(f"{self.index.info.location} has no product with the id {query.like!r}: use another id.")
-        return found[0]
+    def _photograph(self, query: Query) -> Image.Image:
+        image = query.image if query.like is None else picture(self.product(query.like))
+        if image is None:
+            raise UserError(f"The product {query.like!r} has no picture: use another product.")
+        return image
 
     def _candidates(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
         """Yields the products by falling score, equal ones by id, down to the least score."""
@@ -136,28 +157,32 @@ class Searcher:
 
     def _ranking(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
         exclude = () if query.like is None else (query.like,)
-        depth, given = max(query.offset + query.count, query.rerank) + 1, 0
+        depth, given = max(query.offset + query.count, query.rerank) + 1, set[str]()
         while True:
             hits = sorted(self.index.nearest(vector, depth, query.where, exclude), key=_order)
             complete = len(hits) < depth
             # Products may be missing that score as the last one does, and rank before it.
             certain = hits if complete else [hit for hit in hits if _score(hit) > _score(hits[-1])]
-            yield from certain[given:]
+            yield from (hit for hit in certain if hit.id not in given)
             if complete:
                 return
-            depth, given = 2 * depth, len(certain)
+            given.update(hit.id for hit in certain)
+            depth *= 2
 
     def _reranked(self, query: Query, hits: Iterator[Hit]) -> Iterator[Found]:
         """Orders the first products by image-text matching, and yields the others as they come."""
         first = list(islice(hits, query.rerank))
-        pictured = [hit for hit in first if hit.thumbnail]
-        probabilities: dict[str, float] = {}
-        if pictured:
-            matches = self.encoder.match([_picture(hit) for hit in pictured], query.words)
-            probabilities = {hit.id: float(match) for hit, match in zip(pictured, matches, strict=True)}
+        pictures = {hit.id: image for hit in first if (image := picture(hit))}
+        matches = self.encoder.match(list(pictures.values()), query.words).tolist() if pictures else []
+        probabilities = dict(zip(pictures, matches, strict=True))
         # The sort is stable: equal probabilities keep the order of the scores.
         first.sort(key=lambda hit: -round(probabilities.get(hit.id, 0), DIGITS))
         return (Found(hit, match=probabilities.get(hit.id)) for hit in chain(first, hits))
+
+
+def picture(hit: Hit) -> Image.Image | None:
+    """Returns the thumbnail of a product, RGB; None if it has none."""
+    return Image.open(BytesIO(hit.thumbnail)).convert("RGB") if hit.thumbnail else None
 
 
 def _check(query: Query, encoder: Encoder) -> None:
@@ -180,12 +205,6 @@ def _score(hit: Hit) -> float:
 
 def _order(hit: Hit) -> tuple[float, str]:
     return -_score(hit), hit.id
-
-
-def _picture(hit: Hit) -> Image.Image:
-    if not hit.thumbnail:
-        raise UserError(f"The product {hit.id!r} has no picture: use another product.")
-    return Image.open(BytesIO(hit.thumbnail)).convert("RGB")
 
 
 def _vector(hit: Hit) -> NDArray[np.float32]:
