@@ -15,7 +15,12 @@ from fashionfae_lavis.search.where import And, Comparison, Missing, Not, OneOf
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "white": (250, 250, 250)}
 KINDS = ("dress", "shirt", "coat")
-TITLES = {5: "<script>document.title = 'hacked'</script>", 6: "فستان أحمر طويل", 7: "Party dress 🎉👗", 8: "A & B's \"coat\""}
+TITLES = {
+    5: "<script>document.title = 'hacked'</script>",
+    6: "فستان أحمر طويل",
+    7: "Party dress 🎉👗",
+    8: 'A & B\'s "coat"',
+}
 
 
 class ColourEncoder:
@@ -65,7 +70,9 @@ class MemoryIndex:
     """An index in memory, without a database."""
 
     hits: list[Hit]
-    columns: dict = field(default_factory=lambda: {"title": "text", "colour": "text", "kind": "text", "price": "number"})
+    columns: dict = field(
+        default_factory=lambda: {"title": "text", "colour": "text", "kind": "text", "price": "number"}
+    )
 
     @property
     def info(self):
@@ -126,7 +133,7 @@ def encoded(image, kind="JPEG", **options):
 
 
 def make_searcher(count=60, encoder=None) -> Searcher:
-    """A shop with `count` products of four colours and three kinds, some with awkward titles; every tenth has no price."""
+    """A shop of four colours and three kinds; some titles are awkward, and every tenth product has no price."""
     encoder = encoder or ColourEncoder()
     hits = []
     for number in range(count):

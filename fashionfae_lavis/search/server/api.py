@@ -1,6 +1,5 @@
 """The routes for programs."""
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 

@@ -46,9 +46,7 @@ class Context:
             UploadTooSlow: the form does not arrive in time.
         """
         try:
-            return await asyncio.wait_for(
-                read_form(request, self.settings.most_bytes), self.settings.upload_seconds
-            )
+            return await asyncio.wait_for(read_form(request, self.settings.most_bytes), self.settings.upload_seconds)
         except asyncio.TimeoutError as error:
             raise UploadTooSlow from error
 

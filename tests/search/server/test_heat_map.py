@@ -3,8 +3,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from colour_shop import ColourEncoder
+from PIL import Image
 from tiny import tiny_model
 
 from fashionfae_lavis.models.adapters import adapt

@@ -3,8 +3,8 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from colour_shop import encoded, picture
+from PIL import Image
 from starlette.requests import Request
 
 from fashionfae_lavis.errors import UserError
@@ -61,7 +61,7 @@ def test_an_endless_upload_is_cut_off(monkeypatch):
         (b"no form", b"multipart/form-data; boundary=" + BOUNDARY),
         (b"x", b"multipart/form-data"),
         (b"{}", b"application/json"),
-        (body(b"a") [:-30] + b"\r\n" + body(b"b"), b"multipart/form-data; boundary=" + BOUNDARY),
+        (body(b"a")[:-30] + b"\r\n" + body(b"b"), b"multipart/form-data; boundary=" + BOUNDARY),
     ],
 )
 def test_a_body_that_is_no_form(content, kind):
@@ -80,17 +80,24 @@ def test_uploads_are_decoded_as_the_datasets_are():
     assert decode_upload(encoded(turned, exif=exif)).size == (30, 20)
 
 
-def test_unusable_uploads_are_one_sentence(tmp_path):
+def test_unusable_uploads_are_one_sentence():
     bomb = encoded(Image.new("1", (30_000, 30_000)), "PNG")
     assert len(bomb) < 200_000
     whole = encoded(picture((9, 9, 9)))
-    for data, reason in ((bomb, "is too large"), (whole[:-300], "cannot be read"), (b"GIF89a", "cannot be read"), (b"", "is an empty file")):
+    problems = {
+        bomb: "is too large",
+        whole[:-300]: "cannot be read",
+        b"GIF89a": "cannot be read",
+        b"": "is an empty file",
+    }
+    for data, reason in problems.items():
         with pytest.raises(UserError, match=f"^The photograph {reason}.*: choose another one.$"):
             decode_upload(data)
 
 
 @pytest.mark.parametrize(
-    ("size", "reduced"), [((200, 300), (200, 300)), ((1024, 2048), (256, 512)), ((6000, 300), (768, 38)), ((3000, 30), (768, 8))]
+    ("size", "reduced"),
+    [((200, 300), (200, 300)), ((1024, 2048), (256, 512)), ((6000, 300), (768, 38)), ((3000, 30), (768, 8))],
 )
 def test_reduced_photographs_keep_what_the_models_see(size, reduced):
     assert reduce(Image.new("RGB", size)).size == reduced
