@@ -31,7 +31,7 @@ class Calibration:
     prior_weight: float
 
     def probabilities(self, scores: ArrayLike, log_prior: ArrayLike) -> Floats:
-        """Returns the probabilities (N, V) of values with scores (N, V) and log prior (V,) or (N, V)."""
+        """Returns the probabilities (N, V) of values with scores (N, V) and log prior (V,)."""
         found: Floats = softmax(
             np.asarray(scores, float) / self.temperature + self.prior_weight * np.asarray(log_prior), axis=1
         )
@@ -46,13 +46,13 @@ def fit_calibration(scores: ArrayLike, log_prior: ArrayLike, right: ArrayLike) -
 
     Args:
         scores: (N, V), finite.
-        log_prior: (N, V), the log share of products that have each value.
+        log_prior: (V,), the log share of products that have each value.
         right: (N,), the column of the right value.
     """
-    scores, log_prior, right = np.asarray(scores, float), np.asarray(log_prior, float), np.asarray(right)
+    scores, right = np.asarray(scores, float), np.asarray(right)
     rows = np.arange(len(right))
     unit = float(scores.std()) or 1.0
-    parts = np.stack([scores / unit, log_prior])  # (2, N, V)
+    parts = np.stack([scores / unit, np.broadcast_to(log_prior, scores.shape)])  # (2, N, V)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         logits = np.tensordot(weights, parts, 1)
@@ -71,11 +71,11 @@ def cross_fitted(scores: ArrayLike, log_prior: ArrayLike, right: ArrayLike, seed
     Figures of these probabilities hold for products that calibrated nothing. The arguments are those of
     `fit_calibration`; `seed` draws the folds.
     """
-    scores, log_prior, right = np.asarray(scores, float), np.asarray(log_prior, float), np.asarray(right)
+    scores, right = np.asarray(scores, float), np.asarray(right)
     found = np.zeros_like(scores)
     for fold in _folds(len(right), seed):
-        calibration = fit_calibration(scores[~fold], log_prior[~fold], right[~fold])
-        found[fold] = calibration.probabilities(scores[fold], log_prior[fold])
+        calibration = fit_calibration(scores[~fold], log_prior, right[~fold])
+        found[fold] = calibration.probabilities(scores[fold], log_prior)
     return found
 
 

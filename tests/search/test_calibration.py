@@ -32,8 +32,8 @@ def answers(count=300, seed=0):
 
 def slow_loss(scores, log_prior, right, inverse, weight):
     total = 0.0
-    for row, prior, column in zip(scores, log_prior, right, strict=True):
-        logits = [inverse * score + weight * share for score, share in zip(row, prior, strict=True)]
+    for row, column in zip(scores, right, strict=True):
+        logits = [inverse * score + weight * share for score, share in zip(row, log_prior, strict=True)]
         total += math.log(sum(math.exp(logit) for logit in logits)) - logits[column]
     return total
 
@@ -42,7 +42,7 @@ def test_the_fit_minimises_the_log_loss():
     """The reference sums the loss product by product, and minimises it without derivatives."""
     logits, right = drawn(count=150)
     scores = 3 * logits + np.random.default_rng(1).standard_normal(logits.shape)
-    log_prior = np.broadcast_to(np.log(softmax(np.arange(6.0))), scores.shape)
+    log_prior = np.log(softmax(np.arange(6.0)))
     unit = scores.std()
 
     def slow(weights):
@@ -58,7 +58,7 @@ def test_the_fit_minimises_the_log_loss():
 @pytest.mark.parametrize("temperature", [0.02, 1.0, 40.0])
 def test_finds_the_temperature_that_the_scores_were_made_with(temperature):
     logits, right = drawn()
-    found = fit_calibration(temperature * logits, np.zeros_like(logits), right)
+    found = fit_calibration(temperature * logits, np.zeros(6), right)
     assert found.temperature == pytest.approx(temperature, rel=0.05)
 
 
@@ -66,7 +66,7 @@ def test_finds_how_much_of_the_prior_the_scores_lack():
     prior = np.log([0.5, 0.3, 0.1, 0.05, 0.03, 0.02])
     for counted in (0.0, 1.0, 1.5):  # of the prior, in the scores
         logits, right = drawn(prior=prior)
-        found = fit_calibration(logits + counted * prior, np.broadcast_to(prior, logits.shape), right)
+        found = fit_calibration(logits + counted * prior, prior, right)
         assert found.prior_weight == pytest.approx(1 - counted, abs=0.1)
 
 
@@ -75,20 +75,20 @@ def test_scores_that_say_nothing_leave_the_prior():
     rng = np.random.default_rng(0)
     right = rng.choice(3, size=2000, p=np.exp(prior))
     scores = rng.standard_normal((2000, 3))
-    found = fit_calibration(scores, np.broadcast_to(prior, scores.shape), right)
+    found = fit_calibration(scores, prior, right)
     assert found.probabilities(scores, prior) == pytest.approx(np.tile(np.exp(prior), (2000, 1)), abs=0.08)
 
 
 def test_scores_that_are_always_right_do_not_become_certain_beyond_reason():
     right = np.arange(40) % 4
     scores = np.eye(4)[right]
-    found = fit_calibration(scores, np.zeros_like(scores), right)
+    found = fit_calibration(scores, np.zeros(4), right)
     confidence = found.probabilities(scores, np.zeros(4)).max(1)
     assert confidence.min() > 0.99 and confidence.max() < 1 - 1e-9 and found.temperature > 1e-3
 
 
 def test_constant_scores_can_be_fitted():
-    found = fit_calibration(np.zeros((20, 2)), np.zeros((20, 2)), np.zeros(20, int))
+    found = fit_calibration(np.zeros((20, 2)), np.zeros(2), np.zeros(20, int))
     assert found.probabilities(np.zeros((1, 2)), np.zeros(2)).tolist() == [[0.5, 0.5]]
 
 
@@ -100,7 +100,7 @@ def test_probabilities_are_the_softmax_of_the_sum():
 
 def test_no_product_calibrates_itself():
     logits, right = drawn(count=23, values=4)
-    prior = np.zeros_like(logits)
+    prior = np.log([0.4, 0.3, 0.2, 0.1])
     before = cross_fitted(logits, prior, right)
     assert before.sum(1) == pytest.approx(np.ones(23))
     for product in range(23):
