@@ -14,6 +14,7 @@ COLUMNS = {
     "accuracy": "accuracy",
     "calibration_error": "calibration error",
     "coverage": "coverage at 95 %",
+    "threshold": "from confidence",
     "majority": "most frequent",
     "chance": "chance",
 }

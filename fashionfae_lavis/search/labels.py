@@ -57,6 +57,7 @@ class FittedAttribute:
         calibration: fitted to all N products.
         confidence: (N,), each product's by a calibration without it.
         hits: (N,), whether the value was right.
+        majority: the share of the N products (0 to 1) that have the most frequent value.
     """
 
     values: tuple[str, ...]
@@ -66,17 +67,20 @@ class FittedAttribute:
     calibration: Calibration
     confidence: Floats
     hits: NDArray[np.bool_]
+    majority: float
 
     def figures(self) -> dict[str, Any]:
         """Returns what `reports.labels.labels_table` shows, shares in percent."""
+        coverage, threshold = coverage_at(self.confidence, self.hits)
         return {
             "values": len(self.values),
             "products": len(self.hits),
             "way": self.way,
             "accuracy": 100 * float(self.hits.mean()),
             "calibration_error": calibration_error(self.confidence, self.hits),
-            "coverage": 100 * coverage_at(self.confidence, self.hits)[0],
-            "majority": 100 * float(np.exp(self.log_prior.max())),
+            "coverage": 100 * coverage,
+            "threshold": f"{threshold:.3f}" if coverage else "none",
+            "majority": 100 * self.majority,
             "chance": 100 / len(self.values),
         }
 
@@ -214,6 +218,7 @@ class _Choice:
             fit_calibration(scores[way], log_prior, right),
             found[way].max(1),
             found[way].argmax(1) == right,
+            float(np.mean(right == counts.argmax())),
         )
 
 
