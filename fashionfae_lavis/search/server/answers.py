@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from fashionfae_lavis.search.index import Hit
+from fashionfae_lavis.search.labels import Label
 from fashionfae_lavis.search.query import Found
-from fashionfae_lavis.search.server.attributes import Reading
 
 Words = Annotated[str, Field(max_length=1000)]
 
@@ -95,9 +95,9 @@ class ReadValue(BaseModel):
     runner_up: str
 
     @classmethod
-    def of(cls, reading: Reading) -> "ReadValue":
-        """Describes a reading."""
-        return cls(value=reading.value, confidence=reading.confidence, runner_up=reading.runner_up)
+    def of(cls, label: Label) -> "ReadValue":
+        """Describes a label."""
+        return cls(**label._asdict())
 
 
 class LabelAnswer(BaseModel):

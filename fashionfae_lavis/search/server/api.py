@@ -107,8 +107,8 @@ async def label(context: Shared, request: Request) -> LabelAnswer:
     file, asked = _image_and(answers.LabelQuery, await context.read_form(request))
 
     def answer(data: bytes) -> LabelAnswer:
-        readings = context.service.read_attributes(decode_upload(data), _names(asked.attributes))
-        return LabelAnswer(attributes={reading.attribute: ReadValue.of(reading) for reading in readings})
+        labels = context.service.read_attributes(decode_upload(data), _names(asked.attributes))
+        return LabelAnswer(attributes={name: ReadValue.of(label) for name, label in labels.items()})
 
     return await context.run(answer, await file.read())
 

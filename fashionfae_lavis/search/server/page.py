@@ -17,10 +17,10 @@ from starlette.responses import HTMLResponse
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import Hit
+from fashionfae_lavis.search.labels import Label
 from fashionfae_lavis.search.query import Found, Query
 from fashionfae_lavis.search.server.access import COOKIE, cookie_for, equals
 from fashionfae_lavis.search.server.api import Shared, thumbnail_path
-from fashionfae_lavis.search.server.attributes import Reading
 from fashionfae_lavis.search.server.service import Facets, Service, both
 from fashionfae_lavis.search.server.uploads import decode_upload, from_text, reduce, to_text
 from fashionfae_lavis.search.where import And, Comparison, Condition, Where
@@ -138,7 +138,7 @@ class Results:
     more: bool
     example: Hit | None
     facets: Facets
-    readings: Sequence[Reading]
+    labels: dict[str, Label]
 
     @property
     def upright(self) -> bool:
@@ -150,7 +150,7 @@ class Results:
         """Returns the values of a product that the text names, or that the photograph or the example have, too."""
         words = f" {normalise(text)} "
         read = dict(self.example.fields) if self.example else {}
-        read |= {reading.attribute: reading.value for reading in self.readings}
+        read |= {name: label.value for name, label in self.labels.items()}
         texts = {name: value for name, value in hit.fields.items() if isinstance(value, str) and value}
         return {value for name, value in texts.items() if value == read.get(name) or f" {normalise(value)} " in words}
 
@@ -188,10 +188,11 @@ def answer(service: Service, asked: Asked, upload: bytes) -> tuple[Asked, Result
         products = service.search(query)
     else:
         products = [Found(hit) for hit in service.browse(where, offset, COUNT + 1)]
-    readings = [reading for reading in service.read_attributes(image) if reading.confidence >= SURE] if image else []
+    labels = service.read_attributes(image) if image else {}
+    labels = {name: label for name, label in labels.items() if label.confidence >= SURE}
     facets = service.facets_beside(asked.chosen, price)
     example = service.product(asked.like) if asked.like else None
-    return asked, Results(products[:COUNT], len(products) > COUNT, example, facets, readings)
+    return asked, Results(products[:COUNT], len(products) > COUNT, example, facets, labels)
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -240,16 +241,16 @@ async def search_by_photograph(context: Shared, request: Request) -> Response:
 @router.get("/why")
 async def why(context: Shared, request: Request, id: str, q: str = "") -> Response:
     """Shows a product, its attributes and why it matched."""
-    hit, readings = await context.run(_looked_at, context.service, id)
-    return render(request, "why.html", hit=hit, text=q[:LONGEST], readings=readings)
+    hit, labels = await context.run(_looked_at, context.service, id)
+    return render(request, "why.html", hit=hit, text=q[:LONGEST], labels=labels)
 
 
-def _looked_at(service: Service, identifier: str) -> tuple[Hit, list[Reading]]:
+def _looked_at(service: Service, identifier: str) -> tuple[Hit, dict[str, Label]]:
     hit = service.product(identifier)
     if hit is None:
         raise HTTPException(404, f"There is no product with the id {identifier!r}.")
     if not hit.thumbnail:
-        return hit, []
+        return hit, {}
     return hit, service.read_attributes(Image.open(BytesIO(hit.thumbnail)).convert("RGB"))
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import Hit
+from fashionfae_lavis.search.labels import Label
 from fashionfae_lavis.search.query import Found, Query, Searcher
-from fashionfae_lavis.search.server.attributes import AttributeReader, Reading
+from fashionfae_lavis.search.server.attributes import AttributeReader
 from fashionfae_lavis.search.server.batching import BatchingEncoder
 from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance
 from fashionfae_lavis.search.where import Where
@@ -20,6 +21,7 @@ from fashionfae_lavis.suggestions import hint
 
 PROSE = ("title", "description", "text", "name", "url", "image")  # columns that nobody chooses a value of
 MOST_VALUES = 200  # of a column whose values can be chosen
+CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
 THUMBNAILS = 5_000  # kept in memory, about 10 KB each
 
 Facets = dict[str, dict[str, int]]
@@ -50,17 +52,19 @@ class Service:
     @cached_property
     def facet_columns(self) -> list[str]:
         """Columns whose values can be chosen."""
-        return list(self._values)
+        return list(self._counts)
 
     @cached_property
-    def _values(self) -> dict[str, list[str]]:
+    def _counts(self) -> Facets:
         columns = [name for name, kind in self.index.info.columns.items() if kind == "text" and name not in PROSE]
         counts = self.index.facets(columns) if columns else {}
-        return {name: list(values) for name, values in counts.items() if 2 <= len(values) <= MOST_VALUES}
+        return {name: values for name, values in counts.items() if 2 <= len(values) <= MOST_VALUES}
 
     @cached_property
     def _reader(self) -> AttributeReader:
-        return AttributeReader(self.encoder, self._values)
+        starts = range(0, self.index.info.rows, max(CALIBRATING // PARTS, self.index.info.rows // PARTS))
+        parts = [self.index.browse(None, start, CALIBRATING // PARTS) for start in starts]
+        return AttributeReader(self.encoder, self._counts, [hit for part in parts for hit in part])
 
     def search(self, query: Query) -> list[Found]:
         """Answers a query, and keeps the thumbnails of the answer, for which a browser asks next."""
@@ -99,11 +103,11 @@ class Service:
             counts |= self.facets([name], both(Where.choose(rest, columns), others))
         return {name: counts[name] for name in self.facet_columns}
 
-    def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> list[Reading]:
+    def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
         """Reads the values of attributes off a photograph, of all facets by default."""
-        unknown = next((name for name in columns or () if name not in self._values), None)
+        unknown = next((name for name in columns or () if name not in self._counts), None)
         if unknown is not None:
-            raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._values)}")
+            raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._counts)}")
         return self._reader.read(image, columns or self.facet_columns)
 
     @property

@@ -124,7 +124,7 @@ def test_openapi_describes_the_uploads(client):
     ("path", "params", "status", "message"),
     [
         ("/search", {}, 422, "The parameter text cannot be used: Field required."),
-        ("/search", {"text": "red", "cuont": 5}, 422, "The parameter cuont cannot be used: Extra inputs are not permitted."),
+        ("/search", {"text": "red", "cuont": 5}, 422, "parameter cuont cannot be used: Extra inputs are not permitted."),
         ("/search", {"text": "red", "count": 0}, 422, "greater than or equal to 1"),
         ("/search", {"text": "x" * 1001}, 422, "at most 1000 characters"),
         ("/search", {"text": "red", "where": "color = 'red'"}, 400, "did you mean colour?"),
@@ -199,9 +199,8 @@ def test_a_full_queue_is_503_and_waiting_searches_share_a_pass():
         assert client.get("/health").status_code == 200
         encoder.release.set()
         assert slow.result(10).status_code == 200
-        passes = encoder.passes[-1]
         together = [ids(each.result(10)) for each in waiting]
-        assert passes == len(texts) or encoder.passes[-1] == len(texts)
+        assert encoder.passes[-1] == len(texts)
         assert together == [ids(client.get("/search", params={"text": text})) for text in texts]
 
 
