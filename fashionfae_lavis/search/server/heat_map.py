@@ -41,8 +41,8 @@ def seen_part(encoder: Encoder, size: tuple[int, int]) -> tuple[int, int, int, i
     """
     width, height = size
     position = np.zeros((height, width, 3), np.uint8)
-    position[..., 0] = np.linspace(0, 255, width)
-    position[..., 1] = np.linspace(0, 255, height)[:, None]
+    position[..., 0] = 255 * (np.arange(width) + 0.5) / width
+    position[..., 1] = (255 * (np.arange(height) + 0.5) / height)[:, None]
     pictures = [Image.new("RGB", size), Image.new("RGB", size, "white"), Image.fromarray(position)]
     dark, bright, seen = encoder.process(pictures).cpu().numpy()
     at = (seen - dark) / (bright - dark)

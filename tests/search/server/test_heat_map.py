@@ -12,19 +12,19 @@ from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance, se
 
 
 @pytest.mark.parametrize(
-    ("size", "part"), [((100, 160), (0, 30, 100, 130)), ((160, 100), (30, 0, 130, 100)), ((90, 90), (0, 0, 90, 90))]
+    ("size", "part"), [((100, 200), (0, 50, 100, 150)), ((200, 100), (50, 0, 150, 100)), ((90, 90), (0, 0, 90, 90))]
 )
 def test_the_part_that_the_processing_keeps(size, part):
     assert np.abs(np.subtract(seen_part(ColourEncoder(), size), part)).max() <= 1
 
 
 def test_the_map_lies_where_the_model_looked():
-    image = Image.new("RGB", (100, 160), "black")
-    image.paste("white", (0, 30, 50, 80))  # the upper left quarter of the seen part
+    image = Image.new("RGB", (100, 200), "black")
+    image.paste("white", (0, 50, 50, 100))  # the upper left quarter of the seen part
     values = relevance(ColourEncoder(), image, "white")
-    assert values.shape == (160, 100) and values.max() == 1
-    assert values[:28].max() == 0 and values[133:].max() == 0
-    assert values[35:70, 5:40].mean() > 0.8 > 0.2 > values[90:125, 60:95].mean()
+    assert values.shape == (200, 100) and values.max() == 1
+    assert values[:48].max() == 0 and values[152:].max() == 0
+    assert values[55:90, 5:40].mean() > 0.8 > 0.2 > values[110:145, 60:95].mean()
 
 
 def test_the_picture_is_clear_where_nothing_matches():
