@@ -21,6 +21,7 @@ from fashionfae_lavis.cli import (
     import_checkpoint,
     make_mini_encoders,
     reproduce,
+    search,
     train,
 )
 from fashionfae_lavis.errors import UserError
@@ -31,6 +32,7 @@ SUBCOMMANDS = (
     train,
     evaluate,
     prepare,
+    search,
     compare,
     import_checkpoint,
     export_checkpoint,
