@@ -23,6 +23,7 @@ from fashionfae_lavis.cli import (
     label,
     make_mini_encoders,
     reproduce,
+    search,
     serve,
     train,
 )
@@ -34,6 +35,7 @@ SUBCOMMANDS = (
     train,
     evaluate,
     prepare,
+    search,
     compare,
     label,
     import_checkpoint,

@@ -27,8 +27,6 @@ def run(
 ) -> None:
     """Serves until SIGINT or SIGTERM, and then answers the requests that have arrived."""
     from fashionfae_lavis.errors import UserError
-    from fashionfae_lavis.search.encoder import Encoder
-    from fashionfae_lavis.search.index import open_index
     from fashionfae_lavis.search.query import Searcher
 
     try:
@@ -41,8 +39,7 @@ def run(
         raise UserError(f"--port is {port}, but must be from 1 to 65535.")
     if max_upload_mb <= 0 or queue < 1:
         raise UserError("--max-upload-mb and --queue must be greater than 0.")
-    encoder = Encoder.open(model or open_index(index).info.model)
-    searcher = Searcher(encoder, open_index(index, encoder.digest))
+    searcher = Searcher.open(index, model)
     settings = Settings(token=token or None, most_bytes=int(max_upload_mb * 1024**2), places=queue)
     print(_where(host, port, settings.token is not None), flush=True)
     uvicorn.run(create_app(searcher, settings), host=host, port=port, access_log=False, timeout_graceful_shutdown=15)

@@ -1,10 +1,10 @@
 """Search of an index by words, a photograph, a product of the index, or two of them.
 
-    words           q = t                                       t, i: unit-length embeddings of a text and an image
-    photograph      q = i
-    both            q = normalise(w t + (1 - w) i),             or the query of the model's composition head
-    without x       q = normalise(q - b t(x))
+    words               q = normalise(t - b x)                     t, i, x: unit-length embeddings of the words,
+    photograph          q = normalise((1 - w) i - w b x)           the photograph, and what is excluded;
+    photograph, words   q = normalise((1 - w) i + w (t - b x))     x is left out if nothing is
 
+A model with a composition head has its own embedding c of photograph and words: q = normalise(c - b x).
 Products rank by the cosine of their vector and q; equal scores rank by id. The order does not depend on the page that
 is asked for, so pages neither overlap nor leave products out.
 """
@@ -23,7 +23,7 @@ from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.index import Hit, Index, open_index
 from fashionfae_lavis.search.where import Where
 
-TEXT_WEIGHT = 0.5
+TEXT_WEIGHT = 0.8
 WITHOUT_WEIGHT = 0.5
 NEAR_DUPLICATE = 0.98
 DIGITS = 6  # decimals of a score that count; the others are rounding errors of float32
@@ -43,7 +43,7 @@ class Query:
         offset: number of products on the pages before.
         rerank: number of first products that are ordered by image-text matching, for queries of words only.
         least_score: the lowest cosine that counts as found; None for any.
-        fold: show near-duplicates, whose vectors have a cosine of `NEAR_DUPLICATE` or more, as one product.
+        fold: show near-duplicates as one product.
     """
 
     text: str | None = None
@@ -80,10 +80,21 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Searcher:
-    """Searches an index with the model that made its vectors."""
+    """Searches an index with the model that made its vectors.
+
+    Attributes:
+        encoder: the model.
+        index: the index.
+        text_weight: w, from 0 (photograph alone) to 1 (words alone).
+        without_weight: b, 0 for no effect.
+        near_duplicate: least cosine of near-duplicates.
+    """
 
     encoder: Encoder
     index: Index
+    text_weight: float = TEXT_WEIGHT
+    without_weight: float = WITHOUT_WEIGHT
+    near_duplicate: float = NEAR_DUPLICATE
 
     @classmethod
     def open(cls, location: str, model: str | None = None, device: str = "auto") -> "Searcher":
@@ -108,7 +119,7 @@ class Searcher:
         """
         found = self._reranked(query, self._candidates(query, self.embed(query)))
         last = query.offset + query.count
-        page = _folded(found, last) if query.fold else list(islice(found, last))
+        page = _folded(found, last, self.near_duplicate) if query.fold else list(islice(found, last))
         return page[query.offset :]
 
     def product(self, identifier: str) -> Hit:
@@ -121,21 +132,21 @@ class Searcher:
     def embed(self, query: Query) -> NDArray[np.float32]:
         """Embeds a query at unit length, (D,); raises UserError as `search` does."""
         _check(query, self.encoder)
-        vector = self._wanted(query)
-        if query.without:
-            vector = _unit(vector - WITHOUT_WEIGHT * self.encoder.embed_texts([query.without])[0])
-        return vector
+        pictured = query.image is not None or query.like is not None
+        if pictured and query.words and self.encoder.composes:
+            composed = self.encoder.compose([self._photograph(query)], [query.words])[0]
+            return _unit(composed - self._excluded(query))
+        text = self._embedded(query.words) - self._excluded(query)
+        if pictured:
+            text = self.text_weight * text + (1 - self.text_weight) * self._shown(query)
+        return _unit(text)
 
-    def _wanted(self, query: Query) -> NDArray[np.float32]:
-        """Embeds what the query asks for, without what it excludes."""
-        if query.image is None and query.like is None:
-            return self.encoder.embed_texts([query.words])[0]
-        if not query.words:
-            return self._shown(query)
-        if self.encoder.composes:
-            return self.encoder.compose([self._photograph(query)], [query.words])[0]
-        text = self.encoder.embed_texts([query.words])[0]
-        return _unit(TEXT_WEIGHT * text + (1 - TEXT_WEIGHT) * self._shown(query))
+    def _excluded(self, query: Query) -> NDArray[np.float32]:
+        return self.without_weight * self._embedded((query.without or "").strip())
+
+    def _embedded(self, words: str) -> NDArray[np.float32]:
+        """Embeds words, "" as zeros (D,)."""
+        return self.encoder.embed_texts([words])[0] if words else np.zeros(self.encoder.dim, np.float32)
 
     def _shown(self, query: Query) -> NDArray[np.float32]:
         """Returns the vector of the query's photograph or product."""
@@ -212,13 +223,13 @@ def _vector(hit: Hit) -> NDArray[np.float32]:
     return hit.vector
 
 
-def _folded(found: Iterable[Found], count: int) -> list[Found]:
-    """Returns the first `count` products that are no near-duplicates of each other; they name those that are."""
+def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
+    """Returns the first `count` products that are no near-duplicates of those before, with the ids of theirs."""
     kept: list[Found] = []
     also: list[list[str]] = []
     vectors = np.empty((0, 0), np.float32)
     for each in found:
-        near = np.flatnonzero(vectors @ _vector(each.hit) >= NEAR_DUPLICATE) if kept else []
+        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else []
         if len(near):
             also[near[0]].append(each.hit.id)
         elif len(kept) == count:

@@ -37,6 +37,7 @@ class ToyEncoder:
     """Embeds words as axes, and a picture of one grey as the vector with this number."""
 
     vectors: np.ndarray
+    dim: int = SIZE
     composes: bool = False
     matches: bool = False
     name: str = "toy"
@@ -207,10 +208,35 @@ def test_like_a_product_but_different(searcher, composes):
     assert searcher.encoder.asked == ([("compose", [row], ["red"])] if composes else [])
 
 
-def test_what_is_excluded_is_subtracted(searcher):
-    query = Query("red dress", without="print")
-    expected = unit(unit([1, 0, 0, 1] + [0] * 8) - WITHOUT_WEIGHT * np.eye(SIZE)[4])
+PRINT = np.eye(SIZE)[4]
+
+
+@pytest.mark.parametrize("without", ["print", " print "])
+def test_what_is_excluded_is_subtracted_from_words(searcher, without):
+    expected = unit(unit([1, 0, 0, 1] + [0] * 8) - WITHOUT_WEIGHT * PRINT)
+    np.testing.assert_allclose(searcher.embed(Query("red dress", without=without)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("words", [None, "red dress"])
+def test_what_is_excluded_is_subtracted_from_a_photograph(searcher, words):
+    text = (unit([1, 0, 0, 1] + [0] * 8) if words else 0) - WITHOUT_WEIGHT * PRINT
+    expected = unit(TEXT_WEIGHT * text + (1 - TEXT_WEIGHT) * searcher.encoder.vectors[3])
+    query = Query(words, image=Image.new("RGB", (8, 8), (3, 3, 3)), without="print")
     np.testing.assert_allclose(searcher.embed(query), expected, atol=1e-6)
+
+
+def test_what_is_excluded_is_subtracted_from_a_composed_query(searcher):
+    searcher.encoder.composes = True
+    composed = np.roll(searcher.encoder.vectors[3], 1)
+    query = Query("red", image=Image.new("RGB", (8, 8), (3, 3, 3)), without="print")
+    np.testing.assert_allclose(searcher.embed(query), unit(composed - WITHOUT_WEIGHT * PRINT), atol=1e-6)
+
+
+def test_the_weights_can_be_changed(searcher):
+    other = replace(searcher, text_weight=0.0, without_weight=0.0, near_duplicate=1.1)
+    query = Query("blue", image=Image.new("RGB", (8, 8), (3, 3, 3)), without="print", count=200)
+    np.testing.assert_allclose(other.embed(query), searcher.encoder.vectors[3], atol=1e-6)
+    assert len(other.search(query)) == len(searcher.index.hits)
 
 
 def test_reranking_orders_the_first_products_by_match_and_no_others(searcher):
