@@ -293,7 +293,7 @@ async def sign_in(context: Shared, request: Request) -> Response:
     """Remembers the token in a cookie of the browser."""
     token = context.settings.token or ""
     given = (await context.read_form(request)).get("token", "")
-    if not isinstance(given, str) or not equals(given.strip(), token):
+    if not isinstance(given, str) or not equals(given.strip().encode(), token):
         return render(request, "sign_in.html", 401, problem="This is not the token: try again.")
     response = RedirectResponse("./", 303)
     secure = request.url.scheme == "https"
