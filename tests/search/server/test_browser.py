@@ -212,9 +212,9 @@ def test_why_shows_attributes_and_the_heat_map(page):
     page.keyboard.press("Enter")
     page.wait_for_url("**/?q=red")
     page.locator(".card a.picture").first.click()
-    page.wait_for_function("document.querySelector('dialog[open] img.heat')?.complete")
-    assert page.evaluate("document.querySelector('img.heat').naturalWidth") > 100
-    assert page.locator("dialog tbody tr").first.inner_text().split()[:2] == ["colour", "red"]
+    heat = page.wait_for_selector("dialog[open] img.heat")
+    assert heat.evaluate("node => node.decode().then(() => node.naturalWidth)") > 100
+    assert page.locator("dialog tbody tr").first.text_content().split()[:2] == ["colour", "red"]
     page.keyboard.press("Escape")
     assert not page.locator("dialog[open]").count()
 
