@@ -261,8 +261,9 @@ async def heat_map(context: Shared, id: str, q: str) -> Response:
 
     def draw() -> bytes | None:
         hit = service.product(id)
-        can = service.explains and q.strip() and hit is not None and hit.thumbnail
-        return service.heat_map(hit, q[:LONGEST]) if can else None
+        if hit is None or not (hit.thumbnail and service.explains and q.strip()):
+            return None
+        return service.heat_map(hit, q[:LONGEST])
 
     picture = await context.run(draw)
     if picture is None:
