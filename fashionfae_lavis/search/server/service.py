@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from io import BytesIO
 
 from PIL import Image
 
@@ -115,9 +114,8 @@ class Service:
         """Whether the model has heat maps."""
         return self.encoder.adapter.locates
 
-    def heat_map(self, hit: Hit, text: str) -> bytes:
-        """Draws where a product's photograph matches a text, as a transparent PNG of the thumbnail's size."""
-        image = Image.open(BytesIO(hit.thumbnail)).convert("RGB")
+    def heat_map(self, image: Image.Image, text: str) -> bytes:
+        """Draws where a photograph matches a text, as a transparent PNG of its size."""
         return draw_heat_map(self.encoder.run(relevance, image, text))
 
     def version(self, hit: Hit) -> str:
