@@ -274,7 +274,7 @@ async def thumbnail(context: Shared, request: Request, id: str, v: str = "") -> 
     """Returns the picture of a product, which a browser may keep for as long as its version stays."""
     service = context.service
     jpeg = service.kept_thumbnail(v)
-    if jpeg is None:
+    if not jpeg:
         hit = await context.pictures.run(service.product, id)
         if hit is None or not hit.thumbnail:
             raise HTTPException(404, f"There is no picture of {id!r}.")
