@@ -3,9 +3,10 @@ import csv
 import numpy as np
 import pyarrow as pa
 import pytest
+from drawn_photographs import photograph, save_photographs
 from filelock import FileLock
 from PIL import Image
-from trained import checkpoint_of, photograph, save_photographs
+from trained import checkpoint_of
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search import embedding

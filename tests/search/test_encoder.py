@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from drawn_photographs import photograph
 from lavis.models import load_model
 from PIL import Image
-from trained import checkpoint_of, photograph
+from trained import checkpoint_of
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.adapters import adapt

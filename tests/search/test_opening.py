@@ -1,9 +1,10 @@
 import pytest
 import torch
 from baselines import blip_tokenizer, lavis_model
+from drawn_photographs import photograph
 from lavis.models.blip_models.blip import BlipBase
 from lavis.models.blip_models.blip_retrieval import BlipRetrieval
-from trained import PROCESSING, checkpoint_of, different_weights, photograph
+from trained import PROCESSING, checkpoint_of, different_weights
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
