@@ -45,7 +45,7 @@ def test_the_digest_is_of_weights_vocabulary_and_image_processing(tmp_path):
     wider = {"catalogue": {"vis_processor": {"eval": {"name": "fashionfae_image_eval", "resize": 40}}}}
     assert opened(checkpoint_of("fashionfae", tmp_path / "wider.pth", datasets=wider)).digest != first
     config = content["config"]
-    words = config["vocabulary"].replace('"dress"', '"frock"')
+    words = config["vocabulary"].replace('"dress"', '"ballgown"')
     assert words != config["vocabulary"]
     save_atomically({**content, "config": {**config, "vocabulary": words}}, tmp_path / "words.pth")
     assert opened(tmp_path / "words.pth").digest != first
