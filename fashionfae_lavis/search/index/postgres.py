@@ -87,9 +87,8 @@ class PostgresIndex:
         with self._transaction() as connection:
             there = _fetch_one(connection, f"SELECT to_regclass('{HEAD}') IS NOT NULL AS there")["there"]
             if not there:
-                raise UserError(
-                    f"{self.location} holds no index: create one with `fashionfae index create {self.location} VECTORS`."
-                )
+                mend = f"create one with `fashionfae index create {self.location} VECTORS`"
+                raise UserError(f"{self.location} holds no index: {mend}.")
             self._described = _description(connection)
         try:
             self.contents = CONTENTS.validate_json(self._described)
@@ -265,11 +264,11 @@ def _failures(location: str) -> Iterator[None]:
         yield
     except psycopg.errors.InvalidSchemaName as error:
         raise UserError(
-            f"The search path of {without_password(location)} names no schema that exists: create it, or correct the URL."
+            f"The search path of {without_password(location)} has no schema that exists: create it, or correct the URL."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
-            f"{without_password(location)} refuses it ({_reason(error)}): grant the role this right, or use another one."
+            f"{without_password(location)} refuses it ({_reason(error)}): grant the role this right, or use another."
         ) from error
     except psycopg.OperationalError as error:
         raise UserError(
