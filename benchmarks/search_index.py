@@ -108,7 +108,9 @@ def measure(location: str, rows: int, count: int, dim: int) -> None:
 def report(name: str, times, numpy_times, truth=None, found=None) -> None:
     """Prints one line of the table."""
     ratio = np.median(times) / np.median(numpy_times)
-    line = f"{name:<32} median {np.median(times):7.2f} ms  99 % {np.percentile(times, 99):7.2f} ms  {ratio:6.2f} x numpy"
+    line = (
+        f"{name:<32} median {np.median(times):7.2f} ms  99 % {np.percentile(times, 99):7.2f} ms  {ratio:6.2f} x numpy"
+    )
     if truth is not None:
         recall = np.mean([len(right & got) / 10 for right, got in zip(truth, found, strict=True)])
         line += f"  recall at 10 {recall:.3f}"
