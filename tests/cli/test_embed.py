@@ -5,7 +5,8 @@ import time
 import numpy as np
 import programs
 import pytest
-from trained import checkpoint_of, save_photographs
+from drawn_photographs import save_photographs
+from trained import checkpoint_of
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.search.vectors import Vectors

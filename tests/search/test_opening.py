@@ -1,9 +1,10 @@
 import pytest
 import torch
 from baselines import blip_tokenizer, lavis_model
+from drawn_photographs import photograph
 from lavis.models.blip_models.blip import BlipBase
 from lavis.models.blip_models.blip_retrieval import BlipRetrieval
-from trained import PROCESSING, checkpoint_of, different_weights, photograph
+from trained import PROCESSING, checkpoint_of, different_weights
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -44,7 +45,7 @@ def test_the_digest_is_of_weights_vocabulary_and_image_processing(tmp_path):
     wider = {"catalogue": {"vis_processor": {"eval": {"name": "fashionfae_image_eval", "resize": 40}}}}
     assert opened(checkpoint_of("fashionfae", tmp_path / "wider.pth", datasets=wider)).digest != first
     config = content["config"]
-    words = config["vocabulary"].replace('"dress"', '"frock"')
+    words = config["vocabulary"].replace('"dress"', '"ballgown"')
     assert words != config["vocabulary"]
     save_atomically({**content, "config": {**config, "vocabulary": words}}, tmp_path / "words.pth")
     assert opened(tmp_path / "words.pth").digest != first
@@ -63,10 +64,8 @@ def test_a_checkpoint_of_lavis_s_own_class(tmp_path, monkeypatch):
     monkeypatch.setattr(BlipBase, "init_tokenizer", classmethod(lambda cls: blip_tokenizer()))
     trained = lavis_model("blip_retrieval")
     trained.itm_head.bias.data += 1
-    config = {
-        "model": {"arch": "blip_retrieval", "pretrained": "https://no.where/x.pth"},
-        "datasets": {"a": PROCESSING},
-    }
+    section = {"arch": "blip_retrieval", "pretrained": "https://no.where/x.pth"}
+    config = {"model": section, "datasets": {"a": PROCESSING}}
     save_atomically({"model": trained.state_dict(), "config": config}, tmp_path / "last.pth")
 
     def from_config(cls, cfg):
