@@ -23,7 +23,7 @@ from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.index import Hit, Index, open_index
 from fashionfae_lavis.search.where import Where
 
-TEXT_WEIGHT = 0.8
+TEXT_WEIGHT = 0.75
 WITHOUT_WEIGHT = 0.5
 NEAR_DUPLICATE = 0.98
 DIGITS = 6  # decimals of a score that count; the others are rounding errors of float32
