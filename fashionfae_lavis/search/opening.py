@@ -86,7 +86,7 @@ def model_digest(model: Any, image_processing: Mapping[str, Any]) -> str:
         image_processing: configuration of its image processor.
     """
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if "queue" not in name}
-    pieces = getattr(model, "word_pieces", None) or getattr(model, "tokenizer", None)
+    pieces: Any = getattr(model, "word_pieces", None) or getattr(model, "tokenizer", None)
     words = pieces.get_vocab() if hasattr(pieces, "get_vocab") else {}
     described = {"vocabulary": words, "image": image_processing}
     return digest(weights, {key: json.dumps(value, sort_keys=True) for key, value in described.items()})[:DIGITS]
@@ -129,7 +129,7 @@ def _of_checkpoint(path: str) -> tuple[Any, dict[str, Any]]:
     if issubclass(model_class, Configured):
         model: Any = model_class.from_pretrained(path)
         with configuration_of(path):
-            defaults = OmegaConf.to_container(model_class.config_for(path), resolve=True)
+            defaults: Any = OmegaConf.to_container(model_class.config_for(path), resolve=True)
             return model, _processing({**defaults, **content["config"]})
     with configuration_of(path):
         # LAVIS's classes load the checkpoint in `finetuned`, or else download the weights that the run started from.

@@ -35,7 +35,7 @@ class Vectors:
     @classmethod
     def of(
         cls,
-        ids: Sequence[str],
+        ids: Sequence[str] | pa.StringArray,
         images: Sequence[str],
         rows: NDArray[np.float32],
         columns: Mapping[str, Any],
@@ -81,8 +81,7 @@ class Vectors:
         Raises:
             UserError: the name has another suffix, or the file cannot be written.
         """
-        if path.suffix not in (".parquet", ".npz"):
-            raise UserError(f"{path} must be a .parquet or .npz file: give it one of these names.")
+        check_suffix(path)
         with replacing(path, WRITE_FAILURES) as temporary:
             if path.suffix == ".npz":
                 self._write_npz(temporary)
@@ -113,6 +112,12 @@ class Vectors:
         if problem:
             raise UserError(f"{path} {problem}: {mend}.")
         return cls(table, metadata["model"], metadata["digest"])
+
+
+def check_suffix(path: Path) -> None:
+    """Raises UserError if vectors cannot be written to a file of this name."""
+    if path.suffix not in (".parquet", ".npz"):
+        raise UserError(f"{path} must be a .parquet or .npz file: give it one of these names.")
 
 
 def _problem(table: pa.Table, metadata: Mapping[str, str]) -> str | None:
