@@ -19,6 +19,7 @@ NAMES = [
     "export-weights",
     "export-onnx",
     "embed",
+    "index",
     "serve",
     "make-mini-encoders",
     "compare-golden",
