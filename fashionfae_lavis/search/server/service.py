@@ -20,7 +20,7 @@ from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance
 from fashionfae_lavis.search.where import Where
 from fashionfae_lavis.suggestions import hint
 
-PROSE = ("title", "description", "text", "name", "url", "image")  # columns that nobody chooses a value of
+PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that nobody chooses a value of
 MOST_VALUES = 200  # of a column whose values can be chosen
 CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
 FRESH, RECENT = 30, 500  # seconds that counts are kept, and filters that they are kept for
@@ -69,6 +69,15 @@ class Service:
         starts = range(0, self.index.info.rows, max(CALIBRATING // PARTS, self.index.info.rows // PARTS))
         parts = [self.index.browse(None, start, CALIBRATING // PARTS) for start in starts]
         return AttributeReader(self.encoder, self._counts, [hit for part in parts for hit in part])
+
+    @cached_property
+    def _title_column(self) -> str:
+        named = [name for name in self.index.info.columns if {"title", "name"} & set(name.split())]
+        return "title" if "title" in named or not named else named[0]
+
+    def title(self, hit: Hit) -> str:
+        """Returns what a product is called: its title, or else its id."""
+        return str(hit.fields.get(self._title_column) or hit.id)
 
     def search(self, query: Query) -> list[Found]:
         """Answers a query, and keeps the thumbnails of the answer, for which a browser asks next."""

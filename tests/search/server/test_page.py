@@ -183,3 +183,15 @@ def test_a_product_without_a_picture():
         assert client.get("/thumbnail", params={"id": "p000"}).status_code == 404
         assert client.get("/heat-map", params={"id": "p000", "q": "red"}).status_code == 404
         assert not page(client.get("/why", params={"id": "p000", "q": "red"})).xpath("//tbody")
+
+
+@pytest.mark.parametrize(("column", "shown"), [("product display name", "Green shirt 1"), ("headline", "p001")])
+def test_the_title_may_have_another_name(column, shown):
+    searcher = make_searcher(3)
+    index = searcher.index
+    index.columns = {column: "text", "colour": "text"}
+    index.hits = [
+        replace(hit, fields={column: hit.fields["title"], "colour": hit.fields["colour"]}) for hit in index.hits
+    ]
+    with TestClient(create_app(searcher)) as client:
+        assert shown in cards(page(client.get("/", headers={"accept": "text/html"})))
