@@ -16,6 +16,7 @@ NAMES = [
     "export-checkpoint",
     "export-weights",
     "export-onnx",
+    "embed",
     "make-mini-encoders",
     "compare-golden",
     "reproduce",
