@@ -5,8 +5,9 @@
     python benchmarks/search_quality.py CATALOGUE --model CHECKPOINT --tune    # the constants of search/query.py
 
 The products of one split are searched by `Searcher`, each with its first photograph. Figures are shares of the first
-ten products in percent; `chance` is what ten random products reach. Near-duplicates are not folded, and a photograph
-does not find its own product. The kind of a product is the finest attribute that says what it is.
+ten products in percent; `chance` is what ten random products reach, and `limit` the best that is possible where fewer
+than ten are right. Near-duplicates are not folded, and a photograph does not find its own product. The kind of a
+product is the finest attribute that says what it is.
 
     attribute queries    "navy blue shirts", from all pairs of values of two attributes that three products have:
                          products with both values
@@ -149,7 +150,9 @@ def attribute_queries(shop: Shop, rerank: int) -> None:
     asked = {pair: queries_of([list(shop.values[name]) for name in pair], LEAST) for pair in pairs}
     found = {pair: precision(shop, queries) for pair, queries in asked.items() if queries.texts}
     count = sum(len(asked[pair].texts) for pair in found)
-    means = {name: float(np.mean([figures[name] for figures in found.values()])) for name in ("P@10", "chance")}
+    means = {
+        name: float(np.mean([figures[name] for figures in found.values()])) for name in ("P@10", "chance", "limit")
+    }
     show(f"attribute queries, mean of {len(found)} pairs", count, means)
     pair = (shop.colour, shop.kind)
     if pair in found:
@@ -162,7 +165,11 @@ def attribute_queries(shop: Shop, rerank: int) -> None:
 def precision(shop: Shop, queries: Queries, rerank: int = 0) -> dict[str, float]:
     top = shop.top(Query(text, rerank=rerank) for text in queries.texts)
     right = queries.answers[top] == np.arange(len(top))[:, None]
-    return {"P@10": share(right), "chance": 100 * float(np.mean(queries.right / len(queries.answers)))}
+    return {
+        "P@10": share(right),
+        "chance": 100 * float(np.mean(queries.right / len(queries.answers))),
+        "limit": 100 * float(np.mean(np.minimum(queries.right, TOP) / TOP)),
+    }
 
 
 def photo_queries(shop: Shop) -> None:
