@@ -42,6 +42,8 @@ FAILURES = (RuntimeError, OSError, ValueError)  # what LanceDB raises
 KEPT = timedelta(minutes=10)  # a query that began before a rebuild may take so long
 PARTITION = 4096  # rows of a partition of the approximate index
 SUBVECTOR = 4  # dimensions that one byte of the approximate index describes
+ITERATIONS = 10  # of k-means; LanceDB's 50 take several times as long
+SAMPLE = 64  # rows per centroid that k-means sees
 REFINE = 10  # candidates per hit whose exact vectors are compared
 PROBES = 20  # partitions that a query visits at least
 BATCH = 1000  # rows read at a time
@@ -178,6 +180,8 @@ class LanceIndex:
             distance_type="cosine",
             num_partitions=max(1, count // PARTITION),
             num_sub_vectors=max(1, self.contents.dim // SUBVECTOR),
+            max_iterations=ITERATIONS,
+            sample_rate=SAMPLE,
         )
         self._table.create_index("vector", config=config, replace=True)
         self._table.create_index("id", config=BTree(), replace=True)
