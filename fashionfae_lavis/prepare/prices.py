@@ -2,26 +2,36 @@
 
 import re
 
-_SIGNS = {
-    "us$": "us dollars",
+# Signs and codes of the same currency have the same word. A sign of several currencies, such as $, is that of the most
+# frequent one, and the codes of the others stay as they are.
+_WORDS = {
     "$": "dollars",
+    "us$": "dollars",
+    "usd": "dollars",
     "\u20ac": "euros",
+    "eur": "euros",
     "\u00a3": "pounds",
+    "gbp": "pounds",
     "\u00a5": "yen",
+    "jpy": "yen",
     "\u20b9": "rupees",
+    "inr": "rupees",
     "\u20a9": "won",
+    "krw": "won",
     "\u20ba": "lira",
+    "try": "lira",
     "fr.": "francs",
+    "chf": "francs",
     "kr": "kroner",
     "kr.": "kroner",
     "z\u0142": "zloty",
+    "pln": "zloty",
 }
 _CODES = frozenset(
-    {"AED", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR"}
-    | {"ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN", "RON", "RUB", "SAR", "SEK", "SGD"}
-    | {"THB", "TRY", "TWD", "UAH", "USD", "VND", "ZAR"}
+    {"AED", "AUD", "BGN", "BRL", "CAD", "CLP", "CNY", "COP", "CZK", "DKK", "HKD", "HUF", "IDR", "ILS", "ISK", "MXN"}
+    | {"MYR", "NOK", "NZD", "PHP", "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TWD", "UAH", "VND", "ZAR"}
 )
-_CURRENCY = "|".join(map(re.escape, sorted({*_SIGNS, *_CODES}, key=len, reverse=True)))
+_CURRENCY = "|".join(map(re.escape, sorted({*_WORDS, *_CODES}, key=len, reverse=True)))
 _PRICE = re.compile(
     rf"(?P<before>(?i:{_CURRENCY}))?\s*"
     r"(?P<whole>\d{1,3}(?:(?P<group>[.,'\u2019\s])\d{3})(?:(?P=group)\d{3})*|\d+)"
@@ -33,11 +43,12 @@ _PRICE = re.compile(
 def price_words(text: str) -> str:
     """Returns a price as a number and its currency in words; other texts are returned as they are.
 
-    A price is a number with one currency, before or after it, or with a dash for the cents (`35.-`). Groups of three
-    digits are thousands, because prices have no third decimal. Zero cents are dropped.
+    A price is a number with one currency, before or after it, or with a dash for the cents (`35.-`). The sign and the
+    code of a currency have the same word. Groups of three digits are thousands, because prices have no third decimal.
+    Zero cents are dropped.
 
-    >>> [price_words(text) for text in ("$35", "1.299,00 \\u20ac", "USD 9.90", "35.-", "35")]
-    ['35 dollars', '1299 euros', '9.90 usd', '35', '35']
+    >>> [price_words(text) for text in ("$35", "USD 35", "1.299,00 \\u20ac", "9.90 SEK", "35.-")]
+    ['35 dollars', '35 dollars', '1299 euros', '9.90 sek', '35']
     """
     found = _PRICE.fullmatch(text.strip())
     if not found:
@@ -48,8 +59,5 @@ def price_words(text: str) -> str:
     number = re.sub(r"\D", "", found["whole"])
     if cents.strip("0-\u2013\u2014"):
         number = f"{number}.{cents:0<2}"
-    return f"{number} {_word(before or after or '')}".strip()
-
-
-def _word(currency: str) -> str:
-    return _SIGNS.get(currency.lower(), currency.lower())
+    currency = (before or after or "").lower()
+    return f"{number} {_WORDS.get(currency, currency)}".strip()
