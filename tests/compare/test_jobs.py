@@ -22,12 +22,19 @@ from fashionfae_lavis.mini.fashiongen import prepare
 UPDATES = 20
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The folder of a small dataset."""
+    folder = tmp_path_factory.mktemp("data")
+    prepare(folder, train_products=40, validation_products=20, image_size=64)
+    return folder
+
+
 @pytest.fixture
-def workplace(tmp_path):
+def workplace(tmp_path, drawn):
     """A folder with the configurations of a training and its evaluations, and a plan that names them."""
-    prepare(tmp_path / "data", train_products=40, validation_products=20, image_size=64)
     vis = {split: {"name": f"fashionfae_image_{split}", "resize": 32, "image_size": 32} for split in ("train", "eval")}
-    data = {"build_info": {"images": {"storage": str(tmp_path / "data")}}, "vis_processor": vis}
+    data = {"build_info": {"images": {"storage": str(drawn)}}, "vis_processor": vis}
     run = {
         "runner": "fashionfae_runner",
         "device": "cpu",
