@@ -73,7 +73,10 @@ def run_python(arguments, folder, environment=None, timeout=300) -> subprocess.C
 def fork_server() -> ForkServerContext:
     """Returns the context of processes that are forked from one with LAVIS and this package imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lavis.models", "fashionfae_lavis.train", "fashionfae_lavis.cli", "programs"])
+    late = ["torch.utils.tensorboard", "matplotlib.pyplot"]  # what programs import when they run
+    context.set_forkserver_preload(
+        ["lavis.models", "fashionfae_lavis.train", "fashionfae_lavis.cli", "programs", *late]
+    )
     return context
 
 
