@@ -10,7 +10,7 @@ from lavis.common.registry import registry
 from fashionfae_lavis.datasets.builders.catalogue import find_catalogue
 from fashionfae_lavis.datasets.datasets.catalogue_file import read_head
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.runners.joint import splits_to_test
+from fashionfae_lavis.runners.joint import AUTO, splits_to_test
 from fashionfae_lavis.schema.datasets import DATASETS, SPLITS, FashionGen, FashionIQ
 from fashionfae_lavis.tasks.base import FashionTask
 
@@ -76,8 +76,11 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
 
 def _tested_splits(run: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
     """Returns `run.test_splits`, with `auto` replaced by the split it means if that is known before the run."""
+    given = list(run.get("test_splits") or [])
+    if AUTO not in given:
+        return given
     known = {name: dict.fromkeys(_splits(name, data)) for name, data in datasets.items()}
-    return splits_to_test(run, known) if all(known.values()) else list(run.get("test_splits") or [])
+    return splits_to_test(run, known) if all(known.values()) else given
 
 
 def _splits(name: str, data: Mapping[str, Any]) -> Iterable[str]:

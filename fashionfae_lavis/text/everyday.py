@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 COLOUR = frozenset({"colour", "color"})
 MATERIAL = frozenset({"material", "fabric", "composition"})
 NOUN = frozenset({"category", "subcategory", "type", "article", "garment", "class"})
+# Words of the names of attributes that photographs do not show.
 UNSEEN = frozenset({"season", "year", "month", "date", "price", "size", "stock", "origin", "country"})
 LAST_WORDS = (COLOUR, MATERIAL, NOUN)  # of the names of the attributes that come last, in this order
 
@@ -23,7 +24,7 @@ def is_colour(name: str) -> bool:
 
 
 def is_unseen(name: str) -> bool:
-    """Returns whether photographs do not show an attribute, such as `year`, by a word of its name."""
+    """Returns whether photographs do not show an attribute, such as `release year`, by a word of its name."""
     return not UNSEEN.isdisjoint(name.split())
 
 

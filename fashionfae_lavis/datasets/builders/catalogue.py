@@ -25,7 +25,7 @@ COLOUR_JITTER = 0.1
 def find_catalogue(root: str) -> Path | None:
     """Returns the folder of the catalogue that a dataset's `root` names, or None if there is none."""
     folders = (with_home(root), data_folder(root, root))
-    return next((folder for folder in folders if (folder / NAME).is_file()), None)
+    return next((folder for folder in folders if os.path.isfile(folder / NAME)), None)
 
 
 @registry.register_builder("catalogue")
