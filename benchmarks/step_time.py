@@ -1,6 +1,7 @@
-"""Compares the time and memory of a training step of FashionFAE, ALBEF and BLIP at the paper's size.
+"""Compares the time and memory of a training step of FashionFAE, ALBEF and BLIP, by default at the paper's size.
 
     python benchmarks/step_time.py                    # ViT-B/16, BERT-base, batch 8, 120 word pieces; tens of minutes
+    python benchmarks/step_time.py --size small       # ViT-S/16 and MiniLM-L6, the model type `small`
     python benchmarks/step_time.py --size tiny        # a test of this program; seconds
     python benchmarks/step_time.py --formats fp32
 
@@ -43,9 +44,17 @@ WORDS = (
     "denim",
     "knit",
 )
-SIZES = {  # pixels, and (width, depth, heads, hidden width) of the two transformers
-    "base": (224, (768, 12, 12, 3072)),
-    "tiny": (224, (48, 2, 2, 96)),
+SIZES = ("base", "small", "tiny")  # the first two are model types of FashionFAE
+TINY = {
+    "image_encoder": {"width": 48, "depth": 2, "heads": 2},
+    "fusion_encoder": {
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 96,
+        "split": 1,
+    },
+    "image_tokenizer": {"channels": 8, "blocks": 1, "codes": 16, "code_dim": 8},
 }
 
 
@@ -92,24 +101,22 @@ def make_batch(size: int, pixels: int) -> dict:
     }
 
 
-def make_fashionfae(size: str):
-    """Builds FashionFAE with random weights."""
+def model_config(size: str):
+    """Returns the `model` section of FashionFAE, whose encoders have the sizes of the baselines', too."""
     from omegaconf import OmegaConf
 
     from fashionfae_lavis.models import FashionFAE
 
-    pixels, (width, depth, heads, inner) = SIZES[size]
-    cfg = FashionFAE.config_for("base").model
-    if size != "base":
-        sizes = {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
-        tiny = {
-            "image_size": pixels,
-            "image_encoder": {"width": width, "depth": depth, "heads": heads},
-            "fusion_encoder": {**sizes, "intermediate_size": inner, "split": 1},
-            "image_tokenizer": {"channels": 8, "blocks": 1, "codes": 16, "code_dim": 8},
-        }
-        cfg = OmegaConf.merge(cfg, tiny)
-    return FashionFAE.build(cfg, make_tokenizer(), VOCABULARY)
+    if size == "tiny":
+        return OmegaConf.merge(FashionFAE.config_for("base").model, TINY)
+    return FashionFAE.config_for(size).model
+
+
+def make_fashionfae(size: str):
+    """Builds FashionFAE with random weights."""
+    from fashionfae_lavis.models import FashionFAE
+
+    return FashionFAE.build(model_config(size), make_tokenizer(), VOCABULARY)
 
 
 def make_baseline(name: str, size: str):
@@ -120,27 +127,30 @@ def make_baseline(name: str, size: str):
     from lavis.models.vit import VisionTransformerEncoder
     from transformers import BertConfig
 
-    pixels, (width, depth, heads, inner) = SIZES[size]
-    vit = VisionTransformerEncoder(img_size=pixels, patch_size=16, embed_dim=width, depth=depth, num_heads=heads)
-    vit.vision_width = width
+    cfg = model_config(size)
+    image, text = cfg.image_encoder, cfg.fusion_encoder
+    vit = VisionTransformerEncoder(
+        img_size=cfg.image_size, patch_size=16, embed_dim=image.width, depth=image.depth, num_heads=image.heads
+    )
+    vit.vision_width = image.width
     tokenizer = make_tokenizer()
     if name == "blip_pretrain":
         tokenizer.add_special_tokens({"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]})
         tokenizer.enc_token_id = tokenizer.additional_special_tokens_ids[0]
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=width,
-        num_hidden_layers=depth,
-        num_attention_heads=heads,
-        intermediate_size=inner,
-        encoder_width=width,
+        hidden_size=text.hidden_size,
+        num_hidden_layers=text.num_hidden_layers,
+        num_attention_heads=text.num_attention_heads,
+        intermediate_size=text.intermediate_size,
+        encoder_width=image.width,
         add_cross_attention=True,
         add_type_embeddings=False,
     )
     model_class = {"albef_pretrain": AlbefPretrain, "blip_pretrain": BlipPretrain}[name]
     model_class.init_tokenizer = classmethod(lambda cls: tokenizer)
     if name == "albef_pretrain":
-        config.fusion_layer = depth // 2
+        config.fusion_layer = text.num_hidden_layers // 2
         return AlbefPretrain(vit, BertForMaskedLM(config), queue_size=65_536, max_txt_len=LENGTH)
     encoder = XBertEncoder(config, add_pooling_layer=False)
     return BlipPretrain(vit, encoder, XBertLMHeadDecoder(config), queue_size=57_600, max_txt_len=LENGTH)
@@ -157,7 +167,7 @@ def measure(row: str, args) -> dict:
     torch.manual_seed(0)
     model = (make_fashionfae(args.size) if row in STEPS else make_baseline(row, args.size)).train()
     optimizer = build_optimizer(model, OmegaConf.create({"init_lr": 1e-5, "weight_decay": 1e-4}))
-    batch = make_batch(args.batch, SIZES[args.size][0])
+    batch = make_batch(args.batch, model_config(args.size).image_size)
     seconds = []
     for step in range(1 + args.steps):
         batch.update(iters=step, mask_seed=(0, step))

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def load_config(args: argparse.Namespace, evaluate: bool = False) -> Config:
     try:
         check_sections(given, path)
         check_names(given)
-        defaults: Any = OmegaConf.merge(*(OmegaConf.load(default) for default in default_files(given)))
+        defaults: Any = OmegaConf.merge(*map(read_defaults, default_files(given)))
         check_containers(OmegaConf.to_container(given), OmegaConf.to_container(defaults))
         merged: Any = OmegaConf.to_container(OmegaConf.merge(defaults, given), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -136,6 +137,12 @@ def check_known(key: str, name: Any, known: Collection[str], of: str = "LAVIS kn
     if not isinstance(name, str):
         raise UserError(f"`{key}` is {show(name)}, but must be a name.")
     raise UserError(f"`{key}`: {of} no {show(name)}; {hint(name, sorted(known))}{own}")
+
+
+@cache
+def read_defaults(path: str) -> Any:
+    """Reads a file of defaults once, because a comparison loads dozens of configurations; do not change the result."""
+    return OmegaConf.load(path)
 
 
 def default_files(given: DictConfig) -> list[str]:

@@ -41,7 +41,12 @@ def _misfit(value: Any, expected: Tensor) -> str:
         return f"is {tuple(value.shape)} instead of {tuple(expected.shape)}"
     if _kind(value) != _kind(expected):
         return f"holds {value.dtype} instead of {expected.dtype}"
-    return "" if not value.is_floating_point() or bool(torch.isfinite(value).all()) else NOT_FINITE
+    return "" if not value.is_floating_point() or _is_finite(value) else NOT_FINITE
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Returns whether no number is NaN or infinite; several times faster than `isfinite`, which makes copies."""
+    return not value.numel() or all(bool(torch.isfinite(end)) for end in value.aminmax())
 
 
 def _kind(tensor: Tensor) -> tuple[bool, bool, bool]:

@@ -1,6 +1,7 @@
 """Reading of yaml files that a user wrote, with errors in one sentence."""
 
 import io
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -42,7 +43,9 @@ def read_yaml(path: Path, what: str = "configuration file") -> DictConfig:
         raise UserError(f"{path} is not a yaml configuration: byte {error.start} is not UTF-8.") from error
     try:
         check_depth(text)
-        if not isinstance(yaml.compose(text, Loader=yaml.SafeLoader), yaml.MappingNode | None):
+        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        root = next(islice(events, 2, None), None)  # the first two start the stream and the document
+        if not isinstance(root, yaml.MappingStartEvent | None):
             raise UserError(f"{path} is not a yaml configuration: it must hold a mapping (`key: value`).")
         return cast(DictConfig, OmegaConf.load(io.StringIO(text)))
     except UNREADABLE as error:

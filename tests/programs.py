@@ -57,7 +57,7 @@ def start(arguments, folder, environment=None, new_session=False) -> Program:
     output = Path(os.environ["FASHIONFAE_CACHE"]) / f"program_{time.monotonic_ns()}"
     environment = {**os.environ, **(environment or {})}
     arguments = [str(argument) for argument in arguments]
-    process = _context().Process(target=_program, args=(arguments, str(folder), output, environment, new_session))
+    process = fork_server().Process(target=_program, args=(arguments, str(folder), output, environment, new_session))
     process.start()
     return Program(process, output)
 
@@ -70,9 +70,13 @@ def run_python(arguments, folder, environment=None, timeout=300) -> subprocess.C
 
 
 @cache
-def _context() -> ForkServerContext:
+def fork_server() -> ForkServerContext:
+    """Returns the context of processes that are forked from one with LAVIS and this package imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lavis.models", "fashionfae_lavis.train", "fashionfae_lavis.cli", "programs"])
+    late = ["torch.utils.tensorboard", "matplotlib.pyplot"]  # what programs import when they run
+    context.set_forkserver_preload(
+        ["lavis.models", "fashionfae_lavis.train", "fashionfae_lavis.cli", "programs", *late]
+    )
     return context
 
 

@@ -4,10 +4,14 @@ import argparse
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from prepare.dirty_shop import photograph
 
+from fashionfae_lavis.datasets.builders.cache import CONFIGS
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
+from fashionfae_lavis.processors.images import MEAN, STD
 from fashionfae_lavis.train import load_config, run_config
 
 PROJECT = Path(__file__).parents[1] / "projects" / "fashionfae"
@@ -51,6 +55,17 @@ def test_the_length_follows_from_the_catalogue(name):
     run = load_config(argparse.Namespace(cfg_path=PROJECT / f"{name}.yaml", options=None)).run_cfg
     counted = ("max_iters", "warmup_steps", "iters_per_inner_epoch", "milestones")
     assert run.max_epoch and run.warmup_share and not set(counted) & set(run)
+
+
+def test_the_images_that_each_model_type_needs_are_in_its_configuration():
+    """The comment in configs/datasets/catalogue*.yaml points to them."""
+    needed = {kind: FashionFAE.config_for(kind).preprocess.vis_processor.eval for kind in ("mini", "small", "base")}
+    for processor in needed.values():
+        assert {"image_size", "resize", "mean", "std"} <= set(processor)
+    assert (*needed["base"]["mean"], *needed["base"]["std"]) == (*MEAN, *STD)
+    for name in ("catalogue", "catalogue_retrieval", "catalogue_recognition"):
+        (data,) = OmegaConf.load(CONFIGS / f"{name}.yaml").datasets.values()
+        assert data.vis_processor.eval == needed["mini"]
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,7 @@ def test_recall_is_the_same_for_opaque_transparent_and_rotated_photographs(tmp_p
         folder = tmp_path / kind
         folder.mkdir()
         for number, image in enumerate(images):
-            image.save(folder / f"{number}.png", **options)
+            image.save(folder / f"{number}.png", compress_level=1, **options)
         entries = [
             {"row": i, "images": [f"{i}.png"], "title": "", "description": "", "fields": {}} for i in range(len(images))
         ]

@@ -1,12 +1,17 @@
 """The figures and the protocol of an evaluation. Figures may share a table only if their protocols agree."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lavis.common.registry import registry
 
+from fashionfae_lavis.datasets.builders.catalogue import find_catalogue
+from fashionfae_lavis.datasets.datasets.catalogue_file import read_head
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.runners.joint import AUTO, splits_to_test
+from fashionfae_lavis.schema.datasets import DATASETS, SPLITS, FashionGen, FashionIQ
 from fashionfae_lavis.tasks.base import FashionTask
 
 RETRIEVAL, RECOGNITION, PROBE = KINDS = ("retrieval", "recognition", "attribute probe")
@@ -57,7 +62,7 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
     protocol = {
         "data": ", ".join(datasets),
         "data's folder": ", ".join(map(str, storage)),
-        "split": ", ".join(run.get("test_splits") or []),
+        "split": ", ".join(_tested_splits(run, datasets)),
     }
     if kind == RECOGNITION:
         (data,) = datasets.values()
@@ -67,6 +72,26 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
     if kind == PROBE:
         protocol |= {"probe_products": str(run.get("probe_products", 500)), "seed of the pairs": str(run.get("seed"))}
     return Outcome(kind, protocol)
+
+
+def _tested_splits(run: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
+    """Returns `run.test_splits`, with `auto` replaced by the split it means if that is known before the run."""
+    given = list(run.get("test_splits") or [])
+    if AUTO not in given:
+        return given
+    known = {name: dict.fromkeys(_splits(name, data)) for name, data in datasets.items()}
+    return splits_to_test(run, known) if all(known.values()) else given
+
+
+def _splits(name: str, data: Mapping[str, Any]) -> Iterable[str]:
+    """Returns the splits of a dataset, none if they depend on files that are not there."""
+    kind = DATASETS.get(name)
+    if kind in (FashionGen, FashionIQ):
+        return SPLITS[kind]
+    folder = find_catalogue(data["root"]) if data.get("root") else None
+    with suppress(UserError):  # the run will report a damaged catalogue
+        return [split for split, count in read_head(folder)["products"].items() if count] if folder else []
+    return []
 
 
 def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | None:

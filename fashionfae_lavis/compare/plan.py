@@ -35,7 +35,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
 from fashionfae_lavis.configuration import check_containers, load_config
-from fashionfae_lavis.datasets.builders.cache import data_folder, with_home
+from fashionfae_lavis.datasets.builders.catalogue import find_catalogue
 from fashionfae_lavis.datasets.datasets.catalogue_file import NAME
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
@@ -319,12 +319,9 @@ def _weight_files(value) -> Iterator[tuple[str, Path]]:
 
 def _catalogues(datasets: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Returns a digest of each catalogue by its root, under the key "catalogues"; nothing if there is none."""
-    found = {}
-    for root in (data["root"] for data in datasets.values() if data.get("root")):
-        for folder in (with_home(root), data_folder(root, root)):
-            if (folder / NAME).is_file():
-                found[root] = _digest((folder / NAME).read_bytes())
-                break
+    roots = [data["root"] for data in datasets.values() if data.get("root")]
+    folders = {root: find_catalogue(root) for root in roots}
+    found = {root: _digest((folder / NAME).read_bytes()) for root, folder in folders.items() if folder}
     return {"catalogues": found} if found else {}
 
 

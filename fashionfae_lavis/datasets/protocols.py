@@ -93,7 +93,7 @@ class ProductSplit(Split, Protocol):
         attribute_words: attribute -> the single words that name its values in titles and descriptions; may be empty.
         extra_attributes: attribute without a text field -> its value in words for each of the P products, "" where a
             product has none; may be empty.
-        unseen_attributes: the attributes that photographs do not show, such as the season.
+        unseen_attributes: the attributes that photographs do not show, such as season and year.
         text_rewriter: changes one of `extra_attributes` in a product's text; may be None, but must exist.
         text_processor: builds the text of a product from its fields.
     """

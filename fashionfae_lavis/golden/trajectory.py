@@ -133,16 +133,14 @@ def replay(trajectory: Arrays, step: TrajectoryStep) -> tuple[Replay, NDArray[np
         losses.append(loss.item())
     change = _renamed({name: parameter.detach() - start[name] for name, parameter in trained.items()})
     settings = {
-        key: _renamed(
-            {name: torch.full_like(p, group_of[id(p)][key], dtype=torch.float64) for name, p in trained.items()}
-        )
+        key: _renamed({name: _filled(p.shape, group_of[id(p)][key]) for name, p in trained.items()})
         for key in ("lr", "weight_decay")
     }
     names = [str(name) for name in trajectory["names"]]
     found = Replay(
         losses=np.array(losses),
-        lr=_column(names, settings["lr"], lambda values: values.flatten()[0].item()),
-        weight_decay=_column(names, settings["weight_decay"], lambda values: values.flatten()[0].item()),
+        lr=_column(names, settings["lr"], lambda values: values[(0,) * values.dim()].item()),
+        weight_decay=_column(names, settings["weight_decay"], lambda values: values[(0,) * values.dim()].item()),
         change=_column(names, change, lambda values: values.double().norm().item()),
     )
     return found, _column(names, change, Tensor.numel)
@@ -189,6 +187,11 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Renames a state dict to the authors' names, without names that only the authors' model has."""
     renamed = authors_state(state, "pretraining")
     return {name: tensor for name, tensor in renamed.items() if name not in KINDS["pretraining"].unread}
+
+
+def _filled(shape: torch.Size, number: float) -> Tensor:
+    """Returns a tensor of equal numbers in the memory of one; full tensors of all parameters would take gigabytes."""
+    return torch.tensor(number, dtype=torch.float64).expand(shape)
 
 
 def _column(names: list[str], state: dict[str, Tensor], value: Callable[[Tensor], float]) -> NDArray[np.float64]:

@@ -69,8 +69,17 @@ class ProductRows(ProductSource):
             words = attribute_name(name)
             if words in self.attribute_columns:
                 raise UserError(f"--attributes {name}: another attribute is called {words} too, so rename one.")
-            _require(table, column, f"--attributes {words}={column}")
             self.attribute_columns[words] = column
+        self.group = list(group)
+        _require(
+            table,
+            [
+                *((f"--map {role}={column}", column) for role, column in self.columns.items()),
+                *((f"--attributes {name}={column}", column) for name, column in self.attribute_columns.items()),
+                *((f"--group {column}", column) for column in self.group),
+                *((f"--title {title}", column) for column in (self.title.columns if self.title else ())),
+            ],
+        )
         self.pattern = Pattern(pattern, folder, table.columns) if pattern else None
         known = {**self.columns, **({"title": title} if title else {})}
         self.needs_text = needs_text
@@ -78,11 +87,6 @@ class ProductRows(ProductSource):
             lacking = known if needs_text else {"title": "", **known}
             raise incomplete(table, folder, lacking, self.attribute_columns, pattern)
         self._propose = partial(propose, table, folder, known, self.attribute_columns, pattern)
-        self.group = list(group)
-        for column in self.group:
-            _require(table, column, f"--group {column}")
-        for column in self.title.columns if self.title else ():
-            _require(table, column, f"--title {title}")
         self._downloads = Downloads(folder)
         super().__init__(table.path, self.attribute_columns, "split" in self.columns)
 
@@ -191,21 +195,32 @@ def _images(cells: dict, column: str) -> list[str]:
 
 def find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
     """Returns the column of each role, given in `columns` or found by its name; omits roles without a column."""
-    unknown = columns.keys() - ROLES.keys()
+    unknown = sorted(columns.keys() - ROLES.keys())
     if unknown:
-        raise UserError(f"--map {min(unknown)}=...: use one of {', '.join(ROLES)} instead of {min(unknown)}.")
-    found = {}
+        given = ", ".join(f"{role}=..." for role in unknown)
+        raise UserError(f"--map {given}: use one of {', '.join(ROLES)} instead of {' and '.join(unknown)}.")
     lower = {column.lower(): column for column in reversed(table.columns)}
-    for role, names in ROLES.items():
-        column = columns.get(role) or next((lower[name] for name in names if name in lower), None)
-        if column:
-            _require(table, column, f"--map {role}={column}")
-            found[role] = column
-    return found
+    found = {
+        role: columns.get(role) or next((lower[name] for name in names if name in lower), None)
+        for role, names in ROLES.items()
+    }
+    return {role: column for role, column in found.items() if column}
 
 
-def _require(table: Table, column: str, where: str) -> None:
-    if column not in table.columns:
-        raise UserError(f"{where}: {table.path} lacks this column; use one of {table.shown_columns()}.")
-    if column in table.repeated:
-        raise UserError(f"{where}: {table.path} has several columns called {column!r}; rename all but one.")
+def _require(table: Table, named: list[tuple[str, str]]) -> None:
+    """Checks that the table has each column once.
+
+    Args:
+        table: the table.
+        named: pairs of the option that names a column and the column.
+
+    Raises:
+        UserError: columns are missing, and the message names all of them, or a column is repeated.
+    """
+    lacking = [option for option, column in named if column not in table.columns]
+    if lacking:
+        these = "this column" if len(lacking) == 1 else "these columns"
+        raise UserError(f"{', '.join(lacking)}: {table.path} lacks {these}; use one of {table.shown_columns()}.")
+    for option, column in named:
+        if column in table.repeated:
+            raise UserError(f"{option}: {table.path} has several columns called {column!r}; rename all but one.")

@@ -52,10 +52,13 @@ def check_training(run: Run, where: str) -> None:
     Raises:
         UserError: a setting is missing, or two do not fit each other.
     """
+    task = registry.get_task_class(run.task)
+    if not getattr(task, "trains", True):
+        raise UserError(f"{where}.task is {run.task}, which trains nothing: run it with `python -m lavis.evaluate`.")
     for key in NEEDED.get(run.runner, ()):
         if getattr(run, key) is None or key not in run.model_fields_set:
             raise UserError(f"{where}.{key} is not set, but {run.runner} needs it to train.")
-    if run.from_scratch and not getattr(registry.get_task_class(run.task), "starts_from_checkpoint", True):
+    if run.from_scratch and not getattr(task, "starts_from_checkpoint", True):
         raise UserError(
             f"{where}.from_scratch is true, but {run.task} does not read it: set model.load_pretrained to False to "
             "train from random weights."

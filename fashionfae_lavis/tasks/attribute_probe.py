@@ -16,6 +16,7 @@ from fashionfae_lavis.tasks.retrieval import require_embeddings
 class AttributeProbeTask(FashionTask):
     """Task that asks about up to `run.probe_products` products (default 500); `run.seed` draws the pairs."""
 
+    trains = False
     split_protocol = ProductSplit
     evaluation_kind = "attribute probe"
 

@@ -24,12 +24,14 @@ class FashionTask(BaseTask):
         run: the `run` section of the configuration.
 
     Attributes:
+        trains: whether the task can train a model, not only evaluate it.
         starts_from_checkpoint: whether the model starts from a checkpoint, see starting_point.py.
         train_protocol, split_protocol: protocols in datasets/protocols.py that the training split and the evaluation
             splits must satisfy.
         evaluation_kind: name of the evaluation for `fashionfae compare`; None if it cannot be compared.
     """
 
+    trains: ClassVar[bool] = True
     starts_from_checkpoint: ClassVar[bool] = False
     train_protocol: ClassVar[type | None] = None
     split_protocol: ClassVar[type | None] = None

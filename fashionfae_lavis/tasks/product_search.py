@@ -20,6 +20,7 @@ class ProductSearchTask(FashionTask):
     attributes that the benchmark searches by, where their names do not show it.
     """
 
+    trains = False
     split_protocol = ProductSplit
 
     def check_model(self, adapter: Adapter, arch: str) -> None:

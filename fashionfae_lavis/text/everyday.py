@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 COLOUR = frozenset({"colour", "color"})
 MATERIAL = frozenset({"material", "fabric", "composition"})
 NOUN = frozenset({"category", "subcategory", "type", "article", "garment", "class"})
+# Words of the names of attributes that photographs do not show.
+UNSEEN = frozenset({"season", "year", "month", "date", "price", "size", "stock", "origin", "country"})
 LAST_WORDS = (COLOUR, MATERIAL, NOUN)  # of the names of the attributes that come last, in this order
 
 
@@ -19,6 +21,11 @@ def is_noun(name: str) -> bool:
 def is_colour(name: str) -> bool:
     """Returns whether an attribute is a colour, by its name."""
     return not COLOUR.isdisjoint(name.split())
+
+
+def is_unseen(name: str) -> bool:
+    """Returns whether photographs do not show an attribute, such as `release year`, by a word of its name."""
+    return not UNSEEN.isdisjoint(name.split())
 
 
 def everyday_order(names: Iterable[str]) -> list[str]:

@@ -5,25 +5,36 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import programs
 import pytest
 from omegaconf import OmegaConf
 from tiny import CONFIG
 
+from fashionfae_lavis.cli import main
+from fashionfae_lavis.compare import jobs
 from fashionfae_lavis.mini.fashiongen import prepare
 
-UPDATES = 40
+UPDATES = 20
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The folder of a small dataset."""
+    folder = tmp_path_factory.mktemp("data")
+    prepare(folder, train_products=40, validation_products=20, image_size=64)
+    return folder
 
 
 @pytest.fixture
-def workplace(tmp_path):
+def workplace(tmp_path, drawn):
     """A folder with the configurations of a training and its evaluations, and a plan that names them."""
-    prepare(tmp_path / "data", train_products=40, validation_products=20, image_size=64)
     vis = {split: {"name": f"fashionfae_image_{split}", "resize": 32, "image_size": 32} for split in ("train", "eval")}
-    data = {"build_info": {"images": {"storage": str(tmp_path / "data")}}, "vis_processor": vis}
+    data = {"build_info": {"images": {"storage": str(drawn)}}, "vis_processor": vis}
     run = {
         "runner": "fashionfae_runner",
         "device": "cpu",
@@ -83,12 +94,41 @@ def write_plan(folder, lr=1e-3):
     OmegaConf.save(OmegaConf.create(plan), folder / "plan.yaml")
 
 
-def start(folder, **options):
-    return programs.start(["-m", "fashionfae_lavis.cli", "compare", "--cfg-path", "plan.yaml"], folder, **options)
+def start(folder):
+    """Starts a comparison, whose programs are interpreters of their own, in a new process group."""
+    return programs.start(
+        ["-m", "fashionfae_lavis.cli", "compare", "--cfg-path", "plan.yaml"], folder, new_session=True
+    )
 
 
-def compare(folder, *arguments):
-    return programs.run_python(["-m", "fashionfae_lavis.cli", "compare", *arguments], folder, timeout=600)
+class Forked:
+    """A program of a comparison in a fork that has LAVIS imported; the part of `subprocess.Popen` that jobs use."""
+
+    def __init__(self, command, stdout, stderr):
+        self.program, self.log = programs.start(command[1:], Path.cwd()), stdout
+
+    def wait(self):
+        status = self.program.wait()
+        self.log.write(self.program.stdout + self.program.stderr)
+        return status
+
+
+@pytest.fixture
+def compare(workplace, monkeypatch, capsys):
+    """Runs `fashionfae compare` in this process and its programs in forks; returns status and output."""
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(Popen=Forked, STDOUT=subprocess.STDOUT))
+
+    def compare(*arguments):
+        capsys.readouterr()
+        try:
+            main(["compare", *map(str, arguments)])
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return compare
 
 
 def started_program(folder, comparison):
@@ -108,15 +148,15 @@ def results_of(folder):
 
 
 @pytest.mark.slow
-def test_a_plan_from_its_command_to_its_report(workplace):
+def test_a_plan_from_its_command_to_its_report(workplace, compare):
     # Killed together with the program it runs, when the first training has written a checkpoint.
-    process = start(workplace, new_session=True)
+    process = start(workplace)
     deadline = time.monotonic() + 300
     while not list((workplace / "compared").glob("itc/seed3/training-*/*/checkpoint_last.pth")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGSTOP)  # stops here and keeps its locks
-    busy = compare(workplace, "--cfg-path", "plan.yaml")
+    busy = compare("--cfg-path", "plan.yaml")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert (
@@ -124,7 +164,7 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     ), busy.stderr
     assert results_of(workplace) == {}
 
-    done = compare(workplace, "--cfg-path", "plan.yaml")
+    done = compare("--cfg-path", "plan.yaml")
     assert done.returncode == 0, done.stderr
     log = (workplace / "compared" / "itc" / "seed3" / "training.log").read_text()
     assert 4 <= int(re.search(r"Resuming .* after iteration (\d+)", log)[1]) <= UPDATES
@@ -156,11 +196,11 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     tables = [path.read_bytes() for path in (workplace / "compared").glob("table.*")]
 
     # Nothing is left to run. Then one system's configuration changes, and only its jobs run.
-    again = compare(workplace, "--cfg-path", "plan.yaml")
+    again = compare("--cfg-path", "plan.yaml")
     assert again.stdout.count("finished earlier") == 6 and ": running" not in again.stdout
     assert [path.read_bytes() for path in (workplace / "compared").glob("table.*")] == tables
     write_plan(workplace, lr=5e-3)
-    changed = compare(workplace, "--cfg-path", "plan.yaml")
+    changed = compare("--cfg-path", "plan.yaml")
     assert changed.returncode == 0, changed.stderr
     assert changed.stdout.count("finished earlier") == 4
     assert "running again, because configuration.run.init_lr has changed from 0.001 to 0.005" in changed.stdout
@@ -173,13 +213,13 @@ def test_a_plan_from_its_command_to_its_report(workplace):
     result = json.loads(path.read_text())
     result["outcome"]["protocol"]["lists of the sub-test"] = "others"
     path.write_text(json.dumps(result))
-    refused = compare(workplace, "--cfg-path", "plan.yaml")
+    refused = compare("--cfg-path", "plan.yaml")
     assert refused.returncode == 2
     assert "The retrieval of itc and of itc + mlm cannot be compared: their lists of the sub-test" in refused.stderr
 
     # The same runs, named one by one.
     runs = [*folder.glob("probe-*/*/"), *folder.glob("retrieval-*/*/")]
-    named = compare(workplace, *runs, "--output", "named")
+    named = compare(*runs, "--output", "named")
     assert named.returncode == 0, named.stderr
     (line,) = csv.DictReader((workplace / "named" / "table.csv").open())
     for name, value in line.items():
@@ -188,11 +228,11 @@ def test_a_plan_from_its_command_to_its_report(workplace):
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_is_named_with_its_reason(workplace):
+def test_a_job_that_fails_is_named_with_its_reason(workplace, compare):
     config = OmegaConf.load(workplace / "train.yaml")
     config.run.init_lr = 1e30
     OmegaConf.save(config, workplace / "train.yaml")
-    failed = compare(workplace, "--cfg-path", "plan.yaml")
+    failed = compare("--cfg-path", "plan.yaml")
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1, failed.stderr
     assert "itc, seed 3, training ended with status 2, see compared/itc/seed3/training.log: The loss" in failed.stderr
     assert "is not finite at iteration" in failed.stderr
@@ -210,14 +250,14 @@ def test_a_terminated_comparison_ends_its_program(workplace):
 
 
 @pytest.mark.slow
-def test_a_program_that_outlives_its_comparison_keeps_the_folder_locked(workplace):
+def test_a_program_that_outlives_its_comparison_keeps_the_folder_locked(workplace, compare):
     process = start(workplace)
     program = started_program(workplace, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     os.kill(program, signal.SIGSTOP)
     try:
-        busy = compare(workplace, "--cfg-path", "plan.yaml")
+        busy = compare("--cfg-path", "plan.yaml")
     finally:
         os.kill(program, signal.SIGKILL)
     assert busy.returncode == 2 and f"Another comparison is running in compared (process {program})" in busy.stderr

@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 from toy_runs import config, probe, recognition, retrieval
@@ -51,6 +52,20 @@ def test_a_catalogue_s_folder_is_its_root():
     del data["build_info"]
     made["datasets"] = {"catalogue_recognition": {**data, "root": "shop"}}
     assert planned_outcome(made).protocol["data's folder"] == "shop"
+
+
+@pytest.mark.parametrize(("products", "split"), [({"val": 2}, "val"), ({"val": 2, "test": 2}, "test")])
+def test_auto_is_the_split_that_a_catalogue_has(tmp_path, products, split):
+    made = config("fashion_recognition", test_splits=["auto"])
+    (data,) = made["datasets"].values()
+    made["datasets"] = {"catalogue_recognition": {**data, "root": str(tmp_path)}}
+    assert planned_outcome(made).protocol["split"] == "auto"  # nothing is prepared yet
+    head = {"format": 1, "images": "photos", "attributes": [], "products": {"train": 4, **products, "x": 0}}
+    (tmp_path / "catalogue.jsonl").write_text(json.dumps(head) + "\n")
+    assert planned_outcome(made).protocol["split"] == split
+    made["run"]["test_splits"] = ["val"]
+    assert planned_outcome(made).protocol["split"] == "val"
+    assert planned_outcome(config("fashion_recognition", test_splits=["auto"])).protocol["split"] == "val"  # FashionGen
 
 
 def test_the_probe_s_means_leave_out_what_no_picture_shows():

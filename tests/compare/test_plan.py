@@ -1,11 +1,12 @@
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from fashionfae_lavis.compare.plan import read_plan
+from fashionfae_lavis.compare.plan import read_plan, read_plan_file
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.objectives.sampling import StepSampler
@@ -173,9 +174,10 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
 
 def test_the_systems_of_the_ablation_differ_only_in_their_steps(monkeypatch):
     monkeypatch.chdir(ROOT)
-    plan = read_plan("projects/compare/ablation.yaml")
-    assert len(plan.seeds) >= 3 and len(plan.jobs) == 4 * len(plan.seeds) * 4
-    trainings = [job for job in plan.jobs if job.after is None and job.seed == 0]
+    assert len(read_plan_file("projects/compare/ablation.yaml").seeds) >= 3
+    plan = read_plan("projects/compare/ablation.yaml", seeds=[0])  # others differ in run.seed only
+    assert len(plan.jobs) == 4 * 4
+    trainings = [job for job in plan.jobs if job.after is None]
     kinds = {}
     for job in trainings:
         sampler = StepSampler(job.resolved["run"].pop("steps"), 0)
@@ -195,10 +197,11 @@ def test_the_systems_are_trained_with_equal_settings(monkeypatch):
     pytest.importorskip("fashionfae_lavis.models.baselines")
     monkeypatch.chdir(ROOT)
     for name, minutes in (("systems", None), ("systems_time", 4), ("systems_encoder", None)):
-        plan = read_plan(f"projects/compare/{name}.yaml")
+        plan = read_plan(f"projects/compare/{name}.yaml", seeds=[0])
         trainings = [job.resolved for job in plan.jobs if job.after is None]
         archs = {config["model"]["arch"] for config in trainings}
-        assert len(plan.seeds) >= 3 and archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
+        assert len(read_plan_file(f"projects/compare/{name}.yaml").seeds) >= 3
+        assert archs == {"fashionfae", "fashion_blip", "fashion_albef", "fashion_clip"}
         image_encoder = ("image_encoder", "visual_encoder", "visual.encoder")
         same = ("max_iters", "batch_size_train", "init_lr", "weight_decay", "beta2", "warmup_steps", "lr_sched")
         for config in trainings:
@@ -286,6 +289,16 @@ def test_the_systems_on_a_catalogue_are_trained_with_equal_settings(monkeypatch,
             assert config["model"]["use_text"] is False and not config["run"].get("evaluate")
             assert [config["run"].get(key) for key in same] == [tuned[0]["run"].get(key) for key in same]
         assert all(job.resolved["run"]["evaluate"] for job in plan.jobs if job.name in ("retrieval", "probe"))
+
+
+@pytest.mark.parametrize(("split", "agrees"), [("val", True), ("train", False)])
+def test_auto_agrees_with_the_split_that_it_means(monkeypatch, catalogue, tmp_path, split, agrees):
+    monkeypatch.chdir(ROOT)
+    change = {"systems": {"CLIP": {"evaluations": {"retrieval": {"options": {"run.test_splits": [split]}}}}}}
+    base = str(ROOT / "projects" / "compare" / "catalogue.yaml")
+    OmegaConf.save(OmegaConf.create({"base": base, **change}), tmp_path / "plan.yaml")
+    with nullcontext() if agrees else pytest.raises(UserError, match="split differs .val, and train"):
+        read_plan(str(tmp_path / "plan.yaml"), seeds=[0], catalogue=str(catalogue))
 
 
 def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue):

@@ -5,12 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 from programs import run_python
 
 from fashionfae_lavis.datasets import protocols
 
-PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
 
 
 def test_the_tables_name_every_member_and_key():
@@ -21,11 +24,17 @@ def test_the_tables_name_every_member_and_key():
         assert f"`{item.__name__}`" in PAGE
 
 
+def test_the_example_has_the_settings_of_the_recipe_for_a_catalogue():
+    example = yaml.safe_load(FILES["pretrain_shop.yaml"])["run"]
+    recipe = yaml.safe_load((ROOT / "projects/fashionfae/catalogue/pretrain.yaml").read_text())["run"]
+    assert "max_epoch" in example
+    assert {key for key in example if example[key] != recipe.get(key)} == {"output_dir", "test_splits"}
+
+
 @pytest.mark.slow
 def test_the_example_trains(tmp_path):
-    files = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
-    assert set(files) == {"shop.py", "shop.yaml", "train_shop.py", "pretrain_shop.yaml"}
-    for name, content in files.items():
+    assert set(FILES) == {"shop.py", "shop.yaml", "train_shop.py", "pretrain_shop.yaml"}
+    for name, content in FILES.items():
         (tmp_path / name).write_text(content)
     (tmp_path / "photos").mkdir()
     (tmp_path / "elsewhere").mkdir()  # the example finds its photographs from any working directory

@@ -1,18 +1,14 @@
-"""The models agree with numbers of the authors' implementation at full size (differences: docs/fidelity.md)."""
+"""Comparison with golden numbers; test_full_size.py compares the models."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.golden import compare_golden
+from fashionfae_lavis.golden import compare_golden, golden_comparison
 from fashionfae_lavis.golden.compare_golden import compute, read_golden, report, seed_of
 from fashionfae_lavis.golden.golden_comparison import (
-    INPUTS,
-    compare,
     compare_entry,
     compare_metrics,
     gradient_difference,
@@ -20,31 +16,12 @@ from fashionfae_lavis.golden.golden_comparison import (
 )
 
 DATA = Path(__file__).parents[1] / "data"
-GOLDEN = read_golden(DATA / "golden_seed0.npz")
 METRICS = read_golden(DATA / "golden_metrics.npz")
-FAMILIES = sorted({name.split(".")[0] for name in GOLDEN} - {"seed"})
-
-
-@pytest.fixture(scope="module")
-def rows():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count())
-    try:
-        return {row.name: row for row in compare(GOLDEN, compute(GOLDEN, seed_of(GOLDEN, "")))}
-    finally:
-        torch.set_num_threads(threads)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_entry_agrees(rows, family):
-    names = [name for name in GOLDEN if name.startswith(f"{family}.") and name not in INPUTS]
-    assert names and all(name in rows for name in names)
-    assert [rows[name] for name in names if not rows[name].ok] == []
 
 
 @pytest.mark.parametrize("name", ["metrics.a", "metrics.b", "metrics.c"])
-def test_retrieval_metrics_agree(name):
+def test_retrieval_metrics_agree(name, monkeypatch):
+    monkeypatch.setattr(golden_comparison, "EVALUATIONS", 20)  # the tolerance follows from their number
     golden = {f"metrics.{key}": value for key, value in METRICS.items()}
     assert name in metric_sets(golden)
     rows, skipped = compare_metrics(golden, name)

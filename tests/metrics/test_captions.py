@@ -30,8 +30,23 @@ class Listed:
         return list(self.imgToAnns)
 
 
+@pytest.fixture
+def one_meteor(monkeypatch):
+    """All objects share one program, which takes ten seconds to start."""
+    start, started = Meteor.__init__, []
+
+    def share(self):
+        if started:
+            self.__dict__ = started[0].__dict__
+        else:
+            start(self)
+        started.append(self)  # METEOR's destructor ends the program
+
+    monkeypatch.setattr(Meteor, "__init__", share)
+
+
 @needs_java
-def test_scores_are_those_of_its_direct_use(monkeypatch):
+def test_scores_are_those_of_its_direct_use(monkeypatch, one_meteor):
     monkeypatch.setattr(Spice, "__init__", lambda self: None)  # would fetch 400 MB
     monkeypatch.setattr(Spice, "compute_score", lambda self, gts, res: (0.0, [0.0] * len(gts)))
     direct = COCOEvalCap(Listed(REFERENCES), Listed({image: [text] for image, text in CAPTIONS.items()}))
@@ -79,6 +94,11 @@ def test_perfect_and_foreign_captions(monkeypatch):
         caption_scores({7: "a"}, REFERENCES)
 
 
+class NoMeteor:
+    def __init__(self):
+        raise OSError("not started")
+
+
 def fake_java(folder, monkeypatch, script):
     """Puts a program called java in front of the path."""
     program = folder / "java"
@@ -121,6 +141,8 @@ def test_a_java_whose_programs_fail_costs_only_the_scores_that_need_it(tmp_path,
 
 @needs_java
 def test_line_breaks_of_any_kind_do_not_shift_the_captions(monkeypatch):
+    """METEOR, which takes seconds to start, gets the words of the PTB tokenizer, like the scores in Python."""
     monkeypatch.setattr(module, "SPICE_MODELS", module.SPICE_MODELS.with_name("missing"))
+    monkeypatch.setattr(module, "Meteor", NoMeteor)
     broken = {image: text.replace(" ", "\u2028", 1).replace(" ", "\r", 1) for image, text in CAPTIONS.items()}
     assert caption_scores(broken, REFERENCES) == caption_scores(CAPTIONS, REFERENCES)

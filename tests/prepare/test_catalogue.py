@@ -269,9 +269,14 @@ def test_the_drawn_split_follows_seed_and_product(tmp_path):
     [
         ({"columns": {"title": "nome"}}, r"--map title=nome: .* lacks this column; use one of id, title, image"),
         (
+            {"columns": {"title": "nome", "image": "foto"}, "attributes": {"colour": "hue"}, "group": ["shop"]},
+            "^--map title=nome, --map image=foto, --attributes colour=hue, --group shop: .* lacks these columns; use",
+        ),
+        (
             {"columns": {"name": "title"}},
             r"--map name=\.\.\.: use one of id, title, description, image, split instead of name",
         ),
+        ({"columns": {"name": "title", "foto": "image"}}, r"--map foto=\.\.\., name=.* instead of foto and name"),
         ({"attributes": {"colour": "hue"}}, "--attributes colour=hue: .* lacks this column"),
         ({"attributes": {"Title": "title"}}, "--attributes Title: give the attribute a name in words other than"),
         ({"validation": 1.5}, "--validation is 1.5"),

@@ -3,10 +3,7 @@
 import itertools
 import logging
 import math
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from signal import SIGTERM
 from types import SimpleNamespace
@@ -14,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from omegaconf import OmegaConf
+from programs import run_python
 from runner_toy import SignalledTask, make_runner
 
 from fashionfae_lavis.checkpoints import read_checkpoint
@@ -136,9 +134,25 @@ def test_the_log_forecasts_the_length(tmp_path, clock, caplog):
     assert len(messages) == 3
 
 
-def test_two_processes_stop_together(tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    program = [PROGRAM, str(tmp_path / "out"), f"save_to={tmp_path}/rank", "max_minutes=0.005", "valid_splits=[]"]
-    subprocess.run([*launcher, *program], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120)
+# What torchrun does with a script, but its processes are forks, which need not import LAVIS again.
+TORCHRUN = """
+import runpy, sys
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+def train(*arguments):
+    sys.argv = list(arguments)
+    runpy.run_path(arguments[0], run_name="__main__")
+
+group = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": "test", "monitor_interval": 0.1}
+config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, start_method="fork", max_restarts=0, **group)
+elastic_launch(config, train)(*sys.argv[1:])
+"""
+
+
+def test_two_processes_of_torchrun_stop_together(tmp_path):
+    (tmp_path / "torchrun.py").write_text(TORCHRUN)
+    program = [PROGRAM, tmp_path / "out", f"save_to={tmp_path}/rank", "max_minutes=0.005", "valid_splits=[]"]
+    done = run_python(["torchrun.py", *program], tmp_path)
+    assert done.returncode == 0, done.stderr
     seen = [len(torch.load(tmp_path / f"rank{rank}")["seen"]) for rank in range(2)]
     assert seen[0] == seen[1] > 1

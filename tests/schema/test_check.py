@@ -243,6 +243,14 @@ def test_settings_of_other_recipes(check, recipe, changes, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("task", ["attribute_probe", "product_search"])
+def test_a_task_that_only_evaluates_does_not_train(check, task):
+    with pytest.raises(UserError, match=f"run.task is {task}, which trains nothing: run it with `python -m lavis.eval"):
+        check({"run.task": task})
+    check({"run.task": task}, evaluate=True)
+    check({"run.task": task, "run.evaluate": True})
+
+
 def test_an_evaluation_needs_no_settings_of_training(check):
     changes = {"run.max_iters": None, "run.init_lr": None, "run.batch_size_train": None, "run.train_splits": []}
     check(changes, evaluate=True)

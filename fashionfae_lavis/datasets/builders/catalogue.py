@@ -7,13 +7,25 @@ from lavis.common.registry import registry
 
 from fashionfae_lavis.datasets.builders.cache import CONFIGS, data_folder, with_home
 from fashionfae_lavis.datasets.builders.products import ProductBuilder
-from fashionfae_lavis.datasets.datasets.catalogue_file import CatalogueFile, read_attributes, read_catalogue
+from fashionfae_lavis.datasets.datasets.catalogue_file import (
+    NAME,
+    CatalogueFile,
+    how_to_make,
+    read_catalogue,
+    read_head,
+)
 from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.everyday import is_colour
 
 PHOTOGRAPHS = "fashionfae_photograph_train"
 COLOUR_JITTER = 0.1
+
+
+def find_catalogue(root: str) -> Path | None:
+    """Returns the folder of the catalogue that a dataset's `root` names, or None if there is none."""
+    folders = (with_home(root), data_folder(root, root))
+    return next((folder for folder in folders if os.path.isfile(folder / NAME)), None)
 
 
 @registry.register_builder("catalogue")
@@ -39,8 +51,7 @@ class CatalogueBuilder(ProductBuilder):
         here, cached = with_home(root), data_folder(root, root)
         if not os.path.exists(here) and here != cached and not os.path.exists(cached):
             raise UserError(
-                f"`root` of the dataset: there is neither {Path.cwd() / here} nor {cached}: make it with `fashionfae "
-                f"prepare catalogue --table FILE --images DIR --out {root}`."
+                f"`root` of the dataset: there is neither {Path.cwd() / here} nor {cached}: {how_to_make(root)}."
             )
         return here if os.path.exists(here) else cached
 
@@ -48,7 +59,7 @@ class CatalogueBuilder(ProductBuilder):
         """Builds the processors; colours of training photographs change unless colour is an attribute."""
         train = self.config.vis_processor.train
         if train.get("name") == PHOTOGRAPHS and train.get("colour_jitter") is None:
-            train.colour_jitter = 0.0 if any(map(is_colour, read_attributes(self.folder()))) else COLOUR_JITTER
+            train.colour_jitter = 0.0 if any(map(is_colour, read_head(self.folder())["attributes"])) else COLOUR_JITTER
         super().build_processors()
 
     def open_files(self) -> dict[str, CatalogueFile | CatalogueShards]:

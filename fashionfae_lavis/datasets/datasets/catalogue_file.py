@@ -91,12 +91,12 @@ class CatalogueFile:
         return read_photograph(self._folder / self._images[row], self._folder, self._mend)
 
 
-def read_attributes(root: str | Path) -> list[str]:
-    """Reads the names of a catalogue's attributes; raises UserError as `read_catalogue` does."""
+def read_head(root: str | Path) -> Head:
+    """Reads the first line of a catalogue; raises UserError as `read_catalogue` does."""
     path = _index(root)
     try:
         with open_regular(path) as file:
-            return _read_head(next(file, b""), path)["attributes"]
+            return _read_head(next(file, b""), path)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -145,13 +145,17 @@ def listed_products(root: str | Path) -> tuple[Path, list[str], dict[str, list[L
         raise _unreadable(path, error) from error
 
 
+def how_to_make(root: str | Path) -> str:
+    """Returns the advice for a missing catalogue, without a full stop."""
+    command = f"fashionfae prepare catalogue --images DIR --out {root}"
+    return f"make it with `{command}`, and with `--table FILE` if a table lists the products"
+
+
 def _index(root: str | Path) -> Path:
     """Returns the path of the index in a catalogue's folder; raises UserError if there is none."""
     path = Path(root) / NAME
     if not os.path.lexists(path):
-        raise UserError(
-            f"{path} is missing: make it with `fashionfae prepare catalogue --table FILE --images DIR --out {root}`."
-        )
+        raise UserError(f"{path} is missing: {how_to_make(root)}.")
     return path
 
 

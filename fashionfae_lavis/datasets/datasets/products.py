@@ -10,6 +10,8 @@ from lavis.datasets.datasets.base_dataset import BaseDataset
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.random_state import seeded
+from fashionfae_lavis.text.everyday import is_unseen
+from fashionfae_lavis.text.product_text import attribute_names
 
 
 class _ProductsBase(BaseDataset):
@@ -22,7 +24,7 @@ class _ProductsBase(BaseDataset):
             prompt of this field.
         classnames: with `label`, the classes of the training split, in the order of their indices.
         attribute_words, extra_attributes, unseen_attributes, text_rewriter: facts about the attributes, for the
-            attribute probe and the grounding report.
+            attribute probe and the grounding report. Without `unseen_attributes`, names decide, see `is_unseen`.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class _ProductsBase(BaseDataset):
         classnames: Sequence[str] = (),
         attribute_words: Mapping[str, Sequence[str]] | None = None,
         extra_attributes: Mapping[str, Sequence[str]] | None = None,
-        unseen_attributes: Sequence[str] = ("season",),
+        unseen_attributes: Sequence[str] | None = None,
         text_rewriter: TextRewriter | None = None,
     ):
         super().__init__(vis_processor, text_processor, vis_root=str(file.path))
@@ -49,6 +51,8 @@ class _ProductsBase(BaseDataset):
         self.subcategory = np.array(classes or [""] * len(self.product_ids))
         self.attribute_words = attribute_words or {}
         self.extra_attributes = {} if extra_attributes is None else extra_attributes
+        if unseen_attributes is None:
+            unseen_attributes = tuple(filter(is_unseen, attribute_names(file.texts)))
         self.unseen_attributes = unseen_attributes
         self.text_rewriter = text_rewriter
         self.label_field = label

@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 import time
 
 import numpy as np
@@ -11,6 +13,7 @@ from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 from tiny import tiny_model
 from torchvision import transforms
 
+from fashionfae_lavis.cli import main
 from fashionfae_lavis.datasets.builders import (
     CatalogueBuilder,
     CatalogueRecognitionBuilder,
@@ -156,6 +159,21 @@ def test_mistakes_are_named(root, tmp_path):
         with pytest.raises(UserError, match=message) as caught:
             build(CatalogueBuilder, tmp_path)
         assert "prepare the catalogue again" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_command_for_a_missing_catalogue_makes_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for i in range(8):
+        photo = tmp_path / "photos" / ("coat", "hat")[i % 2] / f"{i}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photograph(i, (40, 48)).save(photo)
+    (tmp_path / "empty").mkdir()
+    for root in ("shop", "empty"):
+        with pytest.raises(UserError) as missing:
+            build(CatalogueBuilder, root)
+        command = re.search("`fashionfae (.*?)`", str(missing.value))[1]
+        main(shlex.split(command.replace("DIR", "photos")))
+        assert len(build(CatalogueBuilder, root)["train"])
 
 
 def test_an_image_that_has_gone_is_named(root, tmp_path):

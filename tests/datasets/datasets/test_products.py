@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from programs import fork_server
 from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FashionGenFile
@@ -119,6 +120,13 @@ def test_facts_about_attributes_have_defaults(file):
     assert dataset.extra_attributes is extra and dataset.unseen_attributes == ()
 
 
+def test_attributes_are_unseen_by_their_names(file, monkeypatch):
+    monkeypatch.setitem(file.texts, "year", ["2016"] * 4)
+    monkeypatch.setitem(file.texts, "colour", ["red"] * 4)
+    dataset = ProductEvalDataset(file, whole_image, FashionTextProcessor())
+    assert dataset.unseen_attributes == ("season", "year")
+
+
 def test_a_text_does_not_state_the_label(file):
     dataset = ProductDataset(file, whole_image, FashionTextProcessor(), label="gender", classnames=["Men"])
     text = dataset[0]["text_input"]
@@ -154,7 +162,7 @@ def assert_same(first, second):
     [
         (ProductDataset, "fork"),
         (ProductEvalDataset, "fork"),
-        pytest.param(ProductDataset, "spawn", marks=pytest.mark.slow),  # each worker imports LAVIS
+        (ProductDataset, "forkserver"),  # pickles the dataset as spawn does, but has LAVIS imported
     ],
 )
 def test_worker_processes_give_the_same_items(fashiongen_folder, kind, method):
@@ -166,7 +174,7 @@ def test_worker_processes_give_the_same_items(fashiongen_folder, kind, method):
         seeded,
         batch_size=2,
         num_workers=2,
-        multiprocessing_context=method,
+        multiprocessing_context=fork_server() if method == "forkserver" else method,
         collate_fn=dataset.collater,
     )
     batches = list(loader)
