@@ -236,7 +236,7 @@ def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
     also: list[list[str]] = []
     vectors = np.empty((0, 0), np.float32)
     for each in found:
-        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else []
+        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else np.zeros(0, np.intp)
         if len(near):
             also[near[0]].append(each.hit.id)
         elif len(kept) == count:
