@@ -13,7 +13,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.processors.images import as_rgb
 from fashionfae_lavis.search.opening import OpenedModel, open_model
-from fashionfae_lavis.text.word_pieces import as_texts
+from fashionfae_lavis.text.word_pieces import Text, as_texts
 
 Rows = NDArray[np.float32]
 
@@ -112,10 +112,37 @@ class Encoder:
         Raises:
             UserError: the model has no matching head.
         """
+        return self._probabilities(*self._pairs(images, text))
+
+    @torch.no_grad()
+    def rerank(self, images: Sequence[Image.Image], text: str, cosines: Sequence[float]) -> tuple[Rows, Rows]:
+        """Judges B images that a text found, by image-text matching.
+
+        Args:
+            images: the images.
+            text: the text.
+            cosines: similarities of each image and the text.
+
+        Returns:
+            The probabilities (B,) of `match`, and scores (B,) to order the images by, which also count the cosines;
+            see `Adapter.match_scores`.
+
+        Raises:
+            UserError: the model has no matching head.
+        """
+        tokens, pairs = self._pairs(images, text)
+        similarity = torch.tensor(cosines, dtype=torch.float32, device=self.device)
+        scores = self.adapter.match_scores(tokens, pairs, similarity)
+        return self._probabilities(tokens, pairs), scores.float().cpu().numpy()
+
+    def _pairs(self, images: Sequence[Image.Image], text: str) -> tuple[Tensor, Text]:
+        """Returns the tokens of B images, and the text B times."""
         self._require("matches", "has no image-text matching head: use a pre-training checkpoint, or one of BLIP")
         tokens = self.adapter.image_tokens(self.process(images))
-        logits = self.adapter.match_logits(tokens, self.adapter.tokenize(self._processed([text]) * len(images)))
-        return logits.float().softmax(-1)[:, 1].cpu().numpy()
+        return tokens, self.adapter.tokenize(self._processed([text]) * len(images))
+
+    def _probabilities(self, tokens: Tensor, pairs: Text) -> Rows:
+        return self.adapter.match_logits(tokens, pairs).float().softmax(-1)[:, 1].cpu().numpy()
 
     def _processed(self, texts: Sequence[str]) -> list[str]:
         return [self._text_processor(text) for text in as_texts(texts)]

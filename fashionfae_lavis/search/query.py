@@ -9,6 +9,7 @@ Products rank by the cosine of their vector and q; equal scores rank by id. The 
 is asked for, so pages neither overlap nor leave products out.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,7 +28,8 @@ from fashionfae_lavis.search.where import Where
 TEXT_WEIGHT = 0.75
 WITHOUT_WEIGHT = 0.5
 NEAR_DUPLICATE = 0.99
-DIGITS = 6  # decimals of a score that count; the others are rounding errors of float32
+DIGITS = 6  # decimals of a cosine that count; the others are rounding errors of float32
+MATCH_DIGITS = 4  # the same for scores of image-text matching
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +188,14 @@ class Searcher:
         """Orders the first products by image-text matching, and yields the others as they come."""
         first = list(islice(hits, query.rerank))
         pictures = {hit.id: image for hit in first if (image := picture(hit))}
-        matches = self.encoder.match(list(pictures.values()), query.words).tolist() if pictures else []
-        probabilities = dict(zip(pictures, matches, strict=True))
-        # The sort is stable: equal probabilities keep the order of the scores.
-        first.sort(key=lambda hit: -round(probabilities.get(hit.id, 0), DIGITS))
+        probabilities: dict[str, float] = {}
+        scores: dict[str, float] = {}
+        if pictures:
+            cosines = [hit.score for hit in first if hit.id in pictures]
+            judged = self.encoder.rerank(list(pictures.values()), query.words, cosines)
+            probabilities, scores = (dict(zip(pictures, values.tolist(), strict=True)) for values in judged)
+        # Stable: equal scores keep their order, and products without a picture follow.
+        first.sort(key=lambda hit: -round(scores.get(hit.id, -math.inf), MATCH_DIGITS))
         return (Found(hit, match=probabilities.get(hit.id)) for hit in chain(first, hits))
 
 
@@ -231,7 +237,7 @@ def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
     also: list[list[str]] = []
     vectors = np.empty((0, 0), np.float32)
     for each in found:
-        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else []
+        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else np.zeros(0, np.intp)
         if len(near):
             also[near[0]].append(each.hit.id)
         elif len(kept) == count:

@@ -26,8 +26,8 @@ class ColourEncoder:
     def embed_texts(self, texts):
         return unit([np.sum([COLOURS[word] for word in text.split()], 0) for text in texts])
 
-    def match(self, images, text):
-        return np.linspace(0, 1, len(images), dtype=np.float32)
+    def rerank(self, images, text, cosines):
+        return np.full(len(images), 0.5), np.linspace(0, 1, len(images))
 
 
 def unit(rows) -> np.ndarray:

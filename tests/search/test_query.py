@@ -54,10 +54,11 @@ class ToyEncoder:
         self.asked.append(("compose", [shade(image) for image in images], list(texts)))
         return np.stack([np.roll(self.vectors[shade(image)], 1) for image in images])
 
-    def match(self, images, text):
+    def rerank(self, images, text, cosines):
         assert self.matches
-        self.asked.append(("match", [shade(image) for image in images], text))
-        return np.array([shade(image) % 7 / 7 for image in images], np.float32)
+        self.asked.append(("match", [shade(image) for image in images], text, cosines))
+        match = np.array([shade(image) % 7 / 7 for image in images], np.float32)
+        return match / 2, match
 
 
 @dataclass
@@ -244,10 +245,10 @@ def test_reranking_orders_the_first_products_by_match_and_no_others(searcher):
     plain = searcher.search(Query("red", count=60, fold=False))
     found = searcher.search(Query("red", count=60, fold=False, rerank=8))
     rows = [shade(Image.open(io.BytesIO(one.hit.thumbnail))) for one in plain]
-    assert searcher.encoder.asked == [("match", rows[:8], "red")]
+    assert searcher.encoder.asked == [("match", rows[:8], "red", [one.hit.score for one in plain[:8]])]
     order = sorted(range(8), key=lambda place: -(rows[place] % 7))
     assert names(found) == [plain[place].hit.id for place in order] + names(plain[8:])
-    assert [one.match for one in found[:8]] == pytest.approx([rows[place] % 7 / 7 for place in order])
+    assert [one.match for one in found[:8]] == pytest.approx([rows[place] % 7 / 14 for place in order])
     assert [one.match for one in found[8:]] == [None] * 52
 
 
