@@ -126,7 +126,7 @@ class ProductTable:
         return [name for column in own for name in (column, *added.get(column, ()))]
 
     def _label_cells(self, labels: Mapping[str, Label]) -> dict[str, str]:
-        cells = {}
+        cells: dict[str, str] = {}
         for name, label in labels.items():
             written = (label.value, f"{label.confidence:.3f}", label.runner_up)
             columns = (self.attribute_columns[name], *(f"{name} {each}" for each in ADDED))

@@ -56,7 +56,8 @@ class Recogniser:
     def __init__(self, name: str, path: str, device: str = "auto"):
         opened = open_model(path, device)
         self.name, self._model = name, opened.model
-        self._image_processor, self._text_processor = opened.image_processor, opened.text_processor
+        self._image_processor = opened.image_processor
+        self._text_processor: Any = opened.text_processor  # reads the fields of a product as well
         classes = getattr(self._model, "classes", None)
         if not adapt(self._model).classifies or not classes:
             raise UserError(
