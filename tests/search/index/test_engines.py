@@ -229,6 +229,7 @@ def test_many_ids(location):
 def test_a_large_index_is_approximate_and_stays_complete(location, monkeypatch):
     for engine in (lance, postgres):
         monkeypatch.setattr(engine, "EXACT_ROWS", 400)
+    monkeypatch.setattr(lance, "PARTITION", 50)
     vectors, more = products(1000), products(50, first=1000, seed=5)
     index = create_index(location, vectors)
     assert has_approximate_index(index)
