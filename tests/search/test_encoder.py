@@ -67,8 +67,8 @@ def test_matches_are_probabilities_pair_by_pair(arch, opened):
             adapter.match_logits(adapter.image_tokens(image[None]), adapter.tokenize([READ[1]])).softmax(1)[0, 1].item()
             for image in processed()
         ]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(found) > 1e-5
+    np.testing.assert_allclose(np.log(found), np.log(expected), atol=1e-3)
+    assert np.ptp(np.log(found)) > 1e-2
 
 
 def test_compositions_rank_the_gallery_of_the_model(opened):
