@@ -20,6 +20,7 @@ from fashionfae_lavis.cli import (
     export_weights,
     import_checkpoint,
     make_mini_encoders,
+    publish,
     reproduce,
     train,
 )
@@ -36,6 +37,7 @@ SUBCOMMANDS = (
     export_checkpoint,
     export_weights,
     export_onnx,
+    publish,
     make_mini_encoders,
     compare_golden,
     reproduce,

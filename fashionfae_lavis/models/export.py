@@ -16,8 +16,10 @@ from torch.export import Dim, ExportedProgram
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
+from fashionfae_lavis.models.configuration import image_processing
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.retrieval import FashionRetrieval
+from fashionfae_lavis.models.saving import without_paths
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
 from fashionfae_lavis.text.word_pieces import Text
 
@@ -35,11 +37,11 @@ def export_weights(checkpoint: str, path: str) -> None:
         UserError: the checkpoint cannot be read, or the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
-    model = dict(model_section(content))
-    # The run's paths are useless elsewhere, and the checkpoint holds the image tokenizer's weights.
-    model["image_tokenizer"] = {k: v for k, v in model.get("image_tokenizer", {}).items() if k != "weights"}
-    vocabulary = _vocabulary_of(content)
-    config = {"model": model} if vocabulary is None else {"model": model, "vocabulary": vocabulary}
+    config: dict[str, Any] = {"model": without_paths(model_section(content))}
+    if images := image_processing(content.get("config") or {}):
+        config["preprocess"] = {"vis_processor": {"eval": images}}
+    if vocabulary := _vocabulary_of(content):
+        config["vocabulary"] = vocabulary
     save_safetensors(content["model"], config, path)
 
 
