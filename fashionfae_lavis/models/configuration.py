@@ -45,7 +45,7 @@ def known_config_path(model_cls: type["Configured"], model_type: str) -> str:
 def load_model_config(model_cls: type["Configured"], model_type: str | None) -> DictConfig:
     """Loads the configuration (`model` and `preprocess`) of a model type, of a checkpoint or of a saved model.
 
-    Images are processed as the checkpoint's run evaluated them.
+    Images and texts are processed as the checkpoint's run evaluated them.
 
     Args:
         model_cls: class of the model.
@@ -73,26 +73,31 @@ def load_model_config(model_cls: type["Configured"], model_type: str | None) -> 
             raise UserError(f"{model_type} names no model in `model.arch`: use another checkpoint.")
         if "image_tokenizer" in merged.model:
             merged.model.image_tokenizer.weights = None
-        merged.preprocess.vis_processor.eval = image_processing(config) or base.preprocess.vis_processor.eval
+        for side, processor in processing_of(config).items():
+            merged.preprocess[side].eval = processor["eval"]
         return merged
 
 
-def image_processing(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the image processing of evaluation that a checkpoint's configuration states.
+def processing_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the processing of evaluation in a checkpoint's configuration: `vis_processor` and `text_processor`.
 
     Args:
-        config: the configuration. Its first dataset counts before `preprocess`, the default of the model.
+        config: the configuration. Its first dataset counts before `preprocess`, which holds the model's defaults.
 
     Raises:
         UserError: it names an unknown processor.
     """
     sections = [*(config.get("datasets") or {}).values(), config.get("preprocess") or {}]
-    stated = [(section.get("vis_processor") or {}).get("eval") for section in sections]
-    found = next(filter(None, stated), None)
-    if found and registry.get_processor_class(found["name"]) is None:
-        raise UserError(
-            f"There is no image processor {found['name']!r}, which the checkpoint names: register it first."
-        )
+    found = {}
+    for side in ("vis_processor", "text_processor"):
+        stated = [(section.get(side) or {}).get("eval") for section in sections]
+        processor = next(filter(None, stated), None)
+        if processor and registry.get_processor_class(processor["name"]) is None:
+            raise UserError(
+                f"There is no processor {processor['name']!r}, which the checkpoint names: register it first."
+            )
+        if processor:
+            found[side] = {"eval": processor}
     return found
 
 

@@ -30,8 +30,10 @@ SAVED = "a folder that `save_pretrained` wrote"
 
 
 def is_saved(name: str | Path) -> bool:
-    """Returns whether a name is a folder, or has the form of a hub id (`org/name`): what `weights_file` opens."""
-    return Path(name).is_dir() or bool(ID.fullmatch(str(name)))
+    """Returns whether a name is a folder, or a hub id (`org/name`) and no checkpoint: what `weights_file` opens."""
+    path = Path(name)
+    checkpoint = path.is_file() or path.suffix in (".pth", ".safetensors")
+    return path.is_dir() or bool(ID.fullmatch(str(name))) and not checkpoint
 
 
 def weights_file(name: str | Path) -> Path:

@@ -56,6 +56,14 @@ class Savable:
         self.settings = OmegaConf.create(settings)
         return self
 
+    def processing(self) -> dict[str, dict[str, Any]]:
+        """Returns `vis_processor` and `text_processor` of evaluation, or the defaults of the model type."""
+        settings: Any = self.settings or {}
+        if "preprocess" not in settings:
+            settings = type(self).config_for(settings.get("model", {}).get("model_type"))  # type: ignore[attr-defined]
+        plain: Any = OmegaConf.to_container(settings.preprocess, resolve=True)
+        return {side: {"eval": plain[side]["eval"]} for side in ("vis_processor", "text_processor")}
+
     def save_pretrained(self, folder: str | Path, name: str | None = None, **facts: Any) -> None:
         """Writes weights, configuration, vocabulary and model card to a folder that `load_model` opens.
 
@@ -102,12 +110,11 @@ class Savable:
             raise UserError(
                 f"This {type(self).__name__} has no configuration to save: build it by `load_model` or `from_config`."
             )
-        settings: Any = OmegaConf.to_container(self.settings, resolve=True)
-        default = type(self).config_for(settings["model"].get("model_type"))  # type: ignore[attr-defined]
-        images = (settings.get("preprocess") or default.preprocess)["vis_processor"]["eval"]
-        section = {**without_paths(settings["model"]), "arch": self.ARCH}
-        plain: Any = OmegaConf.to_container(OmegaConf.create({"vis_processor": {"eval": images}}), resolve=True)
-        return {"model": section, "preprocess": plain}
+        section: Any = OmegaConf.to_container(self.settings.model, resolve=True)
+        return {
+            "model": {**without_paths(section), "arch": self.ARCH},
+            "preprocess": self.processing(),
+        }
 
 
 def open_any(name: str) -> Any:

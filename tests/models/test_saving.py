@@ -32,6 +32,7 @@ ALL = [
 ]
 FACTS = {"data": "Eight drawn products: $5 each.", "figures": {"R@1": 12.345}, "licence": "cc-by-nc-4.0"}
 PROCESSING = {"name": "fashionfae_image_eval", "resize": 40, "image_size": 32, "mean": [0.1] * 3, "std": [0.5] * 3}
+CAPTION = {"name": "fashionfae_caption"}
 
 
 def run_checkpoint(folder, **sections):
@@ -39,7 +40,7 @@ def run_checkpoint(folder, **sections):
     model, path = tiny_model().eval(), folder / "checkpoint_last.pth"
     config = {
         "model": OmegaConf.to_container(OmegaConf.load(CONFIG).model) | {"pretrained": "/home/me/start.pth"},
-        "datasets": {"catalogue": {"vis_processor": {"eval": PROCESSING}}},
+        "datasets": {"mine": {"vis_processor": {"eval": PROCESSING}, "text_processor": {"eval": CAPTION}}},
         "vocabulary": model.carried_vocabulary(),
         **sections,
     }
@@ -65,10 +66,11 @@ def digest(folder):
 def test_a_saved_model_opens_as_it_was(saved, tmp_path):
     model, folder = saved
     assert sorted(path.name for path in folder.iterdir()) == ALL
-    again, images, _ = load_model_and_preprocess("fashionfae", str(folder), is_eval=True)
+    again, images, texts = load_model_and_preprocess("fashionfae", str(folder), is_eval=True)
     assert torch.equal(again(tiny_samples())["loss"], model(tiny_samples())["loss"])
     assert again.tokenizer.get_vocab() == model.tokenizer.get_vocab()
     assert images["eval"].transform.transforms[-1].mean == PROCESSING["mean"]
+    assert texts["eval"]("Red dress!") == "red dress"
     again.save_pretrained(tmp_path)
     assert digest(tmp_path) == digest(folder)
 
@@ -85,7 +87,7 @@ def test_the_configuration_states_architecture_and_image_processing(saved):
     config = json.loads((folder / "config.json").read_text())
     assert config.keys() == {"library_name", "model", "preprocess"}
     assert config["model"]["arch"] == "fashionfae" and config["model"]["image_size"] == 32
-    assert config["preprocess"] == {"vis_processor": {"eval": PROCESSING}}
+    assert config["preprocess"] == {"vis_processor": {"eval": PROCESSING}, "text_processor": {"eval": CAPTION}}
 
 
 def test_the_card_states_what_is_known(saved):
@@ -135,9 +137,7 @@ def test_a_model_without_a_configuration_is_not_saved(tmp_path):
 
 def test_names_of_saved_models(saved):
     assert is_saved(saved[1]) and is_saved("org/name") and is_saved("org-1/name.v2_b")
-    assert not any(
-        map(is_saved, ("mini", "a/b/c", "/org/name", "../name", "runs/checkpoint.pth ", "org/", "https://x/y"))
-    )
+    assert not any(map(is_saved, ("mini", "a/b/c", "/org/name", "../name", "runs/none.pth", "org/", "https://x/y")))
     assert weights_file(saved[1]) == saved[1] / "model.safetensors"
 
 
@@ -183,7 +183,7 @@ def test_a_configuration_of_other_weights_is_noticed(saved, tmp_path):
 
 def test_an_unknown_image_processor_is_one_sentence(tmp_path):
     _, path = run_checkpoint(tmp_path, datasets={"mine": {"vis_processor": {"eval": {"name": "my_eval"}}}})
-    assert "There is no image processor 'my_eval'" in refused(path)
+    assert "There is no processor 'my_eval'" in refused(path)
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_publish_takes_data_and_figures_from_the_run(online, tmp_path, capsys):
     (folder / "photographs.pth").write_text("not to be uploaded")
     main(["publish", str(path), str(folder), "--licence", "mit", "--repo", "shop/model", "--public"])
     card = (folder / "README.md").read_text()
-    assert "Datasets: catalogue." in card and "| retrieval.description.full.t2i_r1 | 7.50 |" in card
+    assert "Datasets: mine." in card and "| retrieval.description.full.t2i_r1 | 7.50 |" in card
     assert "license: mit" in card and "# shop/model" in card
     assert online.created[0]["private"] is False and sorted(online.models["shop/model"]) == ALL
     assert capsys.readouterr().out.splitlines() == [
