@@ -30,7 +30,7 @@ def init_distributed(run: DictConfig) -> None:
         UserError: `run.device` is unknown, or names a GPU that does not exist.
     """
     gpu = int(os.environ.get("LOCAL_RANK", 0))
-    device = _device(str(run.get("device", "auto")), gpu)
+    device = find_device(str(run.get("device", "auto")), "run.device")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ and not is_dist_avail_and_initialized():
@@ -44,16 +44,26 @@ def init_distributed(run: DictConfig) -> None:
         run.rank, run.world_size = get_rank(), get_world_size()
 
 
-def _device(name: str, gpu: int) -> torch.device:
+def find_device(name: str, key: str) -> torch.device:
+    """Returns the device of this process.
+
+    Args:
+        name: `auto`, `cpu` or `cuda`.
+        key: the setting that holds the name, for the error.
+
+    Raises:
+        UserError: the name is unknown, or this process has no GPU.
+    """
+    gpu = int(os.environ.get("LOCAL_RANK", 0))
     device_type = name.split(":")[0]
     if device_type not in ("auto", "cpu", "cuda"):
-        raise UserError(f"run.device is '{name}', but must be auto, cpu or cuda.")
+        raise UserError(f"{key} is '{name}', but must be auto, cpu or cuda.")
     if device_type == "cpu" or (device_type == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if gpu >= torch.cuda.device_count():
         raise UserError(
-            f"run.device: {name} needs {gpu + 1} GPU(s), but this machine has {torch.cuda.device_count()}: "
-            "set run.device to cpu or start fewer processes."
+            f"{key}: {name} needs {gpu + 1} GPU(s), but this machine has {torch.cuda.device_count()}: "
+            f"set {key} to cpu or start fewer processes."
         )
     return torch.device("cuda", gpu)
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 from fashionfae_lavis.cli import (
     compare,
     compare_golden,
+    embed,
     evaluate,
     export_checkpoint,
     export_onnx,
@@ -37,6 +38,7 @@ SUBCOMMANDS = (
     export_checkpoint,
     export_weights,
     export_onnx,
+    embed,
     publish,
     make_mini_encoders,
     compare_golden,

@@ -25,30 +25,7 @@ def _add_catalogue(kinds) -> None:
     )
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder that image paths are relative to")
     parser.add_argument("--out", default="catalogue", metavar="DIR", help="folder to write (default: ./catalogue)")
-    parser.add_argument(
-        "--map",
-        dest="columns",
-        action="append",
-        default=[],
-        metavar="ROLE=COLUMN,...",
-        help="the columns of id, title, description, image and split; columns with these names are found automatically",
-    )
-    parser.add_argument(
-        "--attributes",
-        action="append",
-        default=[],
-        metavar="NAME[=COLUMN],...",
-        help="the attributes to learn, with their columns: colour=Primary_Colour,material",
-    )
-    parser.add_argument("--title", metavar="TEMPLATE", help="a title of several columns: '{brand} {colour} {type}'")
-    parser.add_argument(
-        "--group",
-        type=lambda text: [column.strip() for column in text.split(",") if column.strip()],
-        default=[],
-        metavar="COLUMN,...",
-        help="merge rows with equal values in these columns, such as the sizes of a product",
-    )
-    parser.add_argument("--pattern", help="file names of the images, if no column lists them: '{sku}_*.jpg'")
+    add_table_options(parser, "the attributes to learn, with their columns: colour=Primary_Colour,material")
     parser.add_argument(
         "--validation", type=float, default=0.1, metavar="SHARE", help="share of products for validation (default: 0.1)"
     )
@@ -70,13 +47,46 @@ def _add_catalogue(kinds) -> None:
     parser.set_defaults(run=_catalogue)
 
 
+def add_table_options(parser, attributes: str) -> None:
+    """Declares the options that say what the columns of a product table mean.
+
+    Args:
+        parser: the subcommand's parser.
+        attributes: help of `--attributes`.
+    """
+    parser.add_argument(
+        "--map",
+        dest="columns",
+        action="append",
+        default=[],
+        metavar="ROLE=COLUMN,...",
+        help="the columns of id, title, description, image and split; columns with these names are found automatically",
+    )
+    parser.add_argument(
+        "--attributes",
+        action="append",
+        default=[],
+        metavar="NAME[=COLUMN],...",
+        help=attributes,
+    )
+    parser.add_argument("--title", metavar="TEMPLATE", help="a title of several columns: '{brand} {colour} {type}'")
+    parser.add_argument(
+        "--group",
+        type=lambda text: [column.strip() for column in text.split(",") if column.strip()],
+        default=[],
+        metavar="COLUMN,...",
+        help="merge rows with equal values in these columns, such as the sizes of a product",
+    )
+    parser.add_argument("--pattern", help="file names of the images, if no column lists them: '{sku}_*.jpg'")
+
+
 def _catalogue(columns: list[str], attributes: list[str], to: str | None, shards: str | None, **options) -> None:
     from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 
     if shards and not to:
         raise UserError("--shards names the folder for --to shards: add --to shards.")
-    columns_of_roles, columns_of_attributes = _pairs("--map", columns), _pairs("--attributes", attributes, alone=True)
-    summary = prepare_catalogue(columns=columns_of_roles, attributes=columns_of_attributes, **options)
+    of_attributes = parse_pairs("--attributes", attributes, alone=True)
+    summary = prepare_catalogue(columns=parse_pairs("--map", columns), attributes=of_attributes, **options)
     _print_summary(summary)
     if to == "shards":
         from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
@@ -160,7 +170,7 @@ def _fashioniq(root: str, check: bool, missing: str) -> None:
         print("to leave them out, delete the damaged ones and set --options datasets.fashioniq.allow_missing=True")
 
 
-def _pairs(option: str, given: list[str], alone: bool = False) -> dict[str, str]:
+def parse_pairs(option: str, given: list[str], alone: bool = False) -> dict[str, str]:
     """Parses `a=b,c=d` to {"a": "b", "c": "d"}; with `alone`, `a` is short for `a=a`."""
     pairs = {}
     for entry in filter(None, (entry.strip() for text in given for entry in text.split(","))):

@@ -42,28 +42,28 @@ class FolderProducts(ProductSource):
 
     Args:
         folder: the folder.
+        option: the argument that names it, for messages.
 
     Raises:
         UserError: there is no photograph, or only some of the folders are named like splits.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, option: str = "--images"):
+        where = f"{option} {folder}"
         self._photographs = sorted(_photographs(folder, ""))
         if not self._photographs:
-            raise UserError(
-                f"--images {folder} has no photographs ({', '.join(ENDINGS)}): name the folder that they are in."
-            )
+            raise UserError(f"{where} has no photographs ({', '.join(ENDINGS)}): name the folder that they are in.")
         first = {path.split("/")[0] for path in self._photographs if "/" in path}
         splits = {name for name in first if name.lower() in SPLIT_NAMES}
         if splits and splits != first:
             raise UserError(
-                f"--images {folder} has folders named like splits ({', '.join(sorted(splits))}) and others "
+                f"{where} has folders named like splits ({', '.join(sorted(splits))}) and others "
                 f"({', '.join(sorted(first - splits)[:5])}): move the others out, or rename the splits."
             )
         alone = any("/" not in path for path in self._photographs)
         if splits and alone:
             raise UserError(
-                f"--images {folder} has folders named like splits ({', '.join(sorted(splits))}) and photographs in "
+                f"{where} has folders named like splits ({', '.join(sorted(splits))}) and photographs in "
                 "none of them: move these into the folder of their split."
             )
         self._depth = 1 if splits else 0  # of the category
@@ -90,7 +90,7 @@ def _photographs(folder: Path, below: str) -> Iterator[str]:
         entries = list(os.scandir(folder / below))
     except OSError as error:
         raise UserError(
-            f"--images {folder / below} cannot be read ({error.strerror}): check its permissions."
+            f"The folder {folder / below} cannot be read ({error.strerror}): check its permissions."
         ) from error
     for entry in entries:
         path = f"{below}/{entry.name}" if below else entry.name

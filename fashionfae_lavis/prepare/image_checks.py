@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.photographs import MISSING
 from fashionfae_lavis.prepare.duplicates import fingerprint
@@ -85,15 +87,25 @@ def _check_chunk(chunk: list[list[str]], folder: Path) -> list[list[CheckedImage
     return [[_checked_image(name, folder) for name in row] for row in chunk]
 
 
-def _checked_image(name: str, folder: Path) -> CheckedImage:
+def find_photograph(name: str, folder: Path) -> tuple[str, str, Image.Image | None]:
+    """Reads the photograph that a table names, perhaps less exactly than the file is called.
+
+    Returns:
+        The path of the file below the folder; why it cannot be used, or ""; and the photograph if it can.
+    """
     if not is_utf8(name):
-        return CheckedImage(name, "has a name that is not UTF-8")
+        return name, "has a name that is not UTF-8", None
     problem, photograph = checked_photograph(name, folder)
-    if problem == MISSING:
-        file = meant_file(name, folder)
-        if file is None:
-            return CheckedImage(name, f"{MISSING}: {not_found(name, folder)}")
-        name, (problem, photograph) = file, checked_photograph(file, folder)
+    if problem != MISSING:
+        return name, problem, photograph
+    file = meant_file(name, folder)
+    if file is None:
+        return name, f"{MISSING}: {not_found(name, folder)}", None
+    return file, *checked_photograph(file, folder)
+
+
+def _checked_image(name: str, folder: Path) -> CheckedImage:
+    name, problem, photograph = find_photograph(name, folder)
     if photograph is None:
         return CheckedImage(name, problem)
     try:

@@ -1,4 +1,4 @@
-"""Prices as words that the model can read: `$1,299.00` becomes `1299 dollars`."""
+"""Prices as words that the model can read, `$1,299.00` becomes `1299 dollars`, and as numbers."""
 
 import re
 
@@ -29,6 +29,9 @@ _PRICE = re.compile(
     rf"\s*(?P<after>(?i:{_CURRENCY}))?"
 )
 
+_DECIMAL = re.compile(r"\d+\.\d{4,}")  # a computed number: three digits would be thousands
+_LAST_WORDS = re.compile(r"(?<=\d)( [a-z\u0142]+)+$")  # the currency in the result of `price_words`
+
 
 def price_words(text: str) -> str:
     """Returns a price as a number and its currency in words; other texts are returned as they are.
@@ -45,10 +48,26 @@ def price_words(text: str) -> str:
     before, after, cents = found["before"], found["after"], found["cents"] or ""
     if (before and after) or not (before or after or cents.strip("0123456789")):
         return text
-    number = re.sub(r"\D", "", found["whole"])
-    if cents.strip("0-\u2013\u2014"):
-        number = f"{number}.{cents:0<2}"
-    return f"{number} {_word(before or after or '')}".strip()
+    return f"{_number(found)} {_word(before or after or '')}".strip()
+
+
+def price_value(text: str) -> float | None:
+    """Returns the number of a price, with or without a currency, or of the words of one; None for other texts.
+
+    >>> [price_value(text) for text in ("$35", "1.299,00 \\u20ac", "9.90 usd", "35", "from 35")]
+    [35.0, 1299.0, 9.9, 35.0, None]
+    """
+    text = _LAST_WORDS.sub("", text.strip())
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    found = _PRICE.fullmatch(text)
+    return float(_number(found)) if found else None
+
+
+def _number(price: re.Match[str]) -> str:
+    """Returns the number of a price without thousands separators and zero cents."""
+    number, cents = re.sub(r"\D", "", price["whole"]), price["cents"] or ""
+    return f"{number}.{cents:0<2}" if cents.strip("0-\u2013\u2014") else number
 
 
 def _word(currency: str) -> str:

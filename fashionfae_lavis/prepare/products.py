@@ -42,6 +42,7 @@ class ProductRows(ProductSource):
         pattern: see `images.Pattern`.
         group: rows with equal values in these columns are one product; see grouping.py.
         title: see `templates.TitleTemplate`.
+        needs_text: whether a product without a title and a description is unusable.
 
     Raises:
         UserError: a column is missing.
@@ -56,6 +57,7 @@ class ProductRows(ProductSource):
         pattern: str | None = None,
         group: Sequence[str] = (),
         title: str | None = None,
+        needs_text: bool = True,
     ):
         if title and "title" in columns:
             raise UserError(f"--title {title} and --map title={columns['title']} both give the title: use one of them.")
@@ -71,8 +73,10 @@ class ProductRows(ProductSource):
             self.attribute_columns[words] = column
         self.pattern = Pattern(pattern, folder, table.columns) if pattern else None
         known = {**self.columns, **({"title": title} if title else {})}
-        if not known.keys() & FREE_TEXT or not (self.pattern or "image" in known):
-            raise incomplete(table, folder, known, self.attribute_columns, pattern)
+        self.needs_text = needs_text
+        if (needs_text and not known.keys() & FREE_TEXT) or not (self.pattern or "image" in known):
+            lacking = known if needs_text else {"title": "", **known}
+            raise incomplete(table, folder, lacking, self.attribute_columns, pattern)
         self._propose = partial(propose, table, folder, known, self.attribute_columns, pattern)
         self.group = list(group)
         for column in self.group:
@@ -161,7 +165,7 @@ class ProductRows(ProductSource):
             product.title = self.title.title(product.title_parts)
         if not product.id:
             product.problem = "no id"
-        elif not any(letter.isalnum() for letter in product.title + product.description):
+        elif self.needs_text and not any(letter.isalnum() for letter in product.title + product.description):
             product.problem = "no text"
         elif self.names_splits and not product.split:
             product.problem = f"unknown split: {split[:50]!r}, none of {', '.join(SPLIT_NAMES)}"

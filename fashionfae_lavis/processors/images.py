@@ -92,7 +92,7 @@ class FashionPhotographProcessor(BaseProcessor):
         jitter = [transforms.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
         self.transform = transforms.Compose(
             [
-                _rgb,
+                as_rgb,
                 transforms.RandomResizedCrop(image_size, scale=(area, 1.0), ratio=(0.8, 1.25)),
                 transforms.RandomHorizontalFlip(),
                 *jitter,
@@ -126,13 +126,18 @@ def shorter_side(image: str | Path | Image.Image | NDArray[np.uint8], size: int)
     Raises:
         UserError: the image cannot be used.
     """
-    image = _rgb(image)
+    image = as_rgb(image)
     scale = size / min(image.size)
     width, height = (round(side * scale) for side in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
-def _rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
+def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
+    """Reads or converts an image to upright RGB on white.
+
+    Raises:
+        UserError: the image cannot be used.
+    """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UserError(f"The image is an array {image.shape} of {image.dtype}, but must be (H, W, 3) of uint8.")

@@ -1,6 +1,6 @@
 import pytest
 
-from fashionfae_lavis.prepare.prices import price_words
+from fashionfae_lavis.prepare.prices import price_value, price_words
 from fashionfae_lavis.text.product_text import normalise
 
 
@@ -38,3 +38,27 @@ def test_prices(text, words):
 )
 def test_other_texts_stay(text):
     assert price_words(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$35", 35),
+        ("1.299,00 €", 1299),
+        ("12.5", 12.5),
+        ("1,299.00", 1299),
+        ("1.299", 1299),
+        ("19.989999", 19.989999),
+        ("35.-", 35),
+        ("9.90 us dollars", 9.9),
+        ("120 z\u0142oty", 120),
+        ("$1,299.00", 1299),
+    ],
+)
+def test_numbers_of_prices(text, value):
+    assert price_value(text) == price_value(price_words(text)) == value
+
+
+@pytest.mark.parametrize("text", ["", "from 35", "35-40", "35 dollars, 40 dollars", "free", "-5"])
+def test_texts_without_one_price_have_no_number(text):
+    assert price_value(text) is None

@@ -14,14 +14,14 @@ The images stay in the user's folder. A relative folder is relative to the file,
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import Int64, first_problem, open_regular
@@ -46,6 +46,7 @@ class ListedProduct(TypedDict):
 
     split: str
     row: Int64
+    id: NotRequired[str]
     images: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     title: str
     description: str
@@ -71,7 +72,7 @@ class CatalogueFile:
         path: Path,
         images: Path,
         names: list[str],
-        products: list[dict],
+        products: Sequence[Mapping[str, Any]],
         mend: str = "put it back, or prepare the catalogue again",
     ):
         self.path = path
@@ -113,14 +114,7 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
     Raises:
         UserError: there is no prepared catalogue, it is damaged, or it lacks the attribute.
     """
-    path = _index(root)
-    try:
-        with open_regular(path) as file:
-            head = _read_head(next(file, b""), path)
-            products = _read_products(file, head, path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    names = head["attributes"]
+    path, (images, names, products) = _index(root), listed_products(root)
     if needs is not None:
         if needs not in names:
             mend = (
@@ -130,8 +124,25 @@ def read_catalogue(root: str | Path, needs: str | None = None) -> dict[str, Cata
             )
             raise UserError(f"`label` of the dataset is {needs!r}, but {path} has {mend}.")
         products = {split: [p for p in found if p["fields"].get(needs)] for split, found in products.items()}
-    images = path.parent / head["images"]
     return {split: CatalogueFile(path, images, names, found) for split, found in products.items() if found}
+
+
+def listed_products(root: str | Path) -> tuple[Path, list[str], dict[str, list[ListedProduct]]]:
+    """Reads the products of a catalogue as the file lists them.
+
+    Returns:
+        The image folder, the names of the attributes, and split -> its products.
+
+    Raises:
+        UserError: there is no prepared catalogue, or it is damaged.
+    """
+    path = _index(root)
+    try:
+        with open_regular(path) as file:
+            head = _read_head(next(file, b""), path)
+            return path.parent / head["images"], head["attributes"], _read_products(file, head, path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _index(root: str | Path) -> Path:

@@ -50,8 +50,7 @@ class AlbefAdapter(Adapter):
     def tokenize(self, texts: list[str]) -> Text:
         return self.word_pieces(texts)
 
-    def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
-        """Adds the logit of a match to the similarity, as LAVIS's re-ranking does."""
+    def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
         states = self.bert(
             text.input_ids,
             attention_mask=text.mask,
@@ -59,4 +58,8 @@ class AlbefAdapter(Adapter):
             encoder_attention_mask=torch.ones(image_tokens.shape[:2], dtype=torch.long, device=image_tokens.device),
             return_dict=True,
         )
-        return self.model.itm_head(states.last_hidden_state[:, 0])[:, 1].float() + similarity
+        return self.model.itm_head(states.last_hidden_state[:, 0]).float()
+
+    def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
+        """Adds the logit of a match to the similarity, as LAVIS's re-ranking does."""
+        return self.match_logits(image_tokens, text)[:, 1] + similarity

@@ -92,6 +92,10 @@ class Adapter:
         """Tokenizes texts for `match_scores`, padded to the longest; needs `matches`."""
         raise NotImplementedError
 
+    def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
+        """Maps images as tokens (P, N, D) and P texts to logits (P, 2) of no match and match; needs `matches`."""
+        raise NotImplementedError
+
     def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
         """Scores pairs of an image and a text; needs `matches`.
 

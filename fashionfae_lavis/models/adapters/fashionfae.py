@@ -25,9 +25,12 @@ class FashionFAEAdapter(Adapter):
     def tokenize(self, texts: list[str]) -> Text:
         return self.model.tokenize(texts)
 
+    def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
+        return self.model.match_logits(image_tokens, text)
+
     def match_scores(self, image_tokens: Tensor, text: Text, similarity: Tensor) -> Tensor:
         """Adds the log-odds of a match to the ITC logit (scale^2 * similarity), so that re-ranking builds on ITC."""
-        logits = self.model.match_logits(image_tokens, text)
+        logits = self.match_logits(image_tokens, text)
         return logits[:, 1] - logits[:, 0] + self.model.scale**2 * similarity
 
     def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> Tensor:

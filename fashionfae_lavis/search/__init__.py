@@ -1,0 +1,1 @@
+"""Use of a trained model on a shop's products: embedding, search, labelling and serving."""
