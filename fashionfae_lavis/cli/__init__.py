@@ -24,6 +24,8 @@ from fashionfae_lavis.cli import (
     make_mini_encoders,
     publish,
     reproduce,
+    search,
+    serve,
     train,
 )
 from fashionfae_lavis.errors import UserError
@@ -34,6 +36,7 @@ SUBCOMMANDS = (
     train,
     evaluate,
     prepare,
+    search,
     compare,
     label,
     import_checkpoint,
@@ -41,6 +44,7 @@ SUBCOMMANDS = (
     export_weights,
     export_onnx,
     embed,
+    serve,
     publish,
     make_mini_encoders,
     compare_golden,

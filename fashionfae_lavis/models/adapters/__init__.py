@@ -42,7 +42,7 @@ def adapt(model: nn.Module) -> Adapter:
     if isinstance(model, FashionEncoders):
         whole = isinstance(model, FashionFAE)
         embeds = isinstance(model, FashionRetrieval)
-        flags |= {"embeds": embeds, "matches": whole, "predicts_words": whole}
+        flags |= {"embeds": embeds, "locates": embeds, "matches": whole, "predicts_words": whole}
         objectives = tuple(OBJECTIVES) if whole else ("itc",) * embeds
         composes = isinstance(model, FashionComposition)
         return FashionFAEAdapter(model, composes=composes, objectives=objectives, **flags)

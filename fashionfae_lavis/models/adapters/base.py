@@ -41,6 +41,7 @@ class Adapter:
         matches: the model has an image-text matching head.
         predicts_words: the model predicts masked words from the image and the rest of the text.
         composes: the model embeds an image and a text that changes it as a query for another image.
+        locates: the model tells which patches of an image match a text.
         writes: the model generates captions.
         classifies: the model predicts the class of a product.
         classifier_is_new: the model has a classifier that no checkpoint has trained.
@@ -53,6 +54,7 @@ class Adapter:
     matches: bool = False
     predicts_words: bool = False
     composes: bool = False
+    locates: bool = False
     writes: bool = False
     classifies: bool = False
     classifier_is_new: bool = False
@@ -128,6 +130,18 @@ class Adapter:
 
     def text_part(self, texts: list[str]) -> Tensor:
         """Maps B texts to the text term (B, D) of a composed query; needs `composes`."""
+        raise NotImplementedError
+
+    def locate(self, images: Tensor, text_embeds: Tensor) -> Tensor:
+        """Computes how much each patch adds to the similarity of an image and its text; needs `locates`.
+
+        Args:
+            images: (B, 3, S, S).
+            text_embeds: global embeddings (B, D) of the texts.
+
+        Returns:
+            Values of 0 or more (B, grid, grid).
+        """
         raise NotImplementedError
 
     def generate(self, images: Tensor, num_beams: int, max_length: int, min_length: int) -> list[str]:

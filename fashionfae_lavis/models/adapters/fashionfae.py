@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
@@ -42,3 +44,15 @@ class FashionFAEAdapter(Adapter):
 
     def text_part(self, texts: list[str]) -> Tensor:
         return self.model.text_mean(self.model.tokenize(texts))
+
+    def locate(self, images: Tensor, text_embeds: Tensor) -> Tensor:
+        """Weights the patches' last states by the gradient of the cosine: Grad-CAM (arXiv 1610.02391)."""
+        encoder = self.model.image_encoder
+        with torch.no_grad():
+            tokens = encoder(as_images(images, side=self.model.image_size).to(self.device))
+        with torch.enable_grad():
+            tokens.requires_grad_()
+            cosines = F.cosine_similarity(self.model.image_embedding(tokens), text_embeds.to(self.device))
+            (gradient,) = torch.autograd.grad(cosines.sum(), tokens)
+        patches, weights = tokens.detach()[:, 1:], gradient[:, 1:].mean(1, keepdim=True)
+        return F.relu((weights * patches).sum(-1)).unflatten(1, (encoder.grid, encoder.grid))

@@ -1,0 +1,119 @@
+"""What an index is, whatever engine keeps it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashionfae_lavis.search.vectors import Vectors
+from fashionfae_lavis.search.where import ColumnType, Where
+
+# Up to this many rows are compared with each query, which is exact; an approximate index is built for more.
+EXACT_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A product of an index.
+
+    Attributes:
+        id: the product's id.
+        score: cosine similarity to the query, 1 for products that were not found by one.
+        fields: column -> text or number; None where it is missing.
+        thumbnail: JPEG with at most 224 pixels on the longer side; empty if the image was unusable.
+        vector: the product's embedding (dim,).
+        image: path of the image at the time of indexing, "" if there was none.
+    """
+
+    id: str
+    score: float
+    fields: dict[str, Any]
+    thumbnail: bytes
+    vector: NDArray[np.float32] | None
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an index is made of. It is kept in the index, and changes only when the index is replaced.
+
+    Attributes:
+        model: name of the model of the vectors.
+        digest: digest of this model; two models with one digest give the same vectors.
+        dim: width of a vector.
+        columns: columns of the products with their types.
+    """
+
+    model: str
+    digest: str
+    dim: int
+    columns: dict[str, ColumnType]
+
+
+@dataclass(frozen=True)
+class IndexInfo(Contents):
+    """Contents of an index, and where it is.
+
+    Attributes:
+        location: folder or URL, without a password.
+        engine: "LanceDB" or "PostgreSQL".
+        rows: number of products at present.
+    """
+
+    location: str
+    engine: str
+    rows: int
+
+
+class Index(Protocol):
+    """Products with their vectors, columns and thumbnails. Each change happens as a whole or not at all."""
+
+    @property
+    def info(self) -> IndexInfo:
+        """Returns what the index holds at present."""
+
+    def nearest(
+        self, vector: NDArray[np.float32], count: int, where: Where | None = None, exclude: Collection[str] = ()
+    ) -> list[Hit]:
+        """Returns the products most similar to a vector, the best first; equal scores are ordered by id.
+
+        Args:
+            vector: query (dim,).
+            count: most hits to return.
+            where: filter, which applies before ranking.
+            exclude: ids to leave out.
+        """
+
+    def fetch(self, ids: Sequence[str]) -> list[Hit]:
+        """Returns the products with these ids in their order, without those that the index lacks."""
+
+    def browse(self, where: Where | None, offset: int, count: int) -> list[Hit]:
+        """Returns a page of the products that a filter keeps, ordered by id."""
+
+    def facets(self, columns: Sequence[str], where: Where | None = None) -> dict[str, dict[str, int]]:
+        """Counts the products that a filter keeps by the values of text columns, the most frequent value first."""
+
+    def add(self, vectors: Vectors) -> int:
+        """Adds products and returns their number.
+
+        Raises:
+            UserError: the vectors are of another model, the columns differ, or an id is in the index already.
+        """
+
+    def update(self, vectors: Vectors) -> int:
+        """Replaces the products with the same ids, adds the others, and returns the number of both.
+
+        Raises:
+            UserError: the vectors are of another model, or the columns differ.
+        """
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Deletes products and returns how many of the ids were in the index."""
+
+    def rebuild(self) -> None:
+        """Rewrites the index compactly, with a new approximate index if it is large."""
+
+    def check(self) -> list[str]:
+        """Reads the whole index and returns what is wrong with it, one sentence for each problem."""

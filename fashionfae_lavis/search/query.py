@@ -1,0 +1,245 @@
+"""Search of an index by words, a photograph, a product of the index, or two of them.
+
+    words               q = normalise(t - b x)                     t, i, x: unit-length embeddings of the words,
+    photograph          q = normalise((1 - w) i - w b x)           the photograph, and what is excluded;
+    photograph, words   q = normalise((1 - w) i + w (t - b x))     x is left out if nothing is
+
+A model with a composition head has its own embedding c of photograph and words: q = normalise(c - b x).
+Products rank by the cosine of their vector and q; equal scores rank by id. The order does not depend on the page that
+is asked for, so pages neither overlap nor leave products out.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain, islice, takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.search.encoder import Encoder
+from fashionfae_lavis.search.index import Hit, Index, open_index
+from fashionfae_lavis.search.where import Where
+
+TEXT_WEIGHT = 0.8
+WITHOUT_WEIGHT = 0.5
+NEAR_DUPLICATE = 0.98
+DIGITS = 6  # decimals of a score that count; the others are rounding errors of float32
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What to look for: at least one of `text`, `image` and `like`, and conditions.
+
+    Attributes:
+        text: words, such as "navy linen dress"; with a photograph or a product, how the wanted ones differ from it.
+        image: a photograph, RGB.
+        like: id of a product in the index, whose vector is the query; the product itself is not found.
+        where: products that do not meet this condition are left out before the ranking.
+        without: words for what the products should not show, such as "print".
+        count: number of products on a page.
+        offset: number of products on the pages before.
+        rerank: number of first products that are ordered by image-text matching, for queries of words only.
+        least_score: the lowest cosine that counts as found; None for any.
+        fold: show near-duplicates as one product.
+    """
+
+    text: str | None = None
+    image: Image.Image | None = None
+    like: str | None = None
+    where: Where | None = None
+    without: str | None = None
+    count: int = 10
+    offset: int = 0
+    rerank: int = 0
+    least_score: float | None = None
+    fold: bool = True
+
+    @property
+    def words(self) -> str:
+        """The text without surrounding spaces, "" if there is none."""
+        return (self.text or "").strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A product that was found.
+
+    Attributes:
+        hit: the product; its score is the cosine.
+        also: ids of the near-duplicates that rank below it, best first.
+        match: the probability that image and text match, if the product was re-ranked.
+    """
+
+    hit: Hit
+    also: tuple[str, ...] = ()
+    match: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Searcher:
+    """Searches an index with the model that made its vectors.
+
+    Attributes:
+        encoder: the model.
+        index: the index.
+        text_weight: w, from 0 (photograph alone) to 1 (words alone).
+        without_weight: b, 0 for no effect.
+        near_duplicate: least cosine of near-duplicates.
+    """
+
+    encoder: Encoder
+    index: Index
+    text_weight: float = TEXT_WEIGHT
+    without_weight: float = WITHOUT_WEIGHT
+    near_duplicate: float = NEAR_DUPLICATE
+
+    @classmethod
+    def open(cls, location: str, model: str | None = None, device: str = "auto") -> "Searcher":
+        """Opens an index and the model of its vectors.
+
+        Args:
+            location: folder or URL of the index.
+            model: what `Encoder.open` takes; None for the model that the index names.
+            device: auto, cpu or cuda.
+
+        Raises:
+            UserError: one cannot be opened, or the vectors are of another model.
+        """
+        encoder = Encoder.open(model or open_index(location).info.model, device)
+        return cls(encoder, open_index(location, encoder.digest))
+
+    def search(self, query: Query) -> list[Found]:
+        """Returns the products of a page, best first.
+
+        Raises:
+            UserError: the query is empty or contradicts itself, the index lacks the product, or the model cannot do it.
+        """
+        found = self._reranked(query, self._candidates(query, self.embed(query)))
+        last = query.offset + query.count
+        page = _folded(found, last, self.near_duplicate) if query.fold else list(islice(found, last))
+        return page[query.offset :]
+
+    def product(self, identifier: str) -> Hit:
+        """Returns the product with this id; raises UserError if the index lacks it."""
+        found = self.index.fetch([identifier])
+        if not found:
+            raise UserError(f"{self.index.info.location} has no product with the id {identifier!r}: use another id.")
+        return found[0]
+
+    def embed(self, query: Query) -> NDArray[np.float32]:
+        """Embeds a query at unit length, (D,); raises UserError as `search` does."""
+        _check(query, self.encoder)
+        pictured = query.image is not None or query.like is not None
+        if pictured and query.words and self.encoder.composes:
+            composed = self.encoder.compose([self._photograph(query)], [query.words])[0]
+            return _unit(composed - self._excluded(query))
+        text = self._embedded(query.words) - self._excluded(query)
+        if pictured:
+            text = self.text_weight * text + (1 - self.text_weight) * self._shown(query)
+        return _unit(text)
+
+    def _excluded(self, query: Query) -> NDArray[np.float32]:
+        return self.without_weight * self._embedded((query.without or "").strip())
+
+    def _embedded(self, words: str) -> NDArray[np.float32]:
+        """Embeds words, "" as zeros (D,)."""
+        return self.encoder.embed_texts([words])[0] if words else np.zeros(self.encoder.dim, np.float32)
+
+    def _shown(self, query: Query) -> NDArray[np.float32]:
+        """Returns the vector of the query's photograph or product."""
+        if query.like is None:
+            return self.encoder.embed_images([self._photograph(query)])[0]
+        return _vector(self.product(query.like))
+
+    def _photograph(self, query: Query) -> Image.Image:
+        image = query.image if query.like is None else picture(self.product(query.like))
+        if image is None:
+            raise UserError(f"The product {query.like!r} has no picture: use another product.")
+        return image
+
+    def _candidates(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
+        """Yields the products by falling score, equal ones by id, down to the least score."""
+        least = query.least_score
+        ranking = self._ranking(query, vector)
+        return ranking if least is None else takewhile(lambda hit: hit.score >= least, ranking)
+
+    def _ranking(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
+        exclude = () if query.like is None else (query.like,)
+        depth, given = max(query.offset + query.count, query.rerank) + 1, set[str]()
+        while True:
+            hits = sorted(self.index.nearest(vector, depth, query.where, exclude), key=_order)
+            complete = len(hits) < depth
+            # Products may be missing that score as the last one does, and rank before it.
+            certain = hits if complete else [hit for hit in hits if _score(hit) > _score(hits[-1])]
+            yield from (hit for hit in certain if hit.id not in given)
+            if complete:
+                return
+            given.update(hit.id for hit in certain)
+            depth *= 2
+
+    def _reranked(self, query: Query, hits: Iterator[Hit]) -> Iterator[Found]:
+        """Orders the first products by image-text matching, and yields the others as they come."""
+        first = list(islice(hits, query.rerank))
+        pictures = {hit.id: image for hit in first if (image := picture(hit))}
+        matches = self.encoder.match(list(pictures.values()), query.words).tolist() if pictures else []
+        probabilities = dict(zip(pictures, matches, strict=True))
+        # The sort is stable: equal probabilities keep the order of the scores.
+        first.sort(key=lambda hit: -round(probabilities.get(hit.id, 0), DIGITS))
+        return (Found(hit, match=probabilities.get(hit.id)) for hit in chain(first, hits))
+
+
+def picture(hit: Hit) -> Image.Image | None:
+    """Returns the thumbnail of a product, RGB; None if it has none."""
+    return Image.open(BytesIO(hit.thumbnail)).convert("RGB") if hit.thumbnail else None
+
+
+def _check(query: Query, encoder: Encoder) -> None:
+    """Raises UserError for a query that cannot be answered."""
+    if not query.words and query.image is None and query.like is None:
+        raise UserError("The query is empty: search by words, a photograph or a product of the index.")
+    if query.image is not None and query.like is not None:
+        raise UserError("The query has a photograph and a product: leave one of them out.")
+    if query.count < 1 or query.offset < 0 or query.rerank < 0:
+        raise UserError("count must be 1 or more, offset and rerank 0 or more.")
+    if query.rerank and (not query.words or query.image is not None or query.like is not None):
+        raise UserError("Re-ranking compares products with words: leave out rerank, or search by words alone.")
+    if query.rerank and not encoder.matches:
+        raise UserError(f"{encoder.name} has no image-text matching: leave out rerank.")
+
+
+def _score(hit: Hit) -> float:
+    return round(hit.score, DIGITS)
+
+
+def _order(hit: Hit) -> tuple[float, str]:
+    return -_score(hit), hit.id
+
+
+def _vector(hit: Hit) -> NDArray[np.float32]:
+    assert hit.vector is not None  # `nearest` and `fetch` return it
+    return hit.vector
+
+
+def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
+    """Returns the first `count` products that are no near-duplicates of those before, with the ids of theirs."""
+    kept: list[Found] = []
+    also: list[list[str]] = []
+    vectors = np.empty((0, 0), np.float32)
+    for each in found:
+        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else []
+        if len(near):
+            also[near[0]].append(each.hit.id)
+        elif len(kept) == count:
+            break
+        else:
+            kept.append(each)
+            also.append([])
+            vectors = np.stack([_vector(one.hit) for one in kept])
+    return [Found(one.hit, tuple(ids), one.match) for one, ids in zip(kept, also, strict=True)]
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -1,0 +1,139 @@
+"""What the API and the page share: search, facets, attributes of photographs and heat maps over one index."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from io import BytesIO
+
+from PIL import Image
+
+from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.search.index import Hit
+from fashionfae_lavis.search.labels import Label
+from fashionfae_lavis.search.query import Found, Query, Searcher
+from fashionfae_lavis.search.server.attributes import AttributeReader
+from fashionfae_lavis.search.server.batching import BatchingEncoder
+from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance
+from fashionfae_lavis.search.where import Where
+from fashionfae_lavis.suggestions import hint
+
+PROSE = ("title", "description", "text", "name", "url", "image")  # columns that nobody chooses a value of
+MOST_VALUES = 200  # of a column whose values can be chosen
+CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
+THUMBNAILS = 5_000  # kept in memory, about 10 KB each
+
+Facets = dict[str, dict[str, int]]
+
+
+class Service:
+    """A searcher for many threads.
+
+    Args:
+        searcher: the model and the index.
+        on_batch: called with the number of calls of every forward pass.
+    """
+
+    def __init__(self, searcher: Searcher, on_batch: Callable[[int], None] = lambda calls: None):
+        self.encoder = BatchingEncoder(searcher.encoder, on_batch)
+        self.index = searcher.index
+        self.searcher = replace(searcher, encoder=self.encoder)
+        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+
+    def warm_up(self) -> None:
+        """Does what the first request would wait for."""
+        self._reader.read(Image.new("RGB", (64, 64), "white"), self.facet_columns)
+
+    def close(self) -> None:
+        """Ends the thread of the model."""
+        self.encoder.close()
+
+    @cached_property
+    def facet_columns(self) -> list[str]:
+        """Columns whose values can be chosen."""
+        return list(self._counts)
+
+    @cached_property
+    def _counts(self) -> Facets:
+        columns = [name for name, kind in self.index.info.columns.items() if kind == "text" and name not in PROSE]
+        counts = self.index.facets(columns) if columns else {}
+        return {name: values for name, values in counts.items() if 2 <= len(values) <= MOST_VALUES}
+
+    @cached_property
+    def _reader(self) -> AttributeReader:
+        starts = range(0, self.index.info.rows, max(CALIBRATING // PARTS, self.index.info.rows // PARTS))
+        parts = [self.index.browse(None, start, CALIBRATING // PARTS) for start in starts]
+        return AttributeReader(self.encoder, self._counts, [hit for part in parts for hit in part])
+
+    def search(self, query: Query) -> list[Found]:
+        """Answers a query, and keeps the thumbnails of the answer, for which a browser asks next."""
+        found = self.searcher.search(query)
+        for each in found:
+            self.version(each.hit)
+        return found
+
+    def browse(self, where: Where | None, offset: int, count: int) -> list[Hit]:
+        """Returns products in the order of the index."""
+        hits = self.index.browse(where, offset, count)
+        for hit in hits:
+            self.version(hit)
+        return hits
+
+    def product(self, identifier: str) -> Hit | None:
+        """Returns a product, None if the index has none with this id."""
+        hits = self.index.fetch([identifier])
+        return hits[0] if hits else None
+
+    def facets(self, columns: Sequence[str], where: Where | None) -> Facets:
+        """Counts the products that meet a condition, by the values of columns."""
+        unknown = next((name for name in columns if name not in self.facet_columns), None)
+        if unknown is not None:
+            raise UserError(f"No facet {unknown!r}; {hint(unknown, self.facet_columns)}")
+        return self.index.facets(columns, where) if columns else {}
+
+    def facets_beside(self, choices: Mapping[str, Sequence[str]], others: Where | None) -> Facets:
+        """Counts products by every facet; the values chosen in a column do not limit the counts of that column."""
+        columns = self.index.info.columns
+        chosen = [name for name in self.facet_columns if choices.get(name)]
+        free = [name for name in self.facet_columns if name not in chosen]
+        counts = self.facets(free, both(Where.choose(choices, columns), others))
+        for name in chosen:
+            rest = {column: values for column, values in choices.items() if column != name}
+            counts |= self.facets([name], both(Where.choose(rest, columns), others))
+        return {name: counts[name] for name in self.facet_columns}
+
+    def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
+        """Reads the values of attributes off a photograph, of all facets by default."""
+        unknown = next((name for name in columns or () if name not in self._counts), None)
+        if unknown is not None:
+            raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._counts)}")
+        return self._reader.read(image, columns or self.facet_columns)
+
+    @property
+    def explains(self) -> bool:
+        """Whether the model has heat maps."""
+        return self.encoder.adapter.locates
+
+    def heat_map(self, hit: Hit, text: str) -> bytes:
+        """Draws where a product's photograph matches a text, as a transparent PNG of the thumbnail's size."""
+        image = Image.open(BytesIO(hit.thumbnail)).convert("RGB")
+        return draw_heat_map(self.encoder.run(relevance, image, text))
+
+    def version(self, hit: Hit) -> str:
+        """Returns the version of a product's thumbnail, and keeps the thumbnail in memory."""
+        version = hashlib.sha256(hit.thumbnail).hexdigest()[:16]
+        self._thumbnails[version] = hit.thumbnail
+        self._thumbnails.move_to_end(version)
+        if len(self._thumbnails) > THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+        return version
+
+    def kept_thumbnail(self, version: str) -> bytes | None:
+        """Returns a thumbnail that is in memory."""
+        return self._thumbnails.get(version)
+
+
+def both(first: Where | None, second: Where | None) -> Where | None:
+    """Returns the condition that both are met."""
+    return first & second if first else second
