@@ -12,6 +12,7 @@ from lavis.datasets.builders import load_dataset_config
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fashionfae_lavis.datasets.builders.products import ProductBuilder
 from fashionfae_lavis.datasets.datasets.catalogue_file import NAME
 from fashionfae_lavis.datasets.loaders import evaluation_loader
 from fashionfae_lavis.datasets.protocols import ProductSplit
@@ -52,9 +53,9 @@ def products_of(name: str, processing: Mapping[str, Mapping[str, Any]]) -> tuple
     """
     is_catalogue = (Path(name) / NAME).exists()
     builder_class = registry.get_builder_class("catalogue" if is_catalogue else name)
-    if builder_class is None:
+    if builder_class is None or not issubclass(builder_class, ProductBuilder):
         raise UserError(
-            f"{name} is neither a folder with {NAME} nor a dataset: prepare a catalogue, or name a dataset."
+            f"{name} is neither a folder with {NAME} nor a dataset of products: prepare a catalogue, or name a dataset."
         )
     config = load_dataset_config(builder_class.default_config_path())
     config.vis_processor.eval = dict(processing["vis_processor"]["eval"])

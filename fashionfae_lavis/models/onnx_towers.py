@@ -18,7 +18,7 @@ from fashionfae_lavis.errors import UserError
 
 FLOAT, INT8 = ("image.onnx", "text.onnx"), ("image.int8.onnx", "text.int8.onnx")
 FILES = (*FLOAT, "tokenizer.json", "processing.json")
-QUANTISED = ["MatMul", "Gemm", "Gather"]  # products of matrices and tables of words; convolutions would lose speed
+QUANTISED = ["MatMul", "Gather"]  # linear layers and tables of words; convolutions would lose speed
 MOST_DIFFERENCE, LEAST_AGREEMENT = 1e-4, 95.0
 
 Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]  # of images (N, D) and texts (M, D)
@@ -55,7 +55,7 @@ def parity(ours: Embeddings, theirs: Embeddings) -> Parity:
     >>> print(parity((images, texts), (images, texts[::-1])))
     largest difference 1.0e+00, same best text for 0.0 % of 2 images
     """
-    difference = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+    difference = float(np.max([np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True)]))  # NaN if one is
     best = [(images @ texts.T).argmax(1) for images, texts in (ours, theirs)]
     agreement = 100 * float((best[0] == best[1]).mean())
     return Parity(difference if difference >= 0 else float("inf"), agreement, len(best[0]))
@@ -74,7 +74,7 @@ class OnnxTowers:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
-        self._image, self._text = (onnxruntime.InferenceSession(folder / file, options) for file in files)
+        self._image, self._text = (onnxruntime.InferenceSession(str(folder / file), options) for file in files)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     def embed_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
