@@ -34,6 +34,7 @@ bench:                    ## speed and memory, as ratios of one run; minutes
 	python benchmarks/prepare_catalogue.py
 	python benchmarks/step_time.py
 	python benchmarks/load_weights.py
+	python benchmarks/embed.py
 
 kill:                     ## kill and resume runs, and start ten at once; about 20 minutes
 	python benchmarks/kill_runs.py

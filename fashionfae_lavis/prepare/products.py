@@ -62,7 +62,7 @@ class ProductRows(ProductSource):
         if title and "title" in columns:
             raise UserError(f"--title {title} and --map title={columns['title']} both give the title: use one of them.")
         self.table = table
-        self.columns = _find_columns(table, columns)
+        self.columns = find_columns(table, columns)
         self.title = TitleTemplate(title, table.columns) if title else None
         self.attribute_columns: dict[str, str] = {}
         for name, column in attributes.items():
@@ -189,7 +189,7 @@ def _images(cells: dict, column: str) -> list[str]:
         raise CellError(f"{column} {error}") from error
 
 
-def _find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
+def find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
     """Returns the column of each role, given in `columns` or found by its name; omits roles without a column."""
     unknown = columns.keys() - ROLES.keys()
     if unknown:

@@ -192,7 +192,7 @@ def _joined(encoder: Encoder, products: Products, found: list[Part]) -> tuple[Ve
     whole = Part.joined(found)
     usable = whole.problems == ""
     unreadable = [
-        Skipped(products.ids[i], str(whole.names[i]), str(whole.problems[i])) for i in np.flatnonzero(~usable)
+        Skipped.of(products.ids[i], str(whole.names[i]), str(whole.problems[i])) for i in np.flatnonzero(~usable)
     ]
     skipped = [*products.skipped, *unreadable]
     if not usable.any():
@@ -216,10 +216,7 @@ def _write_report(skipped: list[Skipped], out: Path) -> Path | None:
     if not skipped:
         path.unlink(missing_ok=True)
         return None
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
         writer.writerows(map(spreadsheet_cell, row) for row in skipped)

@@ -12,9 +12,10 @@ from fashionfae_lavis.prepare.attributes import attribute_name
 from fashionfae_lavis.prepare.cells import CellError, cell_text
 from fashionfae_lavis.prepare.folders import FolderProducts
 from fashionfae_lavis.prepare.prices import price_value
-from fashionfae_lavis.prepare.products import ROLES, ProductRows
+from fashionfae_lavis.prepare.products import ProductRows, find_columns
 from fashionfae_lavis.prepare.source import Product
 from fashionfae_lavis.prepare.tables import Table
+from fashionfae_lavis.prepare.texts import is_utf8
 from fashionfae_lavis.search.vectors import OWN
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
@@ -27,6 +28,11 @@ class Skipped(NamedTuple):
     id: str
     image: str
     problem: str
+
+    @classmethod
+    def of(cls, *texts: str) -> "Skipped":
+        """Makes the record of these texts, in which bytes of file names that are not UTF-8 are escaped."""
+        return cls(*(text.encode(errors="backslashreplace").decode() for text in texts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,9 @@ def read_products(
         UserError: the input cannot be read or has no usable product, or an option of tables is given for a folder.
     """
     path = Path(path)
+    for given in (path, images):
+        if given and not is_utf8(str(given)):
+            raise UserError(f"{str(given)!r} is a name that is not UTF-8: rename it.")
     if path.is_dir():
         options = {"images": images, "map": columns, "attributes": attributes}
         _refuse(options | {"pattern": pattern, "group": group, "title": title}, path)
@@ -81,7 +90,7 @@ def read_products(
         table, folder = Table(path), Path(images or path.parent)
         if not folder.is_dir():
             raise UserError(f"--images {folder} is not a folder: name the folder of the images.")
-        travelling = attributes or _readable_columns(table, {*(columns or {}).values()})
+        travelling = attributes or _readable_columns(table, find_columns(table, columns or {}).values())
         rows = ProductRows(table, folder, columns or {}, travelling, pattern, group, title, needs_text=False)
         unified = ((product, rows.unified(product.fields)) for product in rows)
         products = _listed(folder, unified, rows.attributes, rows.names_splits)
@@ -97,12 +106,10 @@ def _refuse(options: dict[str, object], path: Path) -> None:
         raise UserError(f"--{given} is an option of tables, but {path} is a folder: leave it out, or name a table.")
 
 
-def _readable_columns(table: Table, mapped: set[str]) -> dict[str, str]:
-    """Returns the columns of texts and numbers, by their names in words; other roles' columns are left out."""
+def _readable_columns(table: Table, mapped: Iterable[str]) -> dict[str, str]:
+    """Returns the columns of texts and numbers that have no role, by their names in words."""
     rows = [row.cells for row in table.head(LOOKED_AT) if not row.problem]
     taken = {*mapped, *table.repeated}
-    lower = {column.lower(): column for column in reversed(table.columns)}
-    taken |= {next((lower[name] for name in names if name in lower), "") for names in ROLES.values()}
     found: dict[str, str] = {}
     for column in table.columns:
         if column in taken or not all(_is_readable(cells.get(column)) for cells in rows):
@@ -153,7 +160,7 @@ def _listed(
     for product, fields in products:
         image, problem = _photograph_of(product)
         if problem:
-            listed.skipped.append(Skipped(product.id or f"row {product.row}", image, problem))
+            listed.skipped.append(Skipped.of(product.id or f"row {product.row}", image, problem))
             continue
         listed.ids.append(product.id)
         listed.images.append(image)
@@ -168,6 +175,8 @@ def _photograph_of(product: Product) -> tuple[str, str]:
     """Returns the first photograph of a product without a known problem, and "", or why the product has none."""
     if product.problem:
         return "", product.problem
+    if not is_utf8(product.id):  # the name of a file
+        return product.images[0], "has a name that is not UTF-8"
     usable = next((image for image in product.images if image not in product.image_problems), None)
     if usable is not None:
         return usable, ""

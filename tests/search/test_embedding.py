@@ -29,10 +29,7 @@ def small_parts(monkeypatch):
 
 def products_in(folder, count: int) -> Products:
     names = save_photographs(folder, count)
-    columns = {
-        "colour": ["red", None] * (count // 2) + ["red"] * (count % 2),
-        "price": [float(i) for i in range(count)],
-    }
+    columns = {"colour": [None if i % 2 else "red" for i in range(count)], "price": [float(i) for i in range(count)]}
     return Products(folder, [f"p{i}" for i in range(count)], names, columns)
 
 

@@ -65,10 +65,8 @@ def test_a_checkpoint_of_lavis_s_own_class(tmp_path, monkeypatch):
     monkeypatch.setattr(BlipBase, "init_tokenizer", classmethod(lambda cls: blip_tokenizer()))
     trained = lavis_model("blip_retrieval")
     trained.itm_head.bias.data += 1
-    config = {
-        "model": {"arch": "blip_retrieval", "pretrained": "https://no.where/x.pth"},
-        "datasets": {"a": PROCESSING},
-    }
+    section = {"arch": "blip_retrieval", "pretrained": "https://no.where/x.pth"}
+    config = {"model": section, "datasets": {"a": PROCESSING}}
     save_atomically({"model": trained.state_dict(), "config": config}, tmp_path / "last.pth")
 
     def from_config(cls, cfg):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from trained import save_photographs
@@ -77,6 +78,15 @@ def test_a_folder_of_photographs(tmp_path):
     found = read_products(tmp_path)
     assert found.ids == found.images == ["coat/long/0000.png", "dress/0000.png", "dress/0001.png"]
     assert found.columns == {"category": ["coat", "dress", "dress"]}
+
+
+def test_a_name_that_is_not_utf_8(tmp_path):
+    save_photographs(tmp_path, 1)
+    (tmp_path / "0000.png").rename(os.fsencode(tmp_path) + b"/r\xfcn.png")
+    save_photographs(tmp_path, 1)
+    found = read_products(tmp_path)
+    assert found.ids == ["0000.png"]
+    assert found.skipped == [("r\\udcfcn.png", "r\\udcfcn.png", "has a name that is not UTF-8")]
 
 
 def test_inputs_that_cannot_be_used(shop, tmp_path):
