@@ -2,10 +2,9 @@
 
     python benchmarks/serve.py [--seconds 60] [--clients 50] [--products 100000] [--model fashionfae]
 
-Draws `--products` random vectors with attributes and one thumbnail, indexes them, and starts the server with the model in
-a process of its own. First one client at a time asks for pages (texts, with and without a filter, no picture fetched).
-Then `--clients` clients ask for pages, searches and thumbnails as fast as they are answered. A 503 is the server's
-promise for a full queue; with its default of 64 places and 50 clients there must be none.
+Draws `--products` random vectors with attributes and one small picture, indexes them, and starts the server with the
+model in a process of its own. First one client alone asks for pages, without the pictures in them. Then `--clients`
+clients ask for pages and searches as fast as they are answered. The queue has 64 places, so 50 clients get no 503.
 """
 
 import argparse
@@ -18,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -42,8 +42,8 @@ def index_products(folder: Path, model: str, count: int) -> None:
     vectors = rng.standard_normal((count, encoder.dim), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     image = folder / "product.jpg"
-    Image.new("RGB", (200, 260), "grey").save(image)
-    columns = {name: rng.choice(known, count) for name, known in _attributes().items()}
+    Image.fromarray(rng.integers(0, 255, (128, 96, 3), np.uint8)).save(image)
+    columns = {name: rng.choice(known, count).tolist() for name, known in _attributes().items()}
     columns["title"] = [" ".join(words) for words in zip(*columns.values(), strict=True)]
     columns["price"] = rng.uniform(10, 300, count).round(2)
     ids = [f"{number:07d}" for number in range(count)]
@@ -69,7 +69,7 @@ def start(folder: Path, model: str) -> subprocess.Popen:
             time.sleep(0.2)
 
 
-def requests(seed: int) -> itertools.chain:
+def requests(seed: int) -> Iterator[tuple[str, dict[str, str]]]:
     """Yields the requests of one client: a page, the same search for a program, and one with a filter."""
     rng = random.Random(seed)
     while True:
