@@ -25,8 +25,6 @@ from lavis.datasets.builders import load_dataset
 from PIL import Image
 
 from fashionfae_lavis.cli import main as command
-from fashionfae_lavis.search.index import create_index
-from fashionfae_lavis.search.vectors import Vectors
 
 RECIPE = Path(__file__).parents[1] / "projects" / "fashionfae" / "catalogue" / "pretrain.yaml"
 MAP = ["--map", "id=sku,title=name,image=photo"]
@@ -118,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     fashionfae("prepare", "catalogue", "--table", table, *images, *out, *MAP, "--attributes", "category")
     model = train(folder, args.minutes) if args.minutes else "fashionfae"
     fashionfae("embed", table, "--model", model, *images, *MAP, "--out", folder / "vectors.parquet")
-    create_index(str(index), Vectors.read(folder / "vectors.parquet"), replace=True)
+    fashionfae("index", "create", index, folder / "vectors.parquet", "--replace")
     fashionfae("search", index, args.query, "--count", 3)
     fashionfae("search", index, "--like", "P0", "--where", "price < 60", "--count", 3)
     labelled = ["--out", folder / "labelled.csv"]

@@ -53,7 +53,7 @@ def test_search_page(tmp_path, tmp_path_factory, monkeypatch, capsys):
     main([str(tmp_path / "shop"), "--products", "30", "--minutes", "0.02"])
     out = capsys.readouterr().out
     steps = re.findall(r"^\$ fashionfae (\w+)", out, re.MULTILINE)
-    assert steps == ["prepare", "train", "embed", "search", "search", "label", "serve"]
+    assert steps == ["prepare", "train", "embed", "index", "search", "search", "label", "serve"]
     assert int(re.search(r"has [\d,]+ characters and (\d+) photographs", out)[1]) >= 10
     with open(tmp_path / "shop" / "labelled.csv", encoding="utf-8") as file:
         assert len(file.readlines()) == 31
