@@ -1,6 +1,10 @@
 """`fashionfae export-onnx`: writes the two towers of a model as ONNX files and measures them."""
 
+from pathlib import Path
+
 from fashionfae_lavis.errors import UserError
+
+COLUMNS = {"i2t_r1": "I2T R@1", "i2t_r10": "R@10", "t2i_r1": "T2I R@1", "t2i_r10": "R@10"}
 
 
 def add_parser(commands) -> None:
@@ -49,17 +53,15 @@ def run(checkpoint: str, folder: str, int8: bool, products: str | None) -> None:
 
 def _print_recalls(model, folder, kinds, split, loader) -> None:
     """Prints a table with the recalls of the model and of each kind of towers."""
-    from pathlib import Path
-
     from fashionfae_lavis.evaluation.exported import measure_towers
     from fashionfae_lavis.models.adapters import adapt
     from fashionfae_lavis.models.onnx_towers import OnnxTowers
 
     towers = {name: OnnxTowers(Path(folder), files) for name, files in kinds.items()}
     measured = measure_towers(adapt(model), towers, loader)
-    keys = ("i2t_r1", "i2t_r10", "t2i_r1", "t2i_r10")
-    print(f"\n{len(loader.dataset)} images of {split}    I2T R@1   R@10    T2I R@1   R@10")
+    title = f"{len(loader.dataset)} images of {split}"
+    print(f"\n{title:24}" + "".join(f"{heading:>9}" for heading in COLUMNS.values()))
     for name, result in measured.items():
-        print(f"{name:24}" + "".join(f"{result.recalls[key]:9.2f}" for key in keys))
+        print(f"{name:24}" + "".join(f"{result.recalls[key]:9.2f}" for key in COLUMNS))
     for name in kinds:
         print(f"{name}: {measured[name].parity}")

@@ -2,11 +2,9 @@
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,15 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, replacing
 from fashionfae_lavis.models.configuration import processing_of
 from fashionfae_lavis.models.guards import model_section
-from fashionfae_lavis.models.onnx_towers import FILES, OnnxTowers, Parity, parity, require_onnx
+from fashionfae_lavis.models.onnx_towers import (
+    FILES,
+    INT8,
+    OnnxTowers,
+    Parity,
+    parity,
+    replacing_together,
+    require_onnx,
+)
 from fashionfae_lavis.models.retrieval import FashionRetrieval
 from fashionfae_lavis.models.saving import without_paths
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
@@ -144,15 +150,14 @@ def export_onnx(model: nn.Module, folder: str | Path) -> Parity:
     folder = Path(folder)
     make_folder(folder)
     towers: dict[str, ImageTower | TextTower] = {"image": ImageTower(model), "text": TextTower(model)}
-    with TemporaryDirectory(prefix=".export-", dir=folder) as name:
-        written = Path(name)
+    with replacing_together(folder, FILES) as written:
         for tower, path in zip(towers.values(), (written / "image.onnx", written / "text.onnx"), strict=True):
             _write_onnx(tower, path)
         _write_tokenizer(model, written / "tokenizer.json")
         _write_processing(model, written / "processing.json")
         found = _check(model, OnnxTowers(written))
-        for file in FILES:
-            os.replace(written / file, folder / file)
+    for file in INT8:  # of an earlier model
+        (folder / file).unlink(missing_ok=True)
     return found
 
 

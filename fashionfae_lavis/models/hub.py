@@ -8,7 +8,6 @@ A saved model is a folder with these files:
     README.md            the model card
 """
 
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ WEIGHTS, CONFIGURATION, CARD = "model.safetensors", "config.json", "README.md"
 LIBRARY = "fashionfae-lavis"
 ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SECONDS = 5  # to wait for the hub's answer
+CONTENT = TypeAdapter(dict[str, Any])
 SAVED = "a folder that `save_pretrained` wrote"
 
 
@@ -112,9 +112,10 @@ def _of_hub(name: str, answers: bool, file: str) -> Path:
 
 
 def _read_configuration(path: Path, name: str | Path) -> dict[str, Any]:
-    content = read_json(path, TypeAdapter(dict[str, Any]), "copy the folder again")
+    content = read_json(path, CONTENT, "copy the folder again")
     if content.pop("library_name", None) != LIBRARY:
-        kind = (content.get("architectures") or [content.get("model_type")])[0]
+        kinds = content.get("architectures")
+        kind = kinds[0] if isinstance(kinds, list) and kinds else content.get("model_type")
         what = f"a model of another library ({kind})" if isinstance(kind, str) else "a model of another library"
         raise UserError(f"{name} is {what}, not of {LIBRARY}: use {SAVED}.")
     return content
@@ -124,8 +125,7 @@ def _carried_configuration(weights: Path) -> dict[str, Any]:
     """Returns the configuration that a weights file carries, without its vocabulary; empty if it has none."""
     try:
         with safe_open(weights, framework="pt") as file:
-            config = json.loads((file.metadata() or {}).get("config", "{}"))
-    except (SafetensorError, ValueError, OSError, RecursionError) as error:
+            config = CONTENT.validate_json((file.metadata() or {}).get("config", "{}"))
+    except (SafetensorError, ValueError, OSError) as error:
         raise UserError(f"{weights} is damaged: copy the file again, or use another one.") from error
-    config.pop("vocabulary", None)
-    return config
+    return {key: value for key, value in config.items() if key != "vocabulary"}

@@ -2,13 +2,12 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,20 +94,21 @@ def quantise(folder: str | Path) -> None:
     while the tower runs (onnxruntime's dynamic quantisation).
 
     Raises:
-        UserError: onnxruntime is not installed.
+        UserError: onnxruntime is not installed, or the files cannot be written.
     """
     require_onnx("onnx", "onnxruntime")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     folder = Path(folder)
-    with TemporaryDirectory(prefix=".export-", dir=folder) as written, _quiet():
+    with replacing_together(folder, INT8) as written, _quiet():
         for source, target in zip(FLOAT, INT8, strict=True):
-            path = Path(written) / target
             quantize_dynamic(
-                folder / source, path, op_types_to_quantize=QUANTISED, per_channel=True, weight_type=QuantType.QInt8
+                folder / source,
+                written / target,
+                op_types_to_quantize=QUANTISED,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
             )
-        for target in INT8:
-            os.replace(Path(written) / target, folder / target)
 
 
 def require_onnx(*packages: str) -> None:
@@ -119,7 +119,25 @@ def require_onnx(*packages: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Any:
+def replacing_together(folder: Path, files: Sequence[str]) -> Iterator[Path]:
+    """Yields a temporary folder, and moves these files from it into `folder` if the block succeeds.
+
+    Raises:
+        UserError: the folder cannot be written to, or its disk is full.
+    """
+    try:
+        with TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            yield Path(name)
+            for file in files:
+                os.replace(Path(name) / file, folder / file)
+    except OSError as error:
+        raise UserError(
+            f"Cannot write to {folder} ({error.strerror}): free some space or use another folder."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Hides onnxruntime's advice on the preparation of models, which the exporter has done."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

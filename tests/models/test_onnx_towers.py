@@ -17,7 +17,16 @@ from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import export, onnx_towers
 from fashionfae_lavis.models.export import export_onnx
-from fashionfae_lavis.models.onnx_towers import FILES, FLOAT, INT8, OnnxTowers, Parity, parity, quantise
+from fashionfae_lavis.models.onnx_towers import (
+    FILES,
+    FLOAT,
+    INT8,
+    OnnxTowers,
+    Parity,
+    parity,
+    quantise,
+    replacing_together,
+)
 from fashionfae_lavis.processors import FashionImageEvalProcessor
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +128,20 @@ def test_towers_that_do_not_agree_are_not_written(exported, monkeypatch):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_files_are_replaced_together_or_not_at_all(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(ValueError), replacing_together(tmp_path, ["a", "b"]) as folder:
+        (folder / "a").write_text("new")
+        raise ValueError
+    assert (tmp_path / "a").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    with replacing_together(tmp_path, ["a", "b"]) as folder:
+        for name in "ab":
+            (folder / name).write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new"}
+    with pytest.raises(UserError, match="Cannot write to .*none"), replacing_together(tmp_path / "none", ["a"]):
+        pass
+
+
 @pytest.mark.slow
 def test_the_program_in_the_documentation_needs_no_torch(exported, tmp_path):
     """Runs docs/handing-on.md's program where torch and this package cannot be imported."""
@@ -159,6 +182,7 @@ def write_catalogue(folder, count=12):
 @pytest.mark.slow
 def test_the_loss_of_recall_is_printed(exported, tmp_path, monkeypatch, capsys):
     model, folder = exported
+    # The command without the export, which the fixture did.
     monkeypatch.setattr(export, "export_onnx", lambda model, folder: Parity(1e-7, 100.0, 32))
     monkeypatch.setattr(onnx_towers, "quantise", lambda folder: None)
     checkpoint = tmp_path / "saved"

@@ -164,6 +164,8 @@ def test_folders_that_are_no_saved_model(saved, tmp_path):
     assert "lacks model.safetensors" in refused(half)
     (half / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
     assert "is a model of another library (BertModel)" in refused(half)
+    (half / "config.json").write_text('{"architectures": 5, "model_type": 6}')
+    assert refused(half).startswith(f"{half} is a model of another library, not of fashionfae-lavis")
     (half / "config.json").write_text("{")
     assert "config.json is damaged" in refused(half)
 
