@@ -11,7 +11,7 @@ from fashionfae_lavis.errors import UserError
 
 
 @contextmanager
-def hold(folder: Path, name: str, busy: str, other: str) -> Iterator[None]:
+def hold(folder: Path, name: str, busy: str, other: str, patience: float = 0) -> Iterator[None]:
     """Creates the folder and holds one of its locks until the block ends or this process dies.
 
     The operating system releases the lock of a process that was killed. A file next to the lock names this process,
@@ -22,6 +22,7 @@ def hold(folder: Path, name: str, busy: str, other: str) -> Iterator[None]:
         name: file name of the lock.
         busy: what happens in a locked folder, for the error, such as "Another comparison is running".
         other: how to choose another folder, for the error.
+        patience: seconds to wait for the lock. The worker processes of a killed program hold it until they end, too.
 
     Raises:
         UserError: another process holds the lock, or the folder cannot be written to.
@@ -29,7 +30,7 @@ def hold(folder: Path, name: str, busy: str, other: str) -> Iterator[None]:
     holder = folder / f"{name}.pid"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / name).acquire(blocking=False)
+        held = FileLock(folder / name).acquire(timeout=patience)
     except Timeout as error:
         process = "unknown"
         with suppress(OSError):

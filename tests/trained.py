@@ -1,13 +1,11 @@
-"""Tiny checkpoints of every family of models, as `lavis.train` writes them, and photographs for them."""
+"""Tiny checkpoints of every family of models, as `lavis.train` writes them."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from authors import tiny_of
 from baselines import tiny_baseline, tiny_config
 from omegaconf import OmegaConf
-from PIL import Image
 from tiny import CONFIG, tiny_model
 
 from fashionfae_lavis.checkpoints import save_atomically
@@ -37,21 +35,6 @@ def checkpoint_of(arch: str, path: Path, **sections) -> Path:
     content = {"model": model.state_dict(), "config": {**plain, "datasets": datasets, **sections}}
     save_atomically(content, path)
     return path
-
-
-def photograph(seed: int, size: tuple[int, int] = (40, 60)) -> Image.Image:
-    """Draws a photograph of coarse colours."""
-    coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR)
-
-
-def save_photographs(folder: Path, count: int) -> list[str]:
-    """Writes `count` photographs as PNG; returns their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = [f"{seed:04}.png" for seed in range(count)]
-    for seed, name in enumerate(names):
-        photograph(seed).save(folder / name)
-    return names
 
 
 def different_weights(path: Path, copy: Path) -> Path:

@@ -65,4 +65,4 @@ def _print(embedded, out: str, photographs: int, seconds: float) -> None:
     for product in embedded.skipped[:SHOWN]:
         print(f"  skipped {product.id}: {' '.join(filter(None, (product.image, product.problem)))}")
     if embedded.report:
-        print(f"  {len(embedded.skipped)} products were skipped; {embedded.report} lists them")
+        print(f"  {len(embedded.skipped)} skipped in all; {embedded.report} lists them")

@@ -32,6 +32,7 @@ from fashionfae_lavis.workers import all_cores, progress_bar
 BATCH = 64  # photographs that the model embeds at once
 PART = 8 * BATCH  # photographs of a part; a multiple of BATCH
 MOST_WORKERS = 16  # processes that decode
+PATIENCE = 20  # seconds; the workers of a killed command notice within five that it has ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def embed_products(encoder: Encoder, products: Products, out: str | Path) -> Emb
     check_suffix(out)
     parts = Parts(out.with_name(f"{out.name}.parts"), encoder.digest, encoder.dim)
     make_folder(parts.path)
-    lock = hold(parts.path, ".lock", "Another `fashionfae embed` is running", "use another --out")
+    lock = hold(parts.path, ".lock", "Another `fashionfae embed` is running", "use another --out", PATIENCE)
     with lock if is_main_process() else nullcontext():
         pieces = [products.images[start : start + PART] for start in range(0, len(products), PART)]
         named = [parts.file(images, products.folder) for images in pieces] if is_main_process() else []

@@ -5,7 +5,8 @@ import time
 import numpy as np
 import programs
 import pytest
-from trained import checkpoint_of, save_photographs
+from drawn_photographs import save_photographs
+from trained import checkpoint_of
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.search.vectors import Vectors
@@ -38,7 +39,7 @@ def test_a_table(shop, capsys):
     assert f"vectors.parquet: 3 products, vectors of length 32, digest {vectors.digest}" in printed
     assert "columns: title, colour, price" in printed and "4 photographs in " in printed and " per second" in printed
     assert "skipped e: no image" in printed and "skipped d: absent.png is missing: no file absent.png in" in printed
-    assert "2 products were skipped; vectors.skipped.csv lists them" in printed
+    assert "2 skipped in all; vectors.skipped.csv lists them" in printed
 
 
 def test_a_folder_into_npz(shop, capsys):

@@ -19,7 +19,10 @@ NAMES = [
     "export-weights",
     "export-onnx",
     "embed",
+<<<<<<< HEAD
     "serve",
+=======
+>>>>>>> encoder
     "make-mini-encoders",
     "compare-golden",
     "reproduce",

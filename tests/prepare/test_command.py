@@ -9,7 +9,7 @@ from prepare.dirty_shop import write_dirty_shop
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.prepare.command import _pairs, _print_summary
+from fashionfae_lavis.prepare.command import _print_summary, parse_pairs
 from fashionfae_lavis.prepare.summary import Duplicates, Summary
 from fashionfae_lavis.prepare.vocabulary import TextLengths
 
@@ -85,8 +85,8 @@ def test_the_summary_of_a_catalogue(capsys):
 
 
 def test_pairs():
-    assert _pairs("--map", ["a=b, c = d e", "f=g"]) == {"a": "b", "c": "d e", "f": "g"}
-    assert _pairs("--attributes", ["colour,fit=Cut"], alone=True) == {"colour": "colour", "fit": "Cut"}
+    assert parse_pairs("--map", ["a=b, c = d e", "f=g"]) == {"a": "b", "c": "d e", "f": "g"}
+    assert parse_pairs("--attributes", ["colour,fit=Cut"], alone=True) == {"colour": "colour", "fit": "Cut"}
     for given, message in (["title"], "takes NAME=COLUMN, not 'title'"), (["a=b,a=c"], "names a twice"):
         with pytest.raises(UserError, match=message):
-            _pairs("--map", given)
+            parse_pairs("--map", given)

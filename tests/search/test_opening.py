@@ -1,9 +1,10 @@
 import pytest
 import torch
 from baselines import blip_tokenizer, lavis_model
+from drawn_photographs import photograph
 from lavis.models.blip_models.blip import BlipBase
 from lavis.models.blip_models.blip_retrieval import BlipRetrieval
-from trained import PROCESSING, checkpoint_of, different_weights, photograph
+from trained import PROCESSING, checkpoint_of, different_weights
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -46,7 +47,7 @@ def test_the_digest_is_of_weights_vocabulary_and_image_processing(tmp_path):
     wider = {"catalogue": {"vis_processor": {"eval": {"name": "fashionfae_image_eval", "resize": 40}}}}
     assert opened(checkpoint_of("fashionfae", tmp_path / "wider.pth", datasets=wider)).digest != first
     config = content["config"]
-    words = config["vocabulary"].replace('"dress"', '"frock"')
+    words = config["vocabulary"].replace('"dress"', '"ballgown"')
     assert words != config["vocabulary"]
     save_atomically({**content, "config": {**config, "vocabulary": words}}, tmp_path / "words.pth")
     assert opened(tmp_path / "words.pth").digest != first

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from trained import save_photographs
+from drawn_photographs import save_photographs
 
 from fashionfae_lavis.search.parts import Part, Parts
 

@@ -1,8 +1,7 @@
 import json
-import os
 
 import pytest
-from trained import save_photographs
+from drawn_photographs import save_photographs
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
@@ -82,7 +81,7 @@ def test_a_folder_of_photographs(tmp_path):
 
 def test_a_name_that_is_not_utf_8(tmp_path):
     save_photographs(tmp_path, 1)
-    (tmp_path / "0000.png").rename(os.fsencode(tmp_path) + b"/r\xfcn.png")
+    (tmp_path / "0000.png").rename(tmp_path / "r\udcfcn.png")
     save_photographs(tmp_path, 1)
     found = read_products(tmp_path)
     assert found.ids == ["0000.png"]
