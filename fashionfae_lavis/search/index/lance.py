@@ -42,6 +42,8 @@ FAILURES = (RuntimeError, OSError, ValueError)  # what LanceDB raises
 KEPT = timedelta(minutes=10)  # a query that began before a rebuild may take so long
 PARTITION = 4096  # rows of a partition of the approximate index
 SUBVECTOR = 4  # dimensions that one byte of the approximate index describes
+ITERATIONS = 10  # of k-means; LanceDB's 50 take several times as long
+SAMPLE = 64  # rows per centroid that k-means sees
 REFINE = 10  # candidates per hit whose exact vectors are compared
 PROBES = 20  # partitions that a query visits at least
 BATCH = 1000  # rows read at a time
@@ -109,30 +111,27 @@ class LanceIndex:
         return rows.ranked([hit for hit in hits if hit.id not in exclude], count)
 
     def fetch(self, ids: Sequence[str]) -> list[Hit]:
-        if not ids:
-            return []
         with self._reading():
-            found = self._table.search().where(_one_of(ids)).limit(len(ids)).to_arrow().to_pylist()
-        hits = {row["id"]: rows.hit(row, self.contents) for row in found}
-        return [hits[name] for name in ids if name in hits]
+            return self._with_ids(self._table, ids)
 
     def browse(self, where: Where | None, offset: int, count: int) -> list[Hit]:
         with self._reading():
+            version = _open_table(lancedb.connect(self.location))  # changes between the two queries do not matter
             # Only the ids of all products are read and sorted.
-            ids = self._select(["id"], where)["id"].combine_chunks()
-            page = ids.take(pc.sort_indices(ids)[offset : offset + count]).to_pylist()
-            return self.fetch(page)
+            ids = self._select(version, ["id"], where)["id"].combine_chunks()
+            page = ids.take(pc.sort_indices(ids)[offset : offset + count])
+            return self._with_ids(version, page.to_pylist())
 
     def facets(self, columns: Sequence[str], where: Where | None = None) -> dict[str, dict[str, int]]:
         names = rows.facet_names(columns, self.contents)
         with self._reading():
-            table = self._select(list(names.values()), where)
+            table = self._select(self._table, list(names.values()), where)
         return {column: _counted(table[name]) for column, name in names.items()}
 
     def add(self, vectors: Vectors) -> int:
         with self._changing():
             rows.check_fits(vectors, self.contents, self.location)
-            known = pc.is_in(vectors.table["id"], self._select(["id"], None)["id"].combine_chunks())
+            known = pc.is_in(vectors.table["id"], self._select(self._table, ["id"], None)["id"].combine_chunks())
             rows.refuse_known(vectors.table["id"].filter(known).to_pylist(), self.location)
             self._table.add(_reader(self._table.schema, rows.batches(vectors, self.contents)))
             self.build_if_large()
@@ -181,6 +180,8 @@ class LanceIndex:
             distance_type="cosine",
             num_partitions=max(1, count // PARTITION),
             num_sub_vectors=max(1, self.contents.dim // SUBVECTOR),
+            max_iterations=ITERATIONS,
+            sample_rate=SAMPLE,
         )
         self._table.create_index("vector", config=config, replace=True)
         self._table.create_index("id", config=BTree(), replace=True)
@@ -189,11 +190,16 @@ class LanceIndex:
         for batch in self._table.search().select(columns).to_batches(BATCH):
             yield from batch.to_pylist()
 
-    def _select(self, columns: list[str], where: Where | None) -> pa.Table:
-        query = self._table.search().select(columns)
+    def _with_ids(self, table: Any, ids: Sequence[str]) -> list[Hit]:
+        found = table.search().where(_one_of(ids)).limit(len(ids)).to_arrow().to_pylist() if ids else []
+        hits = {row["id"]: rows.hit(row, self.contents) for row in found}
+        return [hits[name] for name in ids if name in hits]
+
+    def _select(self, table: Any, columns: list[str], where: Where | None) -> pa.Table:
+        query = table.search().select(columns)
         if where is not None:
             query = query.where(where.sql_lance(self._names))
-        return query.limit(self._table.count_rows()).to_arrow()
+        return query.limit(table.count_rows()).to_arrow()
 
     def _description(self) -> bytes:
         return (self._table.schema.metadata or {}).get(METADATA, b"")
@@ -202,9 +208,13 @@ class LanceIndex:
     def _reading(self) -> Iterator[None]:
         """Reports failures as UserErrors, and refuses an index that was replaced since it was opened."""
         with _failures(self.location):
-            if self._description() != self._described:
-                raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
+            self._check_not_replaced()
             yield
+            self._check_not_replaced()
+
+    def _check_not_replaced(self) -> None:
+        if self._description() != self._described:
+            raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

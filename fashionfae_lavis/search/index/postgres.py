@@ -51,7 +51,7 @@ def create(location: str, vectors: Vectors, replace: bool) -> "PostgresIndex":
             _register_vector(connection)
         with connection.transaction():
             _lock(connection)
-            there = _fetch_one(connection, f"SELECT to_regclass('{HEAD}') IS NOT NULL AS there")["there"]
+            there = _exists(connection, HEAD)
             if there and not replace:
                 raise UserError(
                     f"{without_password(location)} holds an index already: replace it with --replace, or use another "
@@ -59,7 +59,8 @@ def create(location: str, vectors: Vectors, replace: bool) -> "PostgresIndex":
                 )
             _execute(connection, _table(LOADED, contents))
             _copy(connection, LOADED, vectors, contents)
-            _execute(connection, f"DROP TABLE IF EXISTS {PRODUCTS}, {HEAD}")
+            if there:
+                _execute(connection, f"DROP TABLE {PRODUCTS}, {HEAD}")
             _execute(connection, f"ALTER TABLE {LOADED} RENAME TO {PRODUCTS}")
             _execute(connection, f"ALTER INDEX {LOADED}_pkey RENAME TO {PRODUCTS}_pkey")
             _execute(connection, f"CREATE TABLE {HEAD} (contents text NOT NULL)")
@@ -85,11 +86,9 @@ class PostgresIndex:
         self._connection: Connection | None = None
         self._described = ""
         with self._transaction() as connection:
-            there = _fetch_one(connection, f"SELECT to_regclass('{HEAD}') IS NOT NULL AS there")["there"]
-            if not there:
-                raise UserError(
-                    f"{self.location} holds no index: create one with `fashionfae index create {self.location} VECTORS`."
-                )
+            if not _exists(connection, HEAD):
+                mend = f"create one with `fashionfae index create {self.location} VECTORS`"
+                raise UserError(f"{self.location} holds no index: {mend}.")
             self._described = _description(connection)
         try:
             self.contents = CONTENTS.validate_json(self._described)
@@ -113,7 +112,7 @@ class PostgresIndex:
         candidates = max(CANDIDATES, 2 * wanted) if where is None else MOST_CANDIDATES
         found: list[dict[str, Any]] = []
         with self._reading() as connection:
-            if candidates <= MOST_CANDIDATES and _has_approximate(connection):
+            if candidates <= MOST_CANDIDATES and _exists(connection, APPROXIMATE):
                 _execute(connection, f"SET LOCAL hnsw.ef_search = {candidates}")
                 found = self._ordered(connection, vector, wanted, where)
             if len(found) < wanted:
@@ -176,7 +175,7 @@ class PostgresIndex:
             for row in _fetch(connection, INVALID_INDEXES):
                 _execute(connection, f"DROP INDEX {row['name']}")
             _build_if_large(connection, self.contents)
-            approximate = _has_approximate(connection)
+            approximate = _exists(connection, APPROXIMATE)
         with _failures(self.location), _connect(self._url) as connection:  # neither runs inside a transaction
             _execute(connection, f"VACUUM ANALYZE {PRODUCTS}")
             if approximate:
@@ -249,13 +248,20 @@ def without_password(url: str) -> str:
 
 
 def _connect(url: str) -> Connection:
+    where = without_password(url)
     try:
         # A statement prepared for the table before a replacement would fail after it.
-        return psycopg.connect(url, autocommit=True, row_factory=dict_row, prepare_threshold=None, connect_timeout=10)
+        connection = psycopg.connect(
+            url, autocommit=True, row_factory=dict_row, prepare_threshold=None, connect_timeout=10
+        )
     except psycopg.Error as error:
         raise UserError(
-            f"{without_password(url)} cannot be reached ({_reason(error)}): check the URL, and that the server runs."
+            f"{where} cannot be reached ({_reason(error)}): check the URL, and that the server runs."
         ) from error
+    if _fetch_one(connection, "SELECT current_schema() AS schema")["schema"] is None:
+        connection.close()
+        raise UserError(f"The search path of {where} has no schema that exists: create it, or correct the URL.")
+    return connection
 
 
 @contextmanager
@@ -263,13 +269,9 @@ def _failures(location: str) -> Iterator[None]:
     """Turns PostgreSQL's errors into one sentence."""
     try:
         yield
-    except psycopg.errors.InvalidSchemaName as error:
-        raise UserError(
-            f"The search path of {without_password(location)} names no schema that exists: create it, or correct the URL."
-        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
-            f"{without_password(location)} refuses it ({_reason(error)}): grant the role this right, or use another one."
+            f"{without_password(location)} refuses it ({_reason(error)}): grant the role this right, or use another."
         ) from error
     except psycopg.OperationalError as error:
         raise UserError(
@@ -340,13 +342,15 @@ def _copy(connection: Connection, table: str, vectors: Vectors, contents: Conten
                 copy.write_row((name, image, vector, *rest))
 
 
-def _has_approximate(connection: Connection) -> bool:
-    return bool(_fetch_one(connection, f"SELECT to_regclass('{APPROXIMATE}') IS NOT NULL AS there")["there"])
+def _exists(connection: Connection, name: str) -> bool:
+    """Returns whether the index's own schema, not a later one of the search path, has a table or index."""
+    qualified = f"quote_ident(current_schema()) || '.{name}'"
+    return bool(_fetch_one(connection, f"SELECT to_regclass({qualified}) IS NOT NULL AS there")["there"])
 
 
 def _build_if_large(connection: Connection, contents: Contents) -> None:
     """Builds the approximate index if there are more than EXACT_ROWS rows; PostgreSQL keeps it up to date."""
-    if contents.dim > WIDEST or _has_approximate(connection):
+    if contents.dim > WIDEST or _exists(connection, APPROXIMATE):
         return
     if _fetch_one(connection, f"SELECT count(*) FROM {PRODUCTS}")["count"] > EXACT_ROWS:
         _execute(connection, f"CREATE INDEX {APPROXIMATE} ON {PRODUCTS} USING hnsw (vector vector_cosine_ops)")

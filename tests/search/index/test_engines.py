@@ -8,7 +8,7 @@ from indexed_shop import COLOURS, DIM, directions, photographs, products
 from PIL import Image
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.search.index import create_index, open_index
+from fashionfae_lavis.search.index import create_index, lance, open_index, postgres
 from fashionfae_lavis.search.where import Where
 
 
@@ -224,3 +224,43 @@ def test_many_ids(location):
     assert len(index.fetch(every)) == 3000
     assert index.delete(every[10:]) == 2990
     assert set(COLOURS) - {None} == set(index.facets(["colour"])["colour"])
+
+
+def test_a_large_index_is_approximate_and_stays_complete(location, monkeypatch):
+    for engine in (lance, postgres):
+        monkeypatch.setattr(engine, "EXACT_ROWS", 400)
+    vectors, more = products(1000), products(50, first=1000, seed=5)
+    index = create_index(location, vectors)
+    assert has_approximate_index(index)
+    assert recall(index, vectors) > 0.9
+    index.add(more)
+    assert index.nearest(more.matrix()[7], 1)[0].id == more.ids[7]
+    # Few products pass the filter; all of them are found, wherever the approximate index has them.
+    where = Where.parse("price < 40 and colour = 'blue'", index.info.columns)
+    assert len(index.nearest(directions(1)[0], 20, where)) == 8
+    assert len(index.nearest(directions(1)[0], 2000)) == 1050
+    near = [hit.id for hit in index.nearest(vectors.matrix()[3], 400)]
+    assert index.delete(near) == 400
+    hits = index.nearest(vectors.matrix()[3], 300)
+    assert len(hits) == 300 and not {hit.id for hit in hits} & set(near)
+    index.update(products(1000, seed=6))
+    index.rebuild()
+    assert has_approximate_index(index)
+    assert recall(index, products(1000, seed=6)) > 0.9
+    assert index.check() == []
+
+
+def recall(index, vectors):
+    """Share of the ten nearest of some products that the index finds, which has no other products near them."""
+    shares = []
+    for query in vectors.matrix()[:40]:
+        right = {name for name, _ in reference(vectors, query, 10)}
+        shares.append(len(right & set(ids_of(index.nearest(query, 10)))) / 10)
+    return np.mean(shares)
+
+
+def has_approximate_index(index):
+    if isinstance(index, lance.LanceIndex):
+        return "vector" in [column for found in index._table.list_indices() for column in found.columns]
+    with index._reading() as connection:
+        return postgres._exists(connection, postgres.APPROXIMATE)
