@@ -23,9 +23,10 @@ from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.index import Hit, Index, open_index
 from fashionfae_lavis.search.where import Where
 
-TEXT_WEIGHT = 0.8
+# Chosen by benchmarks/search_quality.py --tune; docs/search.md has the figures.
+TEXT_WEIGHT = 0.75
 WITHOUT_WEIGHT = 0.5
-NEAR_DUPLICATE = 0.98
+NEAR_DUPLICATE = 0.99
 DIGITS = 6  # decimals of a score that count; the others are rounding errors of float32
 
 
