@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from toy_shop import ToyShop, photograph, toy_encoder
+from toy_shop import COLOURS, ToyShop, photograph, toy_encoder
+from trained import checkpoint_of
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.search.encoder import Encoder
@@ -17,6 +18,7 @@ def shop(tmp_path, monkeypatch):
     shop = ToyShop(60)
     monkeypatch.setattr(Encoder, "open", lambda model, device: toy_encoder(shop))
     monkeypatch.chdir(tmp_path)
+    shop.folder = tmp_path
     shop.given = ["" if i in MISSING else colour for i, colour in enumerate(shop.colours)]
     shop.given[WRONG] = "Red" if shop.colours[WRONG] != "Red" else "Off-White"
     with open("shop.csv", "w", newline="") as file:
@@ -101,6 +103,19 @@ def test_a_catalogue_gives_the_values_and_calibrates(shop, capsys):
     ]
     assert [row["new colour"] for row in found] == shop.colours
     assert [row["cloth"] for row in found] == shop.materials
+
+
+def test_a_checkpoint_labels_without_help(shop, capsys, monkeypatch):
+    """A model with random weights, so only the form of the output is known."""
+    monkeypatch.undo()  # of the model that sees everything, and of the working directory
+    monkeypatch.chdir(shop.folder)
+    model = checkpoint_of("fashionfae", shop.folder / "model.pth")
+    attributes = ["--attributes", "colour=baseColour,material"]
+    main(["label", "shop.csv", "--model", str(model), "--out", "labelled.csv", "--device", "cpu", *attributes])
+    assert "3 values of 3 products were named" in capsys.readouterr().out
+    for i, row in enumerate(rows()):
+        assert row["baseColour"] in COLOURS and (row["baseColour"] == shop.given[i] or i in MISSING)
+        assert (row["colour confidence"] != "") == (i in MISSING)
 
 
 @pytest.mark.parametrize(

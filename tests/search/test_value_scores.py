@@ -12,7 +12,7 @@ from fashionfae_lavis.checkpoints import save_atomically
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_probe import score_values
 from fashionfae_lavis.evaluation.attribute_questions import prompt
-from fashionfae_lavis.models.recognition import FashionRecognition
+from fashionfae_lavis.models import FashionComposition, FashionRecognition
 from fashionfae_lavis.processors.images import FashionImageEvalProcessor
 from fashionfae_lavis.search.labels import Labeller
 from fashionfae_lavis.search.value_scores import LOWEST, Recogniser, ValueScorer, value_words
@@ -78,10 +78,11 @@ def test_without_texts_nothing_depends_on_them(encoder):
         assert (first == second).all(), way
 
 
-@pytest.mark.parametrize("arch", ["fashion_clip", "fashion_blip_retrieval", "fashion_albef_retrieval"])
+@pytest.mark.parametrize("arch", ["fashion_clip", "fashion_blip_retrieval", "fashion_albef_retrieval", "composition"])
 def test_other_families_rank_prompts(arch):
     shop = ToyShop(30)
-    labeller = Labeller.fit(ValueScorer(encoder_of(tiny_baseline(arch), as_tensor)), shop, ["colour", "material"])
+    model = tiny_of(FashionComposition) if arch == "composition" else tiny_baseline(arch)
+    labeller = Labeller.fit(ValueScorer(encoder_of(model, as_tensor)), shop, ["colour", "material"])
     assert [one.way for one in labeller.attributes.values()] == ["ITC", "ITC"]
     assert labeller.label([photograph(0)])[0]["material"].value in ("wool", "silk")
 
