@@ -2,8 +2,8 @@
 
     python benchmarks/serve.py [--seconds 60] [--clients 50] [--products 100000] [--model fashionfae]
 
-Draws `--products` random vectors with attributes and one small picture, indexes them, and starts the server with the
-model in a process of its own. First one client alone asks for pages, without the pictures in them. Then `--clients`
+Draws `--products` random vectors with attributes, one in 20 with a picture, indexes them, and starts the server with
+the model in a process of its own. First one client alone asks for pages, without the pictures in them. Then `--clients`
 clients ask for pages and searches as fast as they are answered. The queue has 64 places, so 50 clients get no 503.
 """
 
@@ -42,7 +42,7 @@ def index_products(folder: Path, model: str, count: int) -> None:
     vectors = rng.standard_normal((count, encoder.dim), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     image = folder / "product.jpg"
-    Image.fromarray(rng.integers(0, 255, (128, 96, 3), np.uint8)).save(image)
+    Image.fromarray(rng.integers(0, 255, (224, 168, 3), np.uint8)).save(image)
     columns = {name: rng.choice(known, count).tolist() for name, known in _attributes().items()}
     columns["title"] = [" ".join(words) for words in zip(*columns.values(), strict=True)]
     columns["price"] = rng.uniform(10, 300, count).round(2)

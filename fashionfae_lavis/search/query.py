@@ -169,7 +169,8 @@ class Searcher:
 
     def _ranking(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
         exclude = () if query.like is None else (query.like,)
-        depth, given = max(query.offset + query.count, query.rerank) + 1, set[str]()
+        # One hit more shows that no equal one is missing, and another that a folded page is full.
+        depth, given = max(query.offset + query.count, query.rerank) + 2, set[str]()
         while True:
             hits = sorted(self.index.nearest(vector, depth, query.where, exclude), key=_order)
             complete = len(hits) < depth

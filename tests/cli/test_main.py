@@ -19,10 +19,11 @@ NAMES = [
     "export-weights",
     "export-onnx",
     "embed",
-<<<<<<< HEAD
     "serve",
 =======
->>>>>>> encoder
+    "index",
+    "serve",
+>>>>>>> serve
     "make-mini-encoders",
     "compare-golden",
     "reproduce",

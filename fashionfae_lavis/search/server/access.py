@@ -28,9 +28,9 @@ def cookie_for(token: str) -> str:
     return hashlib.sha256(b"fashionfae " + token.encode()).hexdigest()
 
 
-def equals(given: str, secret: str) -> bool:
+def equals(given: bytes, secret: str) -> bool:
     """Compares a secret in a time that does not depend on how much of it is right."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
+    return hmac.compare_digest(given, secret.encode())
 
 
 def may_ask(request: Request, token: str) -> bool:
@@ -40,8 +40,8 @@ def may_ask(request: Request, token: str) -> bool:
         return True
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return equals(given.strip(), token)
-    return equals(request.cookies.get(COOKIE, ""), cookie_for(token))
+        return equals(given.strip().encode("latin-1"), token)  # as headers are decoded
+    return equals(request.cookies.get(COOKIE, "").encode(), cookie_for(token))
 
 
 class Guarded:

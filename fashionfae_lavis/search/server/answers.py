@@ -58,10 +58,10 @@ class Product(BaseModel):
 
     id: str
     fields: dict[str, Any]
-    thumbnail: Annotated[str, Field(description="Path of the picture.")]
+    thumbnail: Annotated[str | None, Field(description="Path of the picture.")]
 
     @classmethod
-    def of(cls, hit: Hit, thumbnail: str) -> "Product":
+    def of(cls, hit: Hit, thumbnail: str | None) -> "Product":
         """Describes a product."""
         return cls(id=hit.id, fields=dict(hit.fields), thumbnail=thumbnail)
 
@@ -74,7 +74,7 @@ class FoundProduct(Product):
     also: Annotated[list[str], Field(description="Ids of its near-duplicates.")]
 
     @classmethod
-    def found(cls, found: Found, thumbnail: str) -> "FoundProduct":
+    def found(cls, found: Found, thumbnail: str | None) -> "FoundProduct":
         """Describes a product that was found."""
         product = Product.of(found.hit, thumbnail)
         return cls(**dict(product), score=found.hit.score, match=found.match, also=list(found.also))

@@ -40,9 +40,9 @@ def _context(request: Request) -> Context:
 Shared = Annotated[Context, Depends(_context)]
 
 
-def thumbnail_path(service: Service, hit: Hit) -> str:
-    """Returns the path of a product's thumbnail, which changes with the picture."""
-    return f"thumbnail?{urlencode({'id': hit.id, 'v': service.version(hit)})}"
+def thumbnail_path(service: Service, hit: Hit) -> str | None:
+    """Returns the path of a product's thumbnail, which changes with the picture; None if it has none."""
+    return f"thumbnail?{urlencode({'id': hit.id, 'v': service.version(hit)})}" if hit.thumbnail else None
 
 
 def _upload(parameters: type[BaseModel]) -> dict[str, Any]:

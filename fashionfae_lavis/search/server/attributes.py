@@ -61,9 +61,9 @@ def _fit(encoder: Encoder, name: str, counts: Mapping[str, int], products: Seque
     prompts = encoder.embed_texts([prompt(name, value_words(name, value)) for value in values])
     frequency = np.array([counts[value] + 1.0 for value in values])
     log_prior: Floats = np.log(frequency / frequency.sum())
-    known = [hit for hit in products if hit.fields.get(name) in counts and hit.vector is not None]
+    known = [(hit.vector, values.index(hit.fields[name])) for hit in products if hit.fields.get(name) in counts]
     calibration = UNCALIBRATED
     if len(known) >= FEWEST:
-        scores = np.stack([hit.vector for hit in known]) @ prompts.T
-        calibration = fit_calibration(scores, log_prior, [values.index(hit.fields[name]) for hit in known])
+        vectors, right = zip(*known, strict=True)
+        calibration = fit_calibration(np.stack(vectors) @ prompts.T, log_prior, right)
     return _Attribute(values, prompts, log_prior, calibration)

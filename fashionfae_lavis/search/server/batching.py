@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -115,7 +116,7 @@ class BatchingEncoder(Encoder):
         return calls
 
     def _run_together(self, calls: list[_Call]) -> None:
-        arguments = [sum(lists, []) for lists in zip(*(call.arguments for call in calls), strict=True)]
+        arguments = [list(chain(*lists)) for lists in zip(*(call.arguments for call in calls), strict=True)]
         try:
             rows = getattr(self.encoder, calls[0].method)(*arguments)
         except Exception:  # one call may be at fault for all

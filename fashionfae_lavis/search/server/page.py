@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import Hit
 from fashionfae_lavis.search.labels import Label
-from fashionfae_lavis.search.query import Found, Query
+from fashionfae_lavis.search.query import Found, Query, picture
 from fashionfae_lavis.search.server.access import COOKIE, cookie_for, equals
 from fashionfae_lavis.search.server.api import Shared, thumbnail_path
 from fashionfae_lavis.search.server.service import Facets, Service, both
@@ -249,9 +249,8 @@ def _looked_at(service: Service, identifier: str) -> tuple[Hit, dict[str, Label]
     hit = service.product(identifier)
     if hit is None:
         raise HTTPException(404, f"There is no product with the id {identifier!r}.")
-    if not hit.thumbnail:
-        return hit, {}
-    return hit, service.read_attributes(Image.open(BytesIO(hit.thumbnail)).convert("RGB"))
+    image = picture(hit)
+    return hit, service.read_attributes(image) if image else {}
 
 
 @router.get("/heat-map")
@@ -261,31 +260,31 @@ async def heat_map(context: Shared, id: str, q: str) -> Response:
 
     def draw() -> bytes | None:
         hit = service.product(id)
-        can = service.explains and q.strip() and hit is not None and hit.thumbnail
-        return service.heat_map(hit, q[:LONGEST]) if can else None
+        image = picture(hit) if hit else None
+        return service.heat_map(image, q[:LONGEST]) if image and q.strip() and service.explains else None
 
-    picture = await context.run(draw)
-    if picture is None:
+    drawn = await context.run(draw)
+    if drawn is None:
         raise HTTPException(404, "There is no such heat map.")
-    return Response(picture, media_type="image/png")
+    return Response(drawn, media_type="image/png")
 
 
 @router.get("/thumbnail")
 async def thumbnail(context: Shared, request: Request, id: str, v: str = "") -> Response:
     """Returns the picture of a product, which a browser may keep for as long as its version stays."""
     service = context.service
-    picture = service.kept_thumbnail(v)
-    if picture is None:
+    jpeg = service.kept_thumbnail(v)
+    if not jpeg:
         hit = await context.pictures.run(service.product, id)
         if hit is None or not hit.thumbnail:
             raise HTTPException(404, f"There is no picture of {id!r}.")
-        picture, current = hit.thumbnail, service.version(hit)
+        jpeg, current = hit.thumbnail, service.version(hit)
     else:
         current = v
     headers = {"etag": f'"{current}"', "cache-control": f"private, {YEAR if v == current else 'no-cache'}"}
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    return Response(picture, media_type="image/jpeg", headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 @router.post("/sign-in")
@@ -293,7 +292,7 @@ async def sign_in(context: Shared, request: Request) -> Response:
     """Remembers the token in a cookie of the browser."""
     token = context.settings.token or ""
     given = (await context.read_form(request)).get("token", "")
-    if not isinstance(given, str) or not equals(given.strip(), token):
+    if not isinstance(given, str) or not equals(given.strip().encode(), token):
         return render(request, "sign_in.html", 401, problem="This is not the token: try again.")
     response = RedirectResponse("./", 303)
     secure = request.url.scheme == "https"

@@ -1,11 +1,12 @@
 """What the API and the page share: search, facets, attributes of photographs and heat maps over one index."""
 
 import hashlib
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from io import BytesIO
 
 from PIL import Image
 
@@ -19,9 +20,10 @@ from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance
 from fashionfae_lavis.search.where import Where
 from fashionfae_lavis.suggestions import hint
 
-PROSE = ("title", "description", "text", "name", "url", "image")  # columns that nobody chooses a value of
+PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that nobody chooses a value of
 MOST_VALUES = 200  # of a column whose values can be chosen
 CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
+FRESH, RECENT = 30, 500  # seconds that counts are kept, and filters that they are kept for
 THUMBNAILS = 5_000  # kept in memory, about 10 KB each
 
 Facets = dict[str, dict[str, int]]
@@ -40,6 +42,8 @@ class Service:
         self.index = searcher.index
         self.searcher = replace(searcher, encoder=self.encoder)
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+        self._keeping, self._counting = threading.Lock(), threading.Lock()
+        self._recent: dict[Where | None, tuple[float, Facets]] = {}
 
     def warm_up(self) -> None:
         """Does what the first request would wait for."""
@@ -66,6 +70,15 @@ class Service:
         parts = [self.index.browse(None, start, CALIBRATING // PARTS) for start in starts]
         return AttributeReader(self.encoder, self._counts, [hit for part in parts for hit in part])
 
+    @cached_property
+    def _title_column(self) -> str:
+        named = [name for name in self.index.info.columns if {"title", "name"} & set(name.split())]
+        return "title" if "title" in named or not named else named[0]
+
+    def title(self, hit: Hit) -> str:
+        """Returns what a product is called: its title, or else its id."""
+        return str(hit.fields.get(self._title_column) or hit.id)
+
     def search(self, query: Query) -> list[Found]:
         """Answers a query, and keeps the thumbnails of the answer, for which a browser asks next."""
         found = self.searcher.search(query)
@@ -90,18 +103,28 @@ class Service:
         unknown = next((name for name in columns if name not in self.facet_columns), None)
         if unknown is not None:
             raise UserError(f"No facet {unknown!r}; {hint(unknown, self.facet_columns)}")
-        return self.index.facets(columns, where) if columns else {}
+        counts = self._recent_counts(where)
+        return {name: counts[name] for name in columns}
+
+    def _recent_counts(self, where: Where | None) -> Facets:
+        """Counts by all facets, or returns what was counted in the last `FRESH` seconds."""
+        with self._counting:  # the others wait for the same counts
+            seconds, counts = self._recent.get(where, (-FRESH, {}))
+            if time.monotonic() - seconds >= FRESH:
+                counts = self.index.facets(self.facet_columns, where) if self.facet_columns else {}
+                self._recent[where] = time.monotonic(), counts
+                if len(self._recent) > RECENT:
+                    self._recent.pop(next(iter(self._recent)))
+            return counts
 
     def facets_beside(self, choices: Mapping[str, Sequence[str]], others: Where | None) -> Facets:
         """Counts products by every facet; the values chosen in a column do not limit the counts of that column."""
         columns = self.index.info.columns
-        chosen = [name for name in self.facet_columns if choices.get(name)]
-        free = [name for name in self.facet_columns if name not in chosen]
-        counts = self.facets(free, both(Where.choose(choices, columns), others))
-        for name in chosen:
+        counts = dict(self._recent_counts(both(Where.choose(choices, columns), others)))
+        for name in (name for name in self.facet_columns if choices.get(name)):
             rest = {column: values for column, values in choices.items() if column != name}
-            counts |= self.facets([name], both(Where.choose(rest, columns), others))
-        return {name: counts[name] for name in self.facet_columns}
+            counts[name] = self._recent_counts(both(Where.choose(rest, columns), others))[name]
+        return counts
 
     def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
         """Reads the values of attributes off a photograph, of all facets by default."""
@@ -115,18 +138,18 @@ class Service:
         """Whether the model has heat maps."""
         return self.encoder.adapter.locates
 
-    def heat_map(self, hit: Hit, text: str) -> bytes:
-        """Draws where a product's photograph matches a text, as a transparent PNG of the thumbnail's size."""
-        image = Image.open(BytesIO(hit.thumbnail)).convert("RGB")
+    def heat_map(self, image: Image.Image, text: str) -> bytes:
+        """Draws where a photograph matches a text, as a transparent PNG of its size."""
         return draw_heat_map(self.encoder.run(relevance, image, text))
 
     def version(self, hit: Hit) -> str:
         """Returns the version of a product's thumbnail, and keeps the thumbnail in memory."""
         version = hashlib.sha256(hit.thumbnail).hexdigest()[:16]
-        self._thumbnails[version] = hit.thumbnail
-        self._thumbnails.move_to_end(version)
-        if len(self._thumbnails) > THUMBNAILS:
-            self._thumbnails.popitem(last=False)
+        with self._keeping:
+            self._thumbnails[version] = hit.thumbnail
+            self._thumbnails.move_to_end(version)
+            if len(self._thumbnails) > THUMBNAILS:
+                self._thumbnails.popitem(last=False)
         return version
 
     def kept_thumbnail(self, version: str) -> bytes | None:

@@ -24,7 +24,7 @@ def test_the_map_lies_where_the_model_looked():
     values = relevance(ColourEncoder(), image, "white")
     assert values.shape == (200, 100) and values.max() == 1
     assert values[:48].max() == 0 and values[152:].max() == 0
-    assert values[55:90, 5:40].mean() > 0.8 > 0.2 > values[110:145, 60:95].mean()
+    assert values[55:90, 5:40].mean() > 0.7 > 0.2 > values[110:145, 60:95].mean()
 
 
 def test_the_picture_is_clear_where_nothing_matches():

@@ -1,6 +1,7 @@
 """The page as HTML, without a browser."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from colour_shop import COLOURS, TITLES, encoded, make_searcher, picture
@@ -55,7 +56,8 @@ def test_why_a_product_matched_is_marked(client):
 
 def test_facets_count_what_a_further_choice_would_find(client):
     tree = page(client.get("/", params={"f": ["colour:red", "kind:coat"], "low": "20"}))
-    counts = dict(zip(["red", "green", "blue", "white"], text(tree, "//fieldset[1]//label/span"), strict=True))
+    counts = dict(label.split() for label in text(tree, "//fieldset[1]//label"))
+    assert len(counts) == 4
     for colour, count in counts.items():
         only = page(client.get("/", params={"f": [f"colour:{colour}", "kind:coat"], "low": "20"}))
         assert len(cards(only)) == int(count)
@@ -153,3 +155,43 @@ def test_no_hit(client):
     tree = page(client.get("/", params={"q": "red", "low": "1000"}))
     assert not cards(tree) and text(tree, "//section[@class='none']/h2") == ["No products found"]
     assert "There are no more pages." in page(client.get("/", params={"page": "90"})).text_content()
+
+
+def test_counts_are_kept_for_a_while_and_then_counted_again(monkeypatch):
+    searcher = make_searcher()
+    with TestClient(create_app(searcher)) as client:
+        client.headers["accept"] = "text/html"
+        path = "//fieldset[1]//label[1]"
+        assert text(page(client.get("/")), path) == ["red 15"]
+        searcher.index.hits.pop(0)  # a red one
+        assert text(page(client.get("/")), path) == ["red 15"]
+        assert text(page(client.get("/?f=kind:dress")), path) != text(page(client.get("/")), path)
+        monkeypatch.setattr("fashionfae_lavis.search.server.service.FRESH", 0)
+        assert text(page(client.get("/")), "//fieldset[1]//label[last()]") == ["red 14"]
+
+
+def test_a_product_without_a_picture():
+    searcher = make_searcher(3)
+    searcher.index.hits[0] = replace(searcher.index.hits[0], thumbnail=b"")
+    with TestClient(create_app(searcher)) as client:
+        client.headers["accept"] = "text/html"
+        tree = page(client.get("/"))
+        assert len(tree.xpath("//a[@class='picture']/img")) == 2 and text(tree, "//span[@class='missing']") == [
+            "no picture"
+        ]
+        assert client.get("/products/p000").json()["thumbnail"] is None
+        assert client.get("/thumbnail", params={"id": "p000"}).status_code == 404
+        assert client.get("/heat-map", params={"id": "p000", "q": "red"}).status_code == 404
+        assert not page(client.get("/why", params={"id": "p000", "q": "red"})).xpath("//tbody")
+
+
+@pytest.mark.parametrize(("column", "shown"), [("product display name", "Green shirt 1"), ("headline", "p001")])
+def test_the_title_may_have_another_name(column, shown):
+    searcher = make_searcher(3)
+    index = searcher.index
+    index.columns = {column: "text", "colour": "text"}
+    index.hits = [
+        replace(hit, fields={column: hit.fields["title"], "colour": hit.fields["colour"]}) for hit in index.hits
+    ]
+    with TestClient(create_app(searcher)) as client:
+        assert shown in cards(page(client.get("/", headers={"accept": "text/html"})))

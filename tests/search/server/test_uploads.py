@@ -8,7 +8,8 @@ from PIL import Image
 from starlette.requests import Request
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.search.server import uploads
+from fashionfae_lavis.search.server import Settings, uploads
+from fashionfae_lavis.search.server.context import Context, UploadTooSlow
 from fashionfae_lavis.search.server.uploads import TooLarge, decode_upload, from_text, read_form, reduce, to_text
 
 BOUNDARY = b"----limit"
@@ -81,7 +82,7 @@ def test_uploads_are_decoded_as_the_datasets_are():
 
 
 def test_unusable_uploads_are_one_sentence():
-    bomb = encoded(Image.new("1", (30_000, 30_000)), "PNG")
+    bomb = encoded(Image.new("1", (8_000, 8_000)), "PNG")
     assert len(bomb) < 200_000
     whole = encoded(picture((9, 9, 9)))
     problems = {
@@ -110,3 +111,15 @@ def test_a_photograph_survives_the_page():
     assert np.abs(np.asarray(again, int) - np.asarray(image, int)).mean() < 2
     with pytest.raises(UserError, match="^The photograph of the page is damaged: choose it again.$"):
         from_text("?")
+
+
+def test_a_slow_upload_times_out():
+    asked, _ = request(body(b"x" * 5000))
+
+    async def never():
+        await asyncio.sleep(60)
+
+    asked._receive = never
+    context = Context(None, Settings(upload_seconds=0.05), None, None, None)
+    with pytest.raises(UploadTooSlow, match="took too long to arrive"):
+        asyncio.run(context.read_form(asked))
