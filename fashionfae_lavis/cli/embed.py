@@ -18,7 +18,7 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="a checkpoint, a folder with model.safetensors, or a model of LAVIS such as fashionfae or clip:ViT-B-32",
+        help="a checkpoint, a saved model, its id on the hub, or a model of LAVIS such as fashionfae or clip:ViT-B-32",
     )
     parser.add_argument(
         "--out", default="vectors.parquet", metavar="FILE", help="file to write, .parquet or .npz (vectors.parquet)"

@@ -19,6 +19,7 @@ from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.initial_weights import load_hub_weights
+from fashionfae_lavis.models.saving import Savable
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer, vocabulary_of
 from fashionfae_lavis.models.word_transfer import transfer_words
 from fashionfae_lavis.text.word_pieces import Text, tokenize_texts
@@ -30,7 +31,7 @@ PARTS = ("image_encoder", "fusion_encoder")
 PROJECTION = "fusion_encoder.visual_embeddings.projection"
 
 
-class FashionEncoders(Configured, BaseModel):
+class FashionEncoders(Savable, Configured, BaseModel):
     """Two encoders without a head.
 
     Args:
@@ -63,19 +64,20 @@ class FashionEncoders(Configured, BaseModel):
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "FashionEncoders":
-        """Builds the model of a type ("mini", "small", "base") or of a checkpoint, whose architecture then applies.
+        """Builds the model of a type ("mini", "small", "base"), or of a checkpoint or saved model in its architecture.
 
         `fashionfae` opens the checkpoints of all FashionFAE models.
 
         Raises:
             UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
         """
-        cfg = cls.config_for(model_type).model
+        settings = cls.config_for(model_type)
+        cfg = settings.model
         if not cfg.get("load_finetuned", False):
-            return cls.from_config(cfg)
+            return cls.from_config(cfg).built_from(settings)
         found = registry.get_model_class(cfg.arch)
         if found is cls or (cls.ARCH == "fashionfae" and found and issubclass(found, FashionEncoders)):
-            return found.from_config(cfg)
+            return found.from_config(cfg).built_from(settings)
         raise UserError(
             f"{model_type} holds the model {cfg.arch}, not {cls.ARCH}: to start from its weights, set "
             "`model.pretrained` to this file, or `model.image_tokenizer.weights` if it is an image tokenizer."
@@ -97,8 +99,8 @@ class FashionEncoders(Configured, BaseModel):
             return cls.build(cfg, tokenizer, len(tokenizer))
 
         if cfg.get("load_finetuned", False):
-            return open_checkpoint(cfg.finetuned, cfg.vocabulary, build)
-        model = build(load_tokenizer(cfg.vocabulary))
+            return open_checkpoint(cfg.finetuned, cfg.vocabulary, build).built_from({"model": cfg})
+        model = build(load_tokenizer(cfg.vocabulary)).built_from({"model": cfg})
         if cfg.get("load_pretrained", True):
             if cfg.get("pretrained"):
                 model.start_from(shipped("weights", cfg.pretrained), cfg.get("pretrained_encoders"))
@@ -220,6 +222,11 @@ class FashionEncoders(Configured, BaseModel):
             yield
         finally:
             self.train(training)
+
+    @property
+    def word_pieces(self) -> PreTrainedTokenizerBase:
+        """The word-piece tokenizer of transformers."""
+        return self.tokenizer
 
     @property
     def image_size(self) -> int:

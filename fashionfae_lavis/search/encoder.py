@@ -59,7 +59,7 @@ class Encoder:
         """Opens a model.
 
         Args:
-            model: a checkpoint, a folder with `model.safetensors`, or a name of LAVIS such as `clip:ViT-B-32`; see
+            model: a checkpoint, a folder of `save_pretrained`, or a name of LAVIS such as `clip:ViT-B-32`; see
                 `open_model`.
             device: `auto`, `cpu` or `cuda`.
 

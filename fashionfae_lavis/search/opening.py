@@ -18,10 +18,10 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.integrity import digest
 from fashionfae_lavis.models.configuration import Configured
 from fashionfae_lavis.models.guards import configuration_of, model_section
+from fashionfae_lavis.models.hub import is_saved, weights_file
 from fashionfae_lavis.models.vocabulary import CHECKPOINTS
 from fashionfae_lavis.suggestions import nearest
 
-WEIGHTS = "model.safetensors"  # the file of a folder that `save_pretrained` wrote
 DIGITS = 16  # of a digest
 
 
@@ -48,8 +48,8 @@ def open_model(name: str, device: str = "auto") -> OpenedModel:
     """Opens a model for evaluation.
 
     Args:
-        name: a checkpoint of `lavis.train` or an exported one; a folder with `model.safetensors`; or a model of LAVIS,
-            `name` or `name:type`, such as `fashionfae`, `fashionfae:base` or `clip:ViT-B-32`.
+        name: a checkpoint of `lavis.train` or an exported one; a folder of `save_pretrained`, or its id on the model
+            hub; or a model of LAVIS, `name` or `name:type`, such as `fashionfae`, `fashionfae:base` or `clip:ViT-B-32`.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
@@ -93,11 +93,9 @@ def model_digest(model: Any, image_processing: Mapping[str, Any]) -> str:
 
 
 def _checkpoint(path: Path) -> Path:
-    """Returns the checkpoint file of a path, which may be a folder."""
-    if path.is_dir():
-        if not (path / WEIGHTS).is_file():
-            raise UserError(f"The folder {path} has no {WEIGHTS}: name a checkpoint file, or a folder with this file.")
-        return path / WEIGHTS
+    """Returns the checkpoint file of a path, which may be a saved model or its id on the hub."""
+    if is_saved(path):
+        return weights_file(path)
     if path.is_file() or path.suffix in CHECKPOINTS or len(path.parts) > 1:
         return path  # `read_checkpoint` reports a missing file
     meant = nearest(str(path).partition(":")[0], registry.list_models())

@@ -42,3 +42,18 @@ def test_custom_loss(capsys):
     before, after = (line.split() for line in capsys.readouterr().out.splitlines())
     assert float(after[3]) < 0.6 * float(before[3])
     assert int(after[-1].rstrip("%")) > int(before[-1].rstrip("%"))
+
+
+@pytest.mark.slow
+def test_search_page(tmp_path, tmp_path_factory, monkeypatch, capsys):
+    """All steps run, with a second of training."""
+    monkeypatch.setenv("FASHIONFAE_CACHE", str(tmp_path_factory.getbasetemp() / "some_products"))
+    monkeypatch.setattr(fashiongen, "prepare", partial(PREPARE, train_products=1, validation_products=30))
+    main = runpy.run_path(str(ROOT / "examples" / "search_page.py"))["main"]
+    main([str(tmp_path / "shop"), "--products", "30", "--minutes", "0.02"])
+    out = capsys.readouterr().out
+    steps = re.findall(r"^\$ fashionfae (\w+)", out, re.MULTILINE)
+    assert steps == ["prepare", "train", "embed", "index", "search", "search", "label", "serve"]
+    assert int(re.search(r"has [\d,]+ characters and (\d+) photographs", out)[1]) >= 10
+    with open(tmp_path / "shop" / "labelled.csv", encoding="utf-8") as file:
+        assert len(file.readlines()) == 31

@@ -8,6 +8,7 @@ from trained import PROCESSING, checkpoint_of, different_weights
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.models import FashionFAE
 from fashionfae_lavis.processors import FashionImageEvalProcessor
 from fashionfae_lavis.search.opening import open_model
 
@@ -38,8 +39,9 @@ def test_the_digest_is_of_weights_vocabulary_and_image_processing(tmp_path):
     path = checkpoint_of("fashionfae", tmp_path / "last.pth")
     first = opened(path).digest
     content = read_checkpoint(path)
-    save_safetensors(content["model"], content["config"], tmp_path / "model.safetensors")
-    assert opened(tmp_path / "model.safetensors").digest == first == opened(tmp_path).digest
+    save_safetensors(content["model"], content["config"], tmp_path / "copy.safetensors")
+    FashionFAE.from_pretrained(str(path)).save_pretrained(tmp_path / "saved")
+    assert opened(tmp_path / "copy.safetensors").digest == first == opened(tmp_path / "saved").digest
 
     assert opened(different_weights(path, tmp_path / "other.pth")).digest != first
     wider = {"catalogue": {"vis_processor": {"eval": {"name": "fashionfae_image_eval", "resize": 40}}}}
@@ -91,7 +93,8 @@ def test_a_model_by_its_name():
         ("runs/last.pth", "There is no checkpoint file runs/last.pth"),
         ("clip", "The model clip needs a type: use clip:ViT-B-32 or "),
         ("clip:ViT-Z", "The model clip has no type 'ViT-Z': use clip:ViT-B-32 or "),
-        (".", "The folder . has no model.safetensors: name a checkpoint file"),
+        (".", "The folder . holds no saved model, because it has no config.json"),
+        ("shop/none", "There is no folder shop/none, the hub's cache has no config.json of a model with this id"),
     ],
 )
 def test_models_that_do_not_exist(name, message, tmp_path, monkeypatch):
@@ -105,7 +108,7 @@ def test_checkpoints_that_name_no_model_or_processing(tmp_path):
     with pytest.raises(UserError, match="names no model in `model.arch`"):
         opened(tmp_path / "bare.pth")
     broken = {"catalogue": {"vis_processor": {"eval": {"name": "no_such"}}}}
-    with pytest.raises(UserError, match="cannot be built from its configuration"):
+    with pytest.raises(UserError, match="There is no processor 'no_such', which the checkpoint names"):
         opened(checkpoint_of("fashionfae", tmp_path / "broken.pth", datasets=broken))
     none = {"catalogue": {"vis_processor": {}}}
     with pytest.raises(UserError, match="does not say how it processes images"):

@@ -17,6 +17,7 @@ from fashionfae_lavis.models.configuration import Configured, shipped
 from fashionfae_lavis.models.encoders import ENCODERS
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.saved_head import check_same_head
+from fashionfae_lavis.models.saving import Savable
 from fashionfae_lavis.models.vocabulary import carried, check_same_words, load_tokenizer
 
 
@@ -53,7 +54,7 @@ class NewHead:
         return not self.is_whole
 
 
-class Scratch(Configured, nn.Module):
+class Scratch(Savable, Configured, nn.Module):
     """Mixin that builds a LAVIS model from a configuration, without a download.
 
     List it before the LAVIS model class.
@@ -92,18 +93,19 @@ class Scratch(Configured, nn.Module):
 
     @classmethod
     def from_pretrained(cls, model_type: str | None = None) -> "Scratch":
-        """Builds the model of a type ("mini") or of a checkpoint.
+        """Builds the model of a type ("mini"), of a checkpoint or of a saved model.
 
         Raises:
             UserError: the type is unknown, or the checkpoint cannot be read or holds another model.
         """
-        cfg = cls.config_for(model_type).model
+        settings = cls.config_for(model_type)
+        cfg = settings.model
         if cfg.get("load_finetuned", False) and cfg.arch != cls.ARCH:
             raise UserError(
                 f"{model_type} holds the model {cfg.arch}, not {cls.ARCH}: to start from its weights, set "
                 "`model.pretrained` to this file."
             )
-        return cls.from_config(cfg)
+        return cls.from_config(cfg).built_from(settings)
 
     @classmethod
     def from_config(cls, cfg: DictConfig | dict[str, Any]) -> "Scratch":
@@ -117,8 +119,9 @@ class Scratch(Configured, nn.Module):
         """
         cfg = OmegaConf.create(cfg)
         if cfg.get("load_finetuned", False):
-            return open_checkpoint(cfg.finetuned, cfg.vocabulary, lambda tokenizer: cls.build(cfg, tokenizer))
-        model = cls.build(cfg, load_tokenizer(cfg.vocabulary))
+            model = open_checkpoint(cfg.finetuned, cfg.vocabulary, lambda tokenizer: cls.build(cfg, tokenizer))
+            return model.built_from({"model": cfg})
+        model = cls.build(cfg, load_tokenizer(cfg.vocabulary)).built_from({"model": cfg})
         if cfg.get("load_pretrained", True) and cfg.get("pretrained"):
             model.start_from(shipped("weights", cfg.pretrained))
         return model
