@@ -53,7 +53,7 @@ class Savable:
 
     def built_from(self: Model, settings: Mapping[str, Any] | DictConfig) -> Model:
         """Notes the configuration that the model was built from; returns the model."""
-        self.settings = OmegaConf.create(settings)
+        self.settings = settings if isinstance(settings, DictConfig) else OmegaConf.create(dict(settings))
         return self
 
     def processing(self) -> dict[str, dict[str, Any]]:
@@ -131,7 +131,7 @@ def open_any(name: str) -> Any:
         raise UserError(
             f"{name} holds the model {arch}, which cannot be saved: use a checkpoint of a model with texts."
         )
-    return found.from_pretrained(name)  # type: ignore[attr-defined]
+    return found.from_pretrained(name)
 
 
 def upload(folder: str | Path, repo_id: str, private: bool = True) -> str:

@@ -69,6 +69,12 @@ class BatchingEncoder(Encoder):
         """Returns the probabilities (B,) that the images match a text."""
         return self._call("match", list(images), text)
 
+    def rerank(
+        self, images: Sequence[Image.Image], text: str, cosines: Sequence[float]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Judges B images that a text found; see `Encoder.rerank`."""
+        return self._call("rerank", list(images), text, list(cosines))
+
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Runs a function with the encoder and `arguments` in the thread of the model, and returns its result."""
         return self._call("run", function, *arguments)
