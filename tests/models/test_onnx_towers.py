@@ -30,6 +30,12 @@ from fashionfae_lavis.models.onnx_towers import (
 from fashionfae_lavis.processors import FashionImageEvalProcessor
 
 ROOT = Path(__file__).parents[2]
+PREPROCESS = {
+    "vis_processor": {
+        "eval": {"name": "fashionfae_image_eval", "resize": 40, "image_size": 32, "mean": [0.4] * 3, "std": [0.2] * 3}
+    },
+    "text_processor": {"eval": {"name": "fashionfae_text"}},
+}
 
 
 def test_parity_is_the_largest_difference_and_the_share_of_equal_best_texts():
@@ -74,6 +80,7 @@ def test_a_missing_checkpoint_or_catalogue_is_one_sentence(tmp_path, capsys, arg
 def exported(tmp_path_factory):
     """The tiny model and the folder of its towers, in both precisions."""
     model, folder = tiny_model().eval(), tmp_path_factory.mktemp("onnx") / "new"
+    model.built_from({"model": model.settings.model, "preprocess": PREPROCESS})
     found = export_onnx(model, folder)
     assert found.is_good and found.images == 32
     quantise(folder)
