@@ -152,7 +152,7 @@ elastic_launch(config, train)(*sys.argv[1:])
 def test_two_processes_of_torchrun_stop_together(tmp_path):
     (tmp_path / "torchrun.py").write_text(TORCHRUN)
     program = [PROGRAM, tmp_path / "out", f"save_to={tmp_path}/rank", "max_minutes=0.005", "valid_splits=[]"]
-    done = run_python(["torchrun.py", *program], tmp_path)
+    done = run_python(["torchrun.py", *program], tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
     seen = [len(torch.load(tmp_path / f"rank{rank}")["seen"]) for rank in range(2)]
     assert seen[0] == seen[1] > 1
