@@ -42,7 +42,7 @@ def test_files_that_are_named_exist(page):
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
-    assert set(re.findall(r"[\w/]+\.md", navigation)) == pages
+    assert set(re.findall(r"[\w/-]+\.md", navigation)) == pages
 
 
 def test_the_readme_is_short():

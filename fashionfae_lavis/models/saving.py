@@ -51,9 +51,9 @@ class Savable:
     ARCH: str
     settings: DictConfig | None = None
 
-    def built_from(self: Model, settings: Mapping[str, Any] | DictConfig) -> Model:
+    def built_from(self: Model, settings: Mapping[str, Any]) -> Model:
         """Notes the configuration that the model was built from; returns the model."""
-        self.settings = settings if isinstance(settings, DictConfig) else OmegaConf.create(dict(settings))
+        self.settings = OmegaConf.create(dict(settings))
         return self
 
     def processing(self) -> dict[str, dict[str, Any]]:
@@ -110,9 +110,11 @@ class Savable:
             raise UserError(
                 f"This {type(self).__name__} has no configuration to save: build it by `load_model` or `from_config`."
             )
-        section: Any = OmegaConf.to_container(self.settings.model, resolve=True)
+        # Paths may refer to other sections of a run, so they go before references are resolved.
+        written: Any = OmegaConf.to_container(self.settings.model)
+        section: Any = OmegaConf.to_container(OmegaConf.create(without_paths(written)), resolve=True)
         return {
-            "model": {**without_paths(section), "arch": self.ARCH},
+            "model": {**section, "arch": self.ARCH},
             "preprocess": self.processing(),
         }
 

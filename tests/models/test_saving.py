@@ -127,6 +127,13 @@ def test_a_baseline_is_saved_and_opened(tmp_path):
         load_model("fashionfae", str(tmp_path))
 
 
+def test_references_to_other_sections_of_a_run_are_left_out(tmp_path):
+    model = tiny_model()
+    section = OmegaConf.merge(model.settings.model, {"vocabulary": "${datasets.catalogue.root}/vocabulary"})
+    model.built_from({"model": section}).save_pretrained(tmp_path)
+    assert "vocabulary" not in json.loads((tmp_path / "config.json").read_text())["model"]
+
+
 def test_a_model_without_a_configuration_is_not_saved(tmp_path):
     model = tiny_model()
     model.settings = None
