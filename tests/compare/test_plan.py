@@ -279,7 +279,7 @@ def test_the_systems_on_a_catalogue_are_trained_with_equal_settings(monkeypatch,
             run, model = config["run"], config["model"]
             assert [run.get(key) for key in same + schedule] == [first["run"].get(key) for key in same + schedule]
             assert run.get("max_minutes") == minutes and config["datasets"] == first["datasets"]
-            assert model["load_pretrained"] is True and model["pretrained"] == "mini_encoders.safetensors"
+            assert model["load_pretrained"] is True and model["pretrained"] == "mini_photograph_encoders.safetensors"
             assert model.get("pretrained_encoders") == (["image_encoder"] if model is first["model"] else None)
             for key in ("image_encoder", "image_size"):
                 assert model[key] == first["model"][key], key
