@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from datasets.conftest import write
+from fashiongen_files import write
 
 from fashionfae_lavis.datasets.datasets.fashiongen_file import FILE_NAMES
 

@@ -30,7 +30,7 @@ try:
     import lancedb
     from lancedb.index import BTree, IvfPq
 except ImportError as missing:
-    raise UserError('LanceDB is missing: pip install "fashionfae-lavis[search]".') from missing
+    raise UserError(f'LanceDB cannot be imported ({missing}): pip install "fashionfae-lavis[search]".') from missing
 
 # The workers that make thumbnails are forked, and do not use LanceDB.
 warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)

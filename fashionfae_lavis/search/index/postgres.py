@@ -26,7 +26,9 @@ try:
     from pgvector.psycopg import register_vector
     from psycopg.rows import dict_row
 except ImportError as missing:
-    raise UserError('pgvector or psycopg is missing: pip install "fashionfae-lavis[search]".') from missing
+    raise UserError(
+        f'pgvector or psycopg cannot be imported ({missing}): pip install "fashionfae-lavis[search]".'
+    ) from missing
 
 PRODUCTS = "fashionfae_products"
 LOADED = "fashionfae_products_loaded"  # becomes PRODUCTS
