@@ -93,10 +93,12 @@ def photographs(tmp_path):
 
 
 def count(page):
+    page.wait_for_load_state()
     return page.locator(".count").inner_text()
 
 
 def titles(page):
+    page.wait_for_load_state()  # a page is shown while it still arrives
     return page.locator(".card h2").all_inner_texts()
 
 
@@ -197,7 +199,7 @@ def test_without_javascript(browser, address):
         assert len(titles(page)) == 20
         page.locator(".card a.picture").first.click()
         page.wait_for_selector("h1")
-        assert page.locator("img.heat").is_visible()
+        page.locator("img.heat").wait_for()
 
 
 def test_more_like_this_and_this_but(page):
