@@ -17,7 +17,7 @@ def directions(count, seed=0):
 
 
 def products(count, seed=0, first=0, images=None, digest="0123456789abcdef", **columns):
-    """Vectors of products with the columns title, colour and price, of which each fourth lacks its colour."""
+    """Vectors of products with the columns title, colour and price. Every fourth product lacks its colour."""
     numbers = range(first, first + count)
     own = {
         "title": [f'👗 "{number}" \\ عربي' for number in numbers],

@@ -14,7 +14,7 @@ from fashionfae_lavis.search.vectors import Vectors
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
-    """A folder with a checkpoint `last.pth`, photographs and a table of five products, two of which are unusable."""
+    """A folder with a checkpoint `last.pth`, photographs and a table of five products. Two of them are unusable."""
     monkeypatch.chdir(tmp_path)
     checkpoint_of("fashionfae", tmp_path / "last.pth")
     save_photographs(tmp_path / "photos", 3)

@@ -24,7 +24,7 @@ def drawn(count=4000, values=6, seed=0, prior=None):
 
 
 def answers(count=300, seed=0):
-    """Returns confidences, of which many are equal, and whether answers with them are right, in about this share."""
+    """Returns confidences with many ties, and whether each answer is right. About this share is right."""
     rng = np.random.default_rng(seed)
     confidence = rng.integers(0, 101, count) / 100
     return confidence, rng.random(count) < confidence**1.5
