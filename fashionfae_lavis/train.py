@@ -36,7 +36,7 @@ from fashionfae_lavis.interruption import Interrupted, interruptible, requested
 from fashionfae_lavis.preflight import check_files, check_same_on_all_processes, flat_settings
 from fashionfae_lavis.reports.pictures import optional_picture
 from fashionfae_lavis.runners import FashionRunner
-from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, own_folder
+from fashionfae_lavis.runners.output_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, own_folder
 from fashionfae_lavis.schema.run import first_stage
 from fashionfae_lavis.tasks.base import FashionTask
 from fashionfae_lavis.tasks.text_lengths import report_cut_texts
@@ -223,7 +223,7 @@ def build_model(task: Any, cfg: Config) -> Any:
 
 
 def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
-    """Writes results.json, prints the results as tables, and draws pictures.
+    """Writes results.json, prints the results as tables, draws pictures, and lists the files of the run.
 
     results.json is written first, and again with the paths of the pictures. A picture that cannot be drawn is a
     warning. With several test splits, each split has a folder for its pictures.
@@ -245,8 +245,10 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
             figures[split] |= result.draw(pictures)
             write_results(figures, folder)
     folders = [folder, *(folder / split for split in results)]
-    paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *folder.glob("results.json")]
-    print("".join(f"\n{path.stem + ':':<10} {path}" for path in paths) + "\n", flush=True)
+    files = (folder / name for name in ("results.json", BEST_CHECKPOINT, LAST_CHECKPOINT))
+    paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *filter(Path.exists, files)]
+    width = max((len(path.stem) for path in paths), default=0) + 1
+    print("".join(f"\n{path.stem + ':':<{width}} {path}" for path in paths) + "\n", flush=True)
 
 
 def write_results(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_products_that_are_all_for_evaluation_are_evaluated(root, tmp_path, monk
 
     for name in ("retrieval", "attribute_probe", "search_eval"):
         assert list(run(name, public)) == ["test"]
-    with pytest.raises(UserError, match="there is no product to train on; catalogue_retrieval has only test"):
+    with pytest.raises(UserError, match="there are no products to train on; catalogue_retrieval has only test"):
         run("retrieval", public, evaluate=False)
 
     label = "datasets.catalogue_recognition.label=category"

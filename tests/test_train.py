@@ -86,8 +86,11 @@ def test_a_report_of_one_split_and_of_two(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "val\na table" in shown and str(picture) in shown and str(tmp_path / "results.json") in shown
     picture.unlink()
+    (tmp_path / "checkpoint_last.pth").touch()
     report({"val": Toy(), "test": Toy()}, tmp_path)
-    assert str(tmp_path / "test" / "picture.png") in capsys.readouterr().out
+    listed = capsys.readouterr().out.splitlines()
+    assert f"picture:         {tmp_path / 'test' / 'picture.png'}" in listed
+    assert f"checkpoint_last: {tmp_path / 'checkpoint_last.pth'}" in listed
     results = json.loads((tmp_path / "results.json").read_text())
     assert {split: Path(result["picture"]).parent.name for split, result in results.items()} == {
         "val": "val",

@@ -1,9 +1,9 @@
 """`fashionfae prepare catalogue`: turns a product table and a folder of images, or the folder alone, into a catalogue.
 
 Reads every row and decodes every image once. Usable products go into the index `catalogue.jsonl` (see
-datasets/datasets/catalogue_file.py), problems into `rejected.csv`, and products that show the same photograph into
-`duplicates.csv`; these are in one split. The table and the images are not changed. Memory: about 0.2 kB per product,
-plus the distinct attribute values.
+datasets/datasets/catalogue_file.py), problems into `rejected.csv`. `duplicates.csv` lists products that show the same
+photograph; they are kept in one split. The table and the images are not changed. Memory: about 0.2 kB per product, plus
+the distinct attribute values.
 """
 
 import csv
@@ -52,7 +52,7 @@ class _Tally:
     Attributes:
         examples: problem -> the first row that has it, with details, or "".
         keys: a pseudo-random number for each product, which decides its split.
-        titles, texts: a digest for each product; equal texts have equal ones.
+        titles, texts: a digest for each product; equal texts have equal digests.
         filled: attribute -> number of products that have a value.
     """
 
@@ -182,7 +182,7 @@ def _write_files(
     max_bad: float,
     vocabulary: str | None,
 ) -> tuple[_Tally, Groups, dict[str, str], list[str], TextLengths]:
-    """Writes the files, which replace older ones together, after everything is checked.
+    """Writes all files. They replace older ones together, once everything has been checked.
 
     Returns:
         The counts, the groups of equal photographs, why attributes are left out, the split of each product, and the
@@ -219,7 +219,7 @@ def _write_files(
 
 
 def _useless(source: ProductSource, tally: _Tally) -> dict[str, str]:
-    """Returns why attributes teach nothing, of those that do."""
+    """Returns the attributes that teach nothing, each with the reason."""
     reasons = {name: why_useless(len(known), tally.filled[name]) for name, known in source.spellings.known.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -278,10 +278,10 @@ def _key(text: str) -> int:
 
 
 def _check_share(out: Path, rejected: Path, tally: _Tally, max_bad: float) -> None:
-    """Raises UserError if too many rows are unusable, and keeps the report of them without replacing a catalogue's."""
+    """Raises UserError if too many rows are unusable; their report is kept, but does not replace a catalogue's."""
     rows, unusable = tally.rows, tally.unusable
     if not rows:
-        raise UserError(f"{out} gets no product, because the table has no rows: use one with rows.")
+        raise UserError(f"{out} would have no products, because the table has no rows: use one with rows.")
     if unusable <= max_bad * rows and unusable < rows:
         return
     report = out / (REFUSED if (out / NAME).exists() else REJECTED)

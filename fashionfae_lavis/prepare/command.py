@@ -87,7 +87,7 @@ def _catalogue(columns: list[str], attributes: list[str], to: str | None, shards
         raise UserError("--shards names the folder for --to shards: add --to shards.")
     of_attributes = parse_pairs("--attributes", attributes, alone=True)
     summary = prepare_catalogue(columns=parse_pairs("--map", columns), attributes=of_attributes, **options)
-    _print_summary(summary)
+    _print_summary(summary, "catalogue/pretrain.yaml --options datasets.catalogue.root=")
     if to == "shards":
         from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
 
@@ -109,7 +109,8 @@ def _add_fashion_mnist(kinds) -> None:
 def _fashion_mnist(source: str | None, out: str) -> None:
     from fashionfae_lavis.prepare.fashion_mnist import SOURCE, prepare_fashion_mnist
 
-    _print_summary(prepare_fashion_mnist(source or SOURCE, out))
+    summary = prepare_fashion_mnist(source or SOURCE, out)
+    _print_summary(summary, "fashion_mnist/recognition.yaml --options datasets.catalogue_recognition.root=")
 
 
 def _add_fashiongen(kinds) -> None:
@@ -183,12 +184,17 @@ def parse_pairs(option: str, given: list[str], alone: bool = False) -> dict[str,
     return pairs
 
 
-def _print_summary(summary) -> None:
-    """Prints what a catalogue contains and leaves out."""
+def _print_summary(summary, recipe: str) -> None:
+    """Prints what a catalogue contains and leaves out, and the command that trains on it.
+
+    Args:
+        summary: the statistics of the catalogue.
+        recipe: path of a recipe below projects/fashionfae, with the option that takes the catalogue's folder.
+    """
     products = ", ".join(f"{count} {split}" for split, count in summary.products.items())
     print(f"{summary.path}: {sum(summary.products.values())} products ({products}), {summary.images} images")
     if summary.merged_rows:
-        print(f"  {summary.merged_rows} rows were merged into the product of another row")
+        print(f"  {summary.merged_rows} rows were merged into another row's product")
     if summary.addresses:
         print(f"  {summary.addresses} web addresses were matched to files by their names")
     for name, values in summary.values.items():
@@ -201,12 +207,12 @@ def _print_summary(summary) -> None:
         print(f"  {summary.respelled} values were changed to the first spelling of the same value")
     if summary.merged:
         pairs = [f"{name} {first!r} and {other!r}" for name, first, other in summary.merged]
-        print(f"  values that differ in signs were read as one: {_some(pairs)}")
+        print(f"  values that differ only in a symbol were merged: {_some(pairs)}")
     if summary.missing:
         spellings = [f"{count} {text!r}" for text, count in sorted(summary.missing.items(), key=lambda item: -item[1])]
         print(f"  {sum(summary.missing.values())} cells were read as missing: {_some(spellings)}")
     if summary.decode_fallbacks:
-        print(f"  {summary.decode_fallbacks} byte sequences were not UTF-8 and read as Windows-1252")
+        print(f"  {summary.decode_fallbacks} byte sequences were not UTF-8 and were read as Windows-1252")
     if summary.unusable or summary.left_out:
         reasons = ", ".join(f"{count} {problem}" for problem, count in sorted(summary.problems.items()))
         print(f"  not used: {summary.unusable} of {summary.rows} rows{f' ({reasons})' if reasons else ''}")
@@ -214,9 +220,9 @@ def _print_summary(summary) -> None:
         print(f"  {summary.path.parent}/rejected.csv lists all of them")
     _print_duplicates(summary)
     lengths = summary.lengths
-    of_words = f", {lengths.per_word:.2f} for a word of a title or description" if lengths.per_word else ""
+    of_words = f", {lengths.per_word:.2f} per word of titles and descriptions" if lengths.per_word else ""
     print(
-        f"  {summary.path.parent}/vocabulary: {lengths.vocabulary} word pieces{of_words}; texts have "
+        f"  {summary.path.parent}/vocabulary: {lengths.vocabulary} word pieces{of_words}; a text has "
         f"{lengths.mean:.0f} on average and at most {lengths.longest}"
     )
     if lengths.cut:
@@ -224,13 +230,14 @@ def _print_summary(summary) -> None:
             f"  {100 * lengths.cut:.1f} % of the texts are longer than the {lengths.max_length} pieces that the models "
             "read and lose the end of their description: raise model.max_length"
         )
-    print(f"to train and evaluate on it, set `datasets: {{catalogue: {{root: {summary.path.parent}}}}}`")
+    root = shlex.quote(str(summary.path.parent))
+    print(f"to train on it, in a clone: python -m lavis.train --cfg-path projects/fashionfae/{recipe}{root}")
 
 
 def _print_lack_of_attributes(suggested: list[str]) -> None:
-    print("  no attributes: AETP, which learns to read their values off photographs, is left with the words of titles")
+    print("  no attributes: AETP, which learns to predict their values from photographs, has only the words of titles")
     if suggested:
-        print(f"  these columns may be some: {shlex.join(['--attributes', ','.join(suggested)])}")
+        print(f"  these columns may be attributes: {shlex.join(['--attributes', ','.join(suggested)])}")
 
 
 def _print_duplicates(summary) -> None:
@@ -240,7 +247,7 @@ def _print_duplicates(summary) -> None:
     if not found.identical and not found.near:
         return
     print(f"  {found.identical} products share an image file with another one")
-    print(f"  {found.near} more show nearly the same photograph as another one")
+    print(f"  {found.near} more products show nearly the same photograph as another one")
     if found.leaks:
         print(f"  {found.leaks} products outside of training share a photograph with one in training")
     print(f"  {summary.path.parent}/duplicates.csv lists the products that share a photograph")

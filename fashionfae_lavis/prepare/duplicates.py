@@ -1,7 +1,7 @@
-"""Products that show the same photograph: equal files, or pictures that differ no more than after another compression.
+"""Finds products that show the same photograph: equal files, or pictures that differ no more than by compression.
 
 Pictures are compared by a perceptual hash of their brightness (pHash, 256 bits, the package imagehash), so photographs
-that differ in colour only count as the same. Products that are connected by such pairs form a group.
+that differ only in colour count as the same. Products that are connected by such pairs form a group.
 """
 
 from array import array
@@ -18,9 +18,9 @@ from scipy.sparse.csgraph import connected_components
 
 SIDE = 16  # of the matrix of bits
 WORDS = 8  # of 32 bits
-# Hashes that differ in fewer bits than there are words have a word in common, by which they are found. Of 300
-# photographs of a shop, JPEG quality 50 or half the size changed at most 8 bits, and 6 of all but a few; different
-# photographs differ in 16 bits or more.
+# Hashes that differ in fewer bits than there are words have a word in common, by which they are found. In 300
+# photographs of a shop, JPEG quality 50 or half the size changed at most 8 bits, and in nearly all at most 6. Different
+# photographs differed in 16 bits or more.
 DISTANCE = WORDS - 1
 _ONES = np.array([byte.bit_count() for byte in range(256)], dtype=np.uint8)
 
@@ -97,14 +97,14 @@ def _sharing(owner: NDArray[np.int64], pairs: NDArray[np.int64], products: int) 
 
 
 def _equal(values: NDArray) -> NDArray[np.int64]:
-    """Returns pairs (P, 2) of positions with equal values, which connect all that are equal."""
+    """Returns pairs (P, 2) of indices with equal values; the pairs connect all equal values."""
     order = np.argsort(values, kind="stable")
     same = values[order[1:]] == values[order[:-1]]
     return np.stack([order[:-1][same], order[1:][same]], axis=1)
 
 
 def _near(hashes: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Returns pairs (P, 2) of positions whose hashes (N, WORDS) differ in at most `DISTANCE` bits, or are connected."""
+    """Returns pairs (P, 2) of indices that connect all hashes (N, WORDS) with at most `DISTANCE` different bits."""
     pairs = [_equal(hashes.view(f"V{4 * WORDS}").ravel())]
     _, kept = np.unique(hashes, axis=0, return_index=True)
     for word in range(WORDS):

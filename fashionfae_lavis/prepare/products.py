@@ -1,4 +1,4 @@
-"""The rows of a product table as products, with all checks except of images."""
+"""Reads the rows of a product table as products, with all checks except those of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -32,7 +32,7 @@ ROLES = {
 
 
 class ProductRows(ProductSource):
-    """Products of a table, with all checks except of images.
+    """Products of a table, with all checks except those of images.
 
     Args:
         table: the table.
@@ -194,7 +194,7 @@ def _images(cells: dict, column: str) -> list[str]:
 
 
 def find_columns(table: Table, columns: dict[str, str]) -> dict[str, str]:
-    """Returns the column of each role, given in `columns` or found by its name; omits roles without a column."""
+    """Returns the column of each role, as given in `columns` or found by its name; omits roles without a column."""
     unknown = sorted(columns.keys() - ROLES.keys())
     if unknown:
         given = ", ".join(f"{role}=..." for role in unknown)
@@ -215,7 +215,7 @@ def _require(table: Table, named: list[tuple[str, str]]) -> None:
         named: pairs of the option that names a column and the column.
 
     Raises:
-        UserError: columns are missing, and the message names all of them, or a column is repeated.
+        UserError: columns are missing (the message names all of them), or a column is repeated.
     """
     lacking = [option for option, column in named if column not in table.columns]
     if lacking:

@@ -1,7 +1,7 @@
 """Proposed options of `fashionfae prepare catalogue` for a table whose columns have other names than expected.
 
-The first rows of the table and the names in the image folder tell what a column holds. A proposal is shown to the user,
-who runs it or changes it; nothing is prepared with it unasked.
+The first rows of the table and the file names in the image folder show what a column holds. A proposal is only printed:
+the user runs the command, or corrects it first.
 """
 
 import os
@@ -24,11 +24,11 @@ from fashionfae_lavis.prepare.splits import SPLIT_NAMES
 from fashionfae_lavis.prepare.tables import Table
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
-ROWS, COLUMNS = 1000, 200  # of the table, which are looked at
+ROWS, COLUMNS = 1000, 200  # how many of the table are looked at
 LOOKED_UP = 100  # rows whose images are looked up in the folder
 MOST_ATTRIBUTES, TITLE_PARTS = 20, 3
-LONG_TEXT = 12  # words, from which a text is a description rather than a title
-LONGEST_ID = 40  # letters
+LONG_TEXT = 12  # mean number of words that makes a column a description rather than a title
+LONGEST_ID = 40  # characters
 ID_WORDS = frozenset({"id", "sku", "ean", "gtin", "upc", "asin", "code", "number", "handle", "uuid"})
 TITLE_WORDS = frozenset({"title", "name", "product"})
 BOOLEANS = frozenset({"true", "false", "yes", "no", "y", "n", "t", "f"})
@@ -56,7 +56,7 @@ class Column:
 
     @cached_property
     def words(self) -> float:
-        """Words of a value, on average."""
+        """The mean number of words of a value."""
         return sum(len(value.split()) for value in self.values) / max(1, len(self.values))
 
     def share(self, test: Callable[[str], object]) -> float:
@@ -69,17 +69,17 @@ class Column:
 
     @property
     def is_mostly_distinct(self) -> bool:
-        """Whether most rows have a value of their own."""
+        """Whether there are more than half as many distinct values as rows."""
         return len(self.distinct) > self.rows / 2
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are texts of several words that belong to one product each."""
+        """Whether the values are texts of several words, most of them different."""
         return self.words >= 2 and self.is_mostly_distinct and self.share(_is_lettered) > 0.5 > self.share(_is_image)
 
     @property
     def is_id(self) -> bool:
-        """Whether each row has a short value of its own that is no decimal number, such as a price."""
+        """Whether the values are short and unique, and none is a decimal number such as a price."""
         return (
             len(self.distinct) == self.rows > 0
             and max(map(len, self.distinct)) <= LONGEST_ID
@@ -88,13 +88,13 @@ class Column:
 
     @property
     def is_split(self) -> bool:
-        """Whether the values are names of splits, with training."""
+        """Whether all values name splits, and one of them names training."""
         names = {value.lower() for value in self.distinct}
         return names <= SPLIT_NAMES.keys() and "train" in map(SPLIT_NAMES.get, names)
 
     @property
     def is_attribute(self) -> bool:
-        """Whether the values are few, short and of words."""
+        """Whether the values are few, short and made of letters."""
         return (
             len(self.distinct) > 1
             and (len(self.distinct) < len(self.values) or len(self.values) >= FEWEST)
@@ -133,12 +133,12 @@ class Proposal:
 def propose(
     table: Table, folder: Path, known: dict[str, str], attributes: dict[str, str], pattern: str | None
 ) -> Proposal:
-    """Proposes what is missing.
+    """Proposes options for the roles and attributes that are missing.
 
     Args:
         table: the table.
         folder: the image folder.
-        known: role -> its column, as far as given or found by its name.
+        known: role -> its column, for roles that are given or were found by their names.
         attributes: name -> column of the attributes that are given; others are proposed only if there are none.
         pattern: the pattern of image files, if given.
     """
@@ -178,7 +178,7 @@ def propose(
 def incomplete(
     table: Table, folder: Path, known: dict[str, str], attributes: dict[str, str], pattern: str | None
 ) -> UserError:
-    """Returns the error of a command that lacks texts or images: all that it lacks, and what the table suggests.
+    """Returns the error for a command that lacks texts or images. It names everything missing, and proposes options.
 
     The arguments are those of `propose`.
     """
@@ -213,43 +213,43 @@ def _fits_option(name: str) -> bool:
 
 
 def _image_columns(columns: list[Column], folder: Path) -> list[Column]:
-    """Returns the columns of image files or web addresses, those first whose files exist."""
+    """Returns the columns of image files or web addresses, sorted by how many of their files exist."""
     fitting = [column for column in columns if column.share(_is_image) > 0.5]
     return sorted(fitting, key=lambda column: (-_existing(column, folder), column.share(is_address)))
 
 
 def _existing(column: Column, folder: Path) -> int:
-    """Returns the number of files that exist."""
+    """Returns how many of the first values name an existing file."""
     names = [name for value in column.values[:LOOKED_UP] for name in listed_images(value)[:1]]
     return sum(os.path.isfile(os.path.join(folder, name)) for name in names)
 
 
 def _pattern(columns: list[Column], folder: Path) -> str:
-    """Returns the pattern such as `{sku}_*.jpg` that fits the images of most products, "" if none fits half of them."""
+    """Returns the pattern, such as `{sku}_*.jpg`, that fits most products; "" if none fits more than half of them."""
     fitting = {}
     for column in filter(lambda column: column.is_mostly_distinct, columns):
         values = [value for value in column.values[:LOOKED_UP] if "/" not in value]
-        for rest, count in Counter(rest for value in values for rest in _rests(value, folder)).items():
+        for rest, count in Counter(rest for value in values for rest in _endings(value, folder)).items():
             if count > len(values) / 2:
                 fitting[f"{{{column.name}}}{rest}"] = count
     return max(fitting, key=lambda pattern: fitting[pattern], default="")
 
 
-def _rests(value: str, folder: Path) -> set[str]:
+def _endings(value: str, folder: Path) -> set[str]:
     """Returns what follows a value in the names of its images: `.jpg`, `_*.jpg`, or `/*` for a folder of images."""
-    rests = set()
+    endings = set()
     for name in islice(listing(folder, folder).starting_with(value), LOOKED_UP):
         stem, ending = split_ending(name)
         rest = stem.removeprefix(value)
         if name == value and os.path.isdir(folder / name):
-            rests.add("/*")
+            endings.add("/*")
         elif ending and not rest[:1].isalnum():
-            rests.add(f"{rest[:1]}*{ending}" if rest else ending)
-    return rests
+            endings.add(f"{rest[:1]}*{ending}" if rest else ending)
+    return endings
 
 
 def _text(cell: object) -> str:
-    """Returns a cell as text, `2011` for `2011.0`, and "" if it cannot be read."""
+    """Returns a cell as text, "" if it cannot be read; `2011.0` becomes `2011`."""
     try:
         return re.sub(r"^(\d+)\.0$", r"\1", cell_text(cell))
     except CellError:
@@ -257,7 +257,7 @@ def _text(cell: object) -> str:
 
 
 def _name(column: str) -> str:
-    """Returns the name of an attribute of this column, "" if it cannot be one."""
+    """Returns the column's name as an attribute, "" if it cannot be one."""
     try:
         return attribute_name(column)
     except UserError:

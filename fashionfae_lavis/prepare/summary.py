@@ -8,14 +8,14 @@ from fashionfae_lavis.prepare.vocabulary import TextLengths
 
 @dataclass
 class Duplicates:
-    """Numbers of products that equal another product.
+    """Numbers of products that share something with another product.
 
     Attributes:
-        titles: of the same title.
-        texts: of the same text with all attributes.
-        identical: with an image file that equals the other's byte by byte.
-        near: of the others, with a photograph that nearly equals the other's.
-        leaks: of the products outside of training, those that share a photograph with one in training.
+        titles: products with the same title as another one.
+        texts: products with the same text, including all attributes.
+        identical: products with the same image file, byte by byte.
+        near: further products with nearly the same photograph.
+        leaks: products outside of training that share a photograph with one in training.
     """
 
     titles: int
@@ -37,9 +37,9 @@ class Summary:
         products: split -> number of products.
         problems: problem -> number of rows that it makes unusable.
         values: attribute -> number of distinct values of the catalogue's products.
-        decode_fallbacks: number of byte sequences that were not UTF-8 and read as Windows-1252.
+        decode_fallbacks: number of byte sequences that were not UTF-8 and were read as Windows-1252.
         respelled: number of attribute values that were changed to the first spelling.
-        merged: (attribute, spelling, other spelling) of values that are read as one although they differ in a sign.
+        merged: (attribute, spelling, other spelling) of values that were merged although they differ in a symbol.
         missing: spelling -> number of cells of the catalogue's products that were read as missing, such as `N/A`.
         duplicates: products that equal others.
         lengths: lengths of the training products' texts in word pieces.

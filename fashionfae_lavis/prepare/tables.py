@@ -1,7 +1,7 @@
 """Reading of product tables (CSV, TSV, Excel, JSON, JSON Lines, Parquet), row by row.
 
-A row that cannot be read has a problem; a file that cannot be read is a UserError. No row takes more than `LONGEST_ROW`
-characters of memory.
+An unreadable row is returned with its problem, and an unreadable file raises UserError. No row takes more than
+`LONGEST_ROW` characters of memory.
 """
 
 import codecs
@@ -22,7 +22,8 @@ from fashionfae_lavis.prepare.json_table import json_rows
 DELIMITERS = ",;\t|"
 LOOK_AHEAD = 1000  # number of JSON lines whose keys become the columns
 LONGEST_ROW = 1 << 23  # characters
-# A column of a Parquet file may not unpack to both more bytes and more times its size.
+# A column of a Parquet file is refused if it unpacks to more bytes than the first, and to more times its size than the
+# second.
 LARGEST_BOMB, MOST_PACKED = 1 << 27, 100
 BATCH = 32  # rows of a Parquet file in memory
 MOST_COLUMNS = 10_000
@@ -39,7 +40,7 @@ class Table:
     Windows-1252, the western European encoding that spreadsheets write (ISO-8859-1 with more quotation marks), so a
     table may mix both.
 
-    In a column of numbers, whole numbers written as `2011.0` lose their `.0`: pandas writes them so if one is missing.
+    In a column of numbers, whole numbers lose their `.0`: pandas writes `2011` as `2011.0` if a cell is missing.
 
     Attributes:
         columns: the names of the columns.
@@ -78,11 +79,11 @@ class Table:
         self.repeated = frozenset(name for name, times in Counter(names).items() if times > 1)
 
     def head(self, rows: int) -> Iterator[Row]:
-        """Yields the first rows as they are written, without reading on."""
+        """Yields the first rows as they are written, and reads no further."""
         return islice(self._readable_rows(), rows)
 
     def count(self) -> int:
-        """Returns the number of rows, for which the table is read once."""
+        """Returns the number of rows. The first call reads the whole table."""
         self._whole_numbers()
         return self._count
 
@@ -104,7 +105,7 @@ class Table:
         )
 
     def _readable_rows(self) -> Iterator[Row]:
-        """Yields each row; an error of the file is not one of what is written meanwhile."""
+        """Yields each row; names the table in an OSError, which could also come from a file written meanwhile."""
         try:
             yield from self._rows()
         except OSError as error:
@@ -135,7 +136,7 @@ class Table:
         return list(keys)
 
     def _whole_numbers(self) -> frozenset[str]:
-        """Returns the columns of numbers that have one with `.0`. The first call also counts the rows."""
+        """Returns the columns of numbers in which one ends in `.0`. The first call also counts the rows."""
         if self._numbers is not None:
             return self._numbers
         candidates = dict.fromkeys(self.columns, False)
@@ -168,7 +169,7 @@ class Table:
         return _western_text(error.object[error.start : error.end]), error.end
 
     def _header(self, lines: "_CsvLines") -> tuple[Iterator[list[str]], list[str]]:
-        """Returns a reader positioned after the header, and the header; its most frequent delimiter is used."""
+        """Returns a reader positioned after the header, and the header, whose most frequent delimiter is used."""
         first = next(lines, "")
         delimiter = "\t" if self.path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
         csv.field_size_limit(LONGEST_ROW)  # the default rejects texts above 128 kB
@@ -266,7 +267,7 @@ class Table:
 
 
 class _CsvLines:
-    """Lines of a CSV file, which end a row that is too long and notice a quotation mark that is never closed.
+    """Lines of a CSV file. Rejects a row that is too long, and a quotation mark that is never closed.
 
     Attributes:
         number: the row that was read last.
@@ -313,8 +314,8 @@ class _CsvLines:
         cells = next(reader)
         if self._ended:  # the reader wanted another line
             raise UserError(
-                f"{self._path}: a quotation mark in row {self.number} is not closed, so that the rest of the table "
-                "belongs to it: close it, or double a quotation mark that is part of a text."
+                f"{self._path}: a quotation mark in row {self.number} is not closed, and the rest of the table belongs "
+                "to its cell: close it, or double a quotation mark that is part of a text."
             )
         return cells
 

@@ -24,7 +24,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class DataOrder:
-    """The settings on which the order of the training samples depends. A checkpoint resumes only with equal settings.
+    """The settings that determine the order of the training samples. A checkpoint resumes only with equal settings.
 
     Attributes:
         batch_size: samples in a batch of one process.

@@ -1,4 +1,4 @@
-"""What a user is told about the length of a training: its size when it starts, its time after the first updates."""
+"""Tells the user how long a training is: its size when it starts, and the time left after the first updates."""
 
 import logging
 from datetime import datetime, timedelta
@@ -8,8 +8,8 @@ from fashionfae_lavis.runners.logs import RunLog
 from fashionfae_lavis.runners.progress import Progress
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
-# The time of an update is averaged over these many, because steps differ in cost, or over FEWEST if they take longer
-# than PATIENCE. The first update of a session does not count, because it also starts the workers.
+# The time of an update is averaged over MEASURED updates, because steps differ in cost, or over at least FEWEST once
+# PATIENCE seconds have passed. The first update of a session does not count, because it also starts the workers.
 MEASURED, FEWEST, PATIENCE = 20, 5, 30.0
 FAR = timedelta(days=365)  # an end beyond it is not worth a date
 
@@ -43,7 +43,7 @@ class Forecast:
             )
 
     def add_update(self, progress: Progress, log: RunLog) -> None:
-        """Takes note of an update, after it is counted; logs the expected time once enough are measured."""
+        """Takes the progress after an update; logs the expected time once enough updates are measured."""
         if self._start is None:
             self._start = progress.iters, progress.seconds
             return

@@ -13,8 +13,8 @@ class RunLength:
     """The length of training, as pure functions of the updates and seconds spent.
 
     With `max_minutes`, training ends after the first update that reaches this time, and the learning rate follows the
-    clock. `max_iters` then only sets the unit of the schedule, in which `warmup_steps` and `milestones` are given. The
-    time includes updates and data loading, but neither evaluation nor checkpoints.
+    clock. `max_iters` then only defines the length that `warmup_steps` and `milestones` refer to. The time includes
+    updates and data loading, but neither evaluation nor checkpoints.
 
     Attributes:
         max_iters: number of updates; None if only the minutes are known.

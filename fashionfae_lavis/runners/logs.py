@@ -21,7 +21,7 @@ from fashionfae_lavis.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
 SMOOTHING = 0.95  # exponential smoothing of the losses in the progress bar
-RATE_SMOOTHING = 0.05  # tqdm's, of the time per update: steps differ in cost, so its default makes the end jump
+RATE_SMOOTHING = 0.05  # tqdm's smoothing of the time per update; with its default the expected end jumps between steps
 
 
 class RunLog:
@@ -29,13 +29,13 @@ class RunLog:
 
     Each line of `metrics.jsonl` is a JSON object with `phase` (train, validation or test) and `iteration` (updates
     done). A training line also holds `lr`, `seconds` (per update) and the mean of every loss since the previous line.
-    The other lines hold `split` and the task's results.
+    A validation or test line holds `split` and the task's results.
 
     Args:
         folder: the run's output folder.
         start: number of updates done; later lines and all test lines are dropped. None drops nothing.
-        unvalidated: whether the validation after these updates is still to be done, so that its lines are dropped, too.
-        end: number of updates of the whole run, for the progress bar: infinity if unknown (see `expect`), None for no
+        unvalidated: whether the validation after these updates is still to be done. Its lines are then dropped, too.
+        end: number of updates of the whole run, for the progress bar; infinity if unknown (see `expect`), None for no
             bar.
     """
 

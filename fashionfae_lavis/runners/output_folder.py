@@ -1,4 +1,4 @@
-"""The folder of one run, `<working directory>/<run.output_dir>/<job id>`, which no other run writes to."""
+"""The output folder of a run, `<working directory>/<run.output_dir>/<job id>`. No other run writes to it."""
 
 import logging
 import shlex
@@ -30,7 +30,7 @@ LOCK = ".lock"
 
 
 def find_newest_run(output_dir: str | Path) -> Path | None:
-    """Returns the job folder under `output_dir` with the newest last checkpoint of a run or of its first stage."""
+    """Returns the job folder below `output_dir` with the newest last checkpoint, of a run or of its first stage."""
     output_dir = Path.cwd() / output_dir
     checkpoints = output_dir.glob(f"*/**/{LAST_CHECKPOINT}")
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
@@ -39,10 +39,10 @@ def find_newest_run(output_dir: str | Path) -> Path | None:
 
 @contextmanager
 def own_folder(config: DictConfig) -> Iterator[Path]:
-    """Chooses the folder of a run, equal on all processes, and keeps other runs out of it while the block runs.
+    """Chooses the folder of a run, the same on all processes, and locks it for the duration of the block.
 
-    A new folder is named after the time. With `run.resume_ckpt_path` it is the folder of that checkpoint, or for `auto`
-    that of the newest training with the same configuration.
+    A new folder is named after the time. With `run.resume_ckpt_path`, it is the folder of that checkpoint; with `auto`,
+    the folder of the newest training with the same configuration.
 
     Args:
         config: the whole configuration, which is saved in the folder.
@@ -64,7 +64,7 @@ def own_folder(config: DictConfig) -> Iterator[Path]:
 
 
 def _choose(config: DictConfig, stack: ExitStack) -> Path:
-    """Returns the folder with its lock held on `stack`."""
+    """Chooses and prepares the folder; `stack` holds its lock."""
     run = config.run
     output_dir, choice = Path.cwd() / run.output_dir, None if run.get("evaluate") else run.get("resume_ckpt_path")
     passed = ""
@@ -86,7 +86,7 @@ def _choose(config: DictConfig, stack: ExitStack) -> Path:
 
 
 def _new_folder(output_dir: Path) -> Path:
-    """Creates a folder that did not exist, even if several processes try at the same time."""
+    """Creates a new folder, even if several processes try at the same time."""
     start = datetime.now().strftime("%Y%m%d_%H%M%S")
     make_output_folder(output_dir, subfolder="")
     for number in count(1):
@@ -103,7 +103,7 @@ def _find_training(config: Any, output_dir: Path) -> tuple[Path | None, str]:
     """Finds the newest training with this configuration.
 
     Returns:
-        Its folder, or None; and a description of a newer training, if there is one, and of how it differs.
+        Its folder, or None; and a sentence about the newest training, if that one has other settings, else "".
     """
     passed = ""
     for folder in sorted(filter(_changed, output_dir.glob("*/")), key=_changed, reverse=True):
@@ -173,7 +173,7 @@ def read_run_checkpoint(path: Path) -> dict[str, Any]:
     """Reads a checkpoint of a run.
 
     Raises:
-        UserError: it is damaged; the message names the intact checkpoints beside it.
+        UserError: it is damaged; the message names the intact checkpoints in the same folder.
     """
     try:
         return read_checkpoint(path)

@@ -1,4 +1,4 @@
-"""Checks of the state in a checkpoint, made before a run changes anything."""
+"""Checks the training state in a checkpoint before a run changes anything."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ KEYS = ("optimizer", "scaler", "rng", "data_order", "config", "iters", "best_met
 
 
 def check_run_state(state: Mapping[str, Any], path: Path) -> None:
-    """Checks that a checkpoint has a run's state, with counters and random states that make sense.
+    """Checks that a checkpoint holds a run's state, with valid counters and random states.
 
     Raises:
         UserError: it holds only weights, or an entry is missing or wrong.
@@ -122,7 +122,7 @@ def _check_counters(state: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_scaler(scaler: Mapping[str, Any], path: Path) -> None:
-    """A scaler has no state except in fp16."""
+    """Checks the gradient scaler, whose state is empty except in fp16."""
     names = ("scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker")
     for name in names if scaler else ():
         value = scaler.get(name)
@@ -131,7 +131,7 @@ def _check_scaler(scaler: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_random_state(state: Any, path: Path) -> None:
-    """Checks a state by restoring it, and returns to the present one."""
+    """Checks a random state by restoring it, then restores the present one."""
     before = random_state()
     try:
         restore_random_state(state)

@@ -57,13 +57,18 @@ class FashionRunner(RunnerBase):
     """Runner that trains for `run.max_epoch` epochs, `run.max_iters` updates or `run.max_minutes`, and evaluates.
 
     An iteration is one update of the weights, from `run.accum_grad_iters` batches. Logs and messages count from 1,
-    `samples["iters"]` from 0. After every `run.iters_per_inner_epoch` updates (default: an epoch) the runner writes
-    `checkpoint_last.pth`, and again when it has evaluated `run.valid_splits`. If `agg_metrics` of the first of these
-    splits has improved, it also writes `checkpoint_best.pth`. With `run.checkpoint_minutes` it also writes
-    `checkpoint_last.pth` when so many minutes have passed since the last time, and always when a signal stops the run.
-    The checkpoint before the last is kept as `checkpoint_previous.pth`. The runner also writes `config.yaml`,
-    `metrics.jsonl`, TensorBoard events and `curves.png`. See `length.py` for a length in minutes and `joint.py` for
-    several datasets and their splits.
+    `samples["iters"]` from 0.
+
+    The runner writes `checkpoint_last.pth`
+
+    - after every `run.iters_per_inner_epoch` updates (default: an epoch),
+    - after it has evaluated `run.valid_splits`,
+    - `run.checkpoint_minutes` after the previous checkpoint, if this key is set, and
+    - when a signal stops the run.
+
+    The checkpoint before it is kept as `checkpoint_previous.pth`. If `agg_metrics` of the first validation split has
+    improved, `checkpoint_best.pth` is written too. Further files are `config.yaml`, `metrics.jsonl`, TensorBoard events
+    and `curves.png`. See `length.py` for a length in minutes and `joint.py` for several datasets and their splits.
 
     Raises:
         UserError: a setting is invalid, the output folder cannot be written to, a checkpoint does not fit, or (in
@@ -82,7 +87,7 @@ class FashionRunner(RunnerBase):
         if not self.evaluate_only:
             self._set_length()
         for split in (*(self.run_cfg.get("valid_splits") or ()), *self.tested):
-            find_split(self.datasets, split)  # a misspelled split must not surface after the training
+            find_split(self.datasets, split)  # report a misspelled split before the training, not after it
 
     def setup_output_dir(self) -> None:
         """Creates the run's folder (when resuming, the checkpoint's) and registers its path for LAVIS's tasks."""
@@ -143,7 +148,7 @@ class FashionRunner(RunnerBase):
                         self._save(improved)
 
     def _training_batches(self) -> Generator[Any, None, None]:
-        """Yields batches without end. Closing it ends the worker processes, also where an exception keeps it alive."""
+        """Yields batches without end. Close it to end the worker processes, even after an exception."""
         yield from self.train_loader
 
     @property
@@ -226,10 +231,10 @@ class FashionRunner(RunnerBase):
         return metric is not None and self.progress.improve(metric)
 
     def evaluate(self, skip_reload: bool = False) -> dict[str, Any]:
-        """Evaluates `run.test_splits` with the best weights of this run, or the current ones without a validation.
+        """Evaluates `run.test_splits` with the best weights of this run; without a validation, with the current ones.
 
         Args:
-            skip_reload: whether to evaluate the current weights in any case.
+            skip_reload: whether to evaluate the current weights even if there are better ones.
 
         Returns:
             Split name -> results of the task.
@@ -291,7 +296,7 @@ class FashionRunner(RunnerBase):
         }
 
     def saved_config(self) -> dict[str, Any]:
-        """Returns the configuration and, if the model has one of its own, its vocabulary, so that no file is needed."""
+        """Returns the configuration with the model's own vocabulary, if any: a checkpoint then needs no other file."""
         config = plain(self.config.config)
         vocabulary = getattr(self.bare_model, "carried_vocabulary", None)
         return config if vocabulary is None else {**config, "vocabulary": vocabulary()}
@@ -304,7 +309,7 @@ class FashionRunner(RunnerBase):
             path: path of the checkpoint, for errors.
 
         Raises:
-            UserError: the file holds only weights, its state makes no sense, or it belongs to another training.
+            UserError: the file holds only weights, its state is invalid, or it belongs to another training.
         """
         check_run_state(state, path)
         check_same_training(state, path, plain(self.config.config), self.data_order, self.length)

@@ -1,7 +1,7 @@
 """The settings that determine a training. A checkpoint resumes only under settings equal to those in its `config`.
 
-All settings of `run`, `model` and `datasets` count, except those listed here. A setting that a future version or a task
-of a user's own adds therefore counts, too.
+All settings of `run`, `model` and `datasets` count, except those listed here. Settings that a future version or a
+user's own task adds therefore count, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from lavis.common.registry import registry
 
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
-# Keys that change where or how fast a run computes, what it prints, or what it evaluates.
+# Keys that do not change the training, only where or how fast it computes, what it prints, or what it evaluates.
 FREE = {
     *(f"run.{key}" for key in ("device", "gpu", "rank", "world_size", "distributed", "dist_url", "dist_backend")),
     *(f"run.{key}" for key in ("num_workers", "output_dir", "resume_ckpt_path", "log_freq", "evaluate")),
@@ -23,10 +23,10 @@ FREE = {
     *(f"run.search_roles.{role}" for role in ("category", "sub_category", "fine_category", "colour")),
     "model.grad_ckpt",
 }
-# Keys of files that a user may move. A named checkpoint resumes with them changed; `auto` takes them for another run.
+# Keys of files that a user may move. A checkpoint named by its path resumes with other values; `auto` does not.
 MOVABLE = {"model.bert", "model.vit", "model.vocabulary"}
 MOVABLE_ENDINGS = (".storage", ".url")
-# What a run does without the key, so that writing the default down is no change.
+# Defaults of keys: a run that names the default equals one that omits the key.
 DEFAULTS = {
     "run.accum_grad_iters": 1,
     "run.seed": 42,
@@ -44,13 +44,13 @@ FIRST_STAGE = "model.image_tokenizer.weights"  # the run itself sets this key af
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, moved: bool = False) -> str | None:
-    """Describes the first setting of a training that differs, as "run.seed = 1, not 2"; returns None if all are equal.
+    """Describes the first setting that differs, as "run.seed = 1, not 2"; returns None if all are equal.
 
     Args:
         before: configuration of a run, in plain containers.
         now: the present configuration.
         folder: the run's folder.
-        moved: whether data and vocabularies may lie elsewhere now.
+        moved: whether to ignore where data and vocabularies are.
     """
     old, new = dict(_settings(before, folder)), dict(_settings(now, folder))
     for key in {**old, **new}:
@@ -65,7 +65,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, 
 
 
 def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yields the dotted key and the value of each setting that counts; an empty value or False is as good as none."""
+    """Yields the dotted key and the value of each setting that counts; an empty value or False counts as not set."""
     own_stage = (folder.name, "image_tokenizer", "checkpoint_last.pth")
     for section in ("run", "model", "datasets"):
         for key, value in _leaves(config.get(section), section):
@@ -83,7 +83,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_longer(before: Any, now: Any, settings: Mapping[str, Any]) -> bool:
-    """Returns whether a length has grown under a schedule that does not depend on it, so that the run stays exact."""
+    """Returns whether a length has grown under a schedule that does not depend on it, which keeps resuming exact."""
     schedule = registry.get_lr_scheduler_class(str(settings.get("run.lr_sched")))
     if schedule is None or not issubclass(schedule, IterationSchedule) or schedule.depends_on_length:
         return False

@@ -111,6 +111,6 @@ def no_training(datasets: Mapping[str, Mapping[str, Any]]) -> UserError:
     """Makes the error for a training without a split to train on."""
     splits = ", ".join(f"{name} has only {' and '.join(splits)}" for name, splits in datasets.items())
     return UserError(
-        f"`datasets`: there is no product to train on; {splits}: evaluate with `python -m lavis.evaluate`, prepare the "
-        "data with training products or, for recognition, set `label` to an attribute that they have."
+        f"`datasets`: there are no products to train on; {splits}: evaluate with `python -m lavis.evaluate`, prepare "
+        "the data with training products or, for recognition, set `label` to an attribute that they have."
     )

@@ -45,14 +45,14 @@ class FashionFAEPretrainTask(ViewTraining):
             )
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs this iteration's objectives on one batch. Views and masks depend only on seed, rank and iteration."""
+        """Runs this iteration's objectives on one batch; views and masks depend only on seed, rank and iteration."""
         iteration, samples = samples["iters"], self.with_views(samples)
         samples["objectives"] = self.sampler.at(iteration)
         samples["mask_seed"] = (self.seed, get_rank(), iteration, samples["micro_step"])
         return model(samples)
 
     def finish(self, model: Any, result: RetrievalResult) -> RetrievalResult:
-        """Adds the grounding of AETP in the image and of APIR in the text, if they were trained."""
+        """Adds how much AETP uses the image and APIR the text (grounding.py), if they were trained."""
         measures = {"aetp": aetp_grounding, "apir": apir_grounding}
         trained = [name for name in measures if name in self.sampler.objectives]
         return replace(result, grounding={name: measures[name](model, result.split) for name in trained})

@@ -18,7 +18,7 @@ NEEDS_CHECKPOINT = (
 
 
 def starting_checkpoint(model: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Returns the key of the `model` section that names the checkpoint to start from, and its value, None if unused."""
+    """Returns the key in `model` that names the checkpoint to start from, and its value, or None if it is unused."""
     key = "finetuned" if model.get("load_finetuned", False) else "pretrained"
     return key, model.get(key) if model.get(f"load_{key}", True) else None
 
@@ -26,7 +26,7 @@ def starting_checkpoint(model: Mapping[str, Any]) -> tuple[str, str | None]:
 def take_vocabulary(model: Any) -> None:
     """Sets `model.vocabulary` to the checkpoint to start from, if it carries its vocabulary.
 
-    Fine-tuning and evaluation read the words that the checkpoint was trained with. Only pre-training learns others.
+    Fine-tuning and evaluation use the words that the checkpoint was trained with. Only pre-training learns new ones.
 
     Args:
         model: the `model` section, an OmegaConf dict.

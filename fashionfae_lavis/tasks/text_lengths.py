@@ -9,15 +9,15 @@ import numpy as np
 from fashionfae_lavis.models.adapters import TextLimit, adapt
 
 SAMPLE = 2000  # training texts that are counted
-SPLINTERED = 1.5  # word pieces per word from which the vocabulary is to blame
+SPLINTERED = 1.5  # more word pieces per word than this suggest another vocabulary
 
 
 def report_cut_texts(model: Any, datasets: Mapping[str, Mapping[str, Any]]) -> None:
     """Warns about each dataset with training texts that the model cuts, and names the setting to raise.
 
     Args:
-        model: the model, whose tokenizer counts.
-        datasets: dataset name -> split name -> split. A training split without `sample_texts` is not counted.
+        model: the model, whose tokenizer counts the word pieces.
+        datasets: dataset name -> split name -> split. A training split without `sample_texts` is skipped.
     """
     limit = adapt(model).text_limit
     for name, splits in datasets.items():

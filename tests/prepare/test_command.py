@@ -44,14 +44,14 @@ def test_a_catalogue_from_the_command_line(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "10 products (9 train, 1 val), 12 images" in said and "main colour: 2 values" in said
     assert "not used: 12 of 22 rows (" in said and "1 duplicate id" in said
-    assert f"datasets: {{catalogue: {{root: {tmp_path}/out}}}}" in said
+    assert f"projects/fashionfae/catalogue/pretrain.yaml --options datasets.catalogue.root={tmp_path}/out" in said
     assert imports_of([*arguments, "--max-bad", "0.6"], HEAVY) == "set()"
 
 
 def test_the_summary_of_a_catalogue(capsys):
     _print_summary(
         Summary(
-            path=Path("out/catalogue.jsonl"),
+            path=Path("my shop/catalogue.jsonl"),
             rows=10,
             unusable=0,
             left_out=0,
@@ -65,20 +65,22 @@ def test_the_summary_of_a_catalogue(capsys):
             missing={"None": 1, "NA": 3},
             duplicates=Duplicates(titles=6, texts=4, identical=2, near=3, leaks=1),
             lengths=TextLengths(vocabulary=700, per_word=1.25, mean=55.6, longest=140, cut=0.025, max_length=120),
-        )
+        ),
+        "catalogue/pretrain.yaml --options datasets.catalogue.root=",
     )
     said = capsys.readouterr().out.splitlines()
+    assert said[-1].endswith("projects/fashionfae/catalogue/pretrain.yaml --options datasets.catalogue.root='my shop'")
     assert said[2:-1] == [
-        "  values that differ in signs were read as one: size '0%' and '0', size '1%' and '1', size '2%' and '2', "
+        "  values that differ only in a symbol were merged: size '0%' and '0', size '1%' and '1', size '2%' and '2', "
         "size '3%' and '3', size '4%' and '4' and 2 more",
         "  4 cells were read as missing: 3 'NA', 1 'None'",
         "  6 products share their title with another one, 4 their whole text",
         "  2 products share an image file with another one",
-        "  3 more show nearly the same photograph as another one",
+        "  3 more products show nearly the same photograph as another one",
         "  1 products outside of training share a photograph with one in training",
-        "  out/duplicates.csv lists the products that share a photograph",
-        "  out/vocabulary: 700 word pieces, 1.25 for a word of a title or description; texts have 56 on average and at "
-        "most 140",
+        "  my shop/duplicates.csv lists the products that share a photograph",
+        "  my shop/vocabulary: 700 word pieces, 1.25 per word of titles and descriptions; a text has 56 on average and "
+        "at most 140",
         "  2.5 % of the texts are longer than the 120 pieces that the models read and lose the end of their "
         "description: raise model.max_length",
     ]

@@ -154,6 +154,6 @@ def test_a_catalogue_without_attributes_says_so(tmp_path, capsys):
     main([*command, "--map", "title=productDisplayName", "--pattern", "{id}.jpg"])
     said = capsys.readouterr().out.splitlines()
     assert said[1:3] == [
-        "  no attributes: AETP, which learns to read their values off photographs, is left with the words of titles",
-        "  these columns may be some: --attributes gender,articleType,baseColour",
+        "  no attributes: AETP, which learns to predict their values from photographs, has only the words of titles",
+        "  these columns may be attributes: --attributes gender,articleType,baseColour",
     ]
