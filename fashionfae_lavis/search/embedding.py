@@ -1,4 +1,4 @@
-"""Embedding of products: worker processes decode, the model embeds, and finished parts are kept for resuming."""
+"""Embeds products: worker processes decode, the model embeds, and finished parts are kept for resuming."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ from fashionfae_lavis.workers import all_cores, progress_bar
 BATCH = 64  # photographs that the model embeds at once
 PART = 8 * BATCH  # photographs of a part; a multiple of BATCH
 MOST_WORKERS = 16  # processes that decode
-PATIENCE = 20  # seconds; the workers of a killed command notice within five that it has ended
+PATIENCE = 20  # seconds to wait for the lock; the workers of a killed command need up to five seconds to end
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Embedded:
     Attributes:
         vectors: what was written.
         skipped: the products that were left out.
-        resumed: number of photographs that an interrupted command had embedded before.
+        resumed: number of photographs that an interrupted command had already embedded.
         report: the file that lists the skipped products; None if there are none.
     """
 
@@ -91,7 +91,7 @@ def embed_products(encoder: Encoder, products: Products, out: str | Path) -> Emb
 
 
 def _embed_missing(encoder: Encoder, folder: Path, pieces: list[tuple[Path, list[str]]], parts: Parts) -> int:
-    """Embeds those of this process's parts that are not finished; returns the number of photographs in the others."""
+    """Embeds this process's unfinished parts; returns the number of photographs in its finished ones."""
     own = own_share(pieces)
     missing = [(file, images) for file, images in own if parts.read(file) is None]
     names = [name for _, images in missing for name in images]
@@ -189,7 +189,7 @@ def _finished(parts: Parts, file: Path) -> Part:
 
 
 def _joined(encoder: Encoder, products: Products, found: list[Part]) -> tuple[Vectors, list[Skipped]]:
-    """Joins parts and columns to the table of the usable products; returns it with the products left out."""
+    """Joins parts and columns into the table of usable products; returns it, and the products left out."""
     whole = Part.joined(found)
     usable = whole.problems == ""
     unreadable = [

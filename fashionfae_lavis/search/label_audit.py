@@ -1,7 +1,7 @@
 """Finds given attributes that the photograph contradicts: probable mistakes in a shop's own data.
 
-The photograph is read alone. A title often repeats the wrong value, or was made from it, and a text in which the value
-is hidden still tells it in other words.
+Only the photograph is read. Texts would confirm mistakes: a title often repeats the wrong value, or was made from it,
+and a text in which the value is hidden still implies it in other words.
 """
 
 import csv
@@ -43,7 +43,7 @@ def audit(labeller: Labeller, products: ProductFile) -> list[Doubt]:
     """Lists given values that are not the most probable ones, most certain first.
 
     Args:
-        labeller: reads no texts, see `ValueScorer`.
+        labeller: a labeller whose `ValueScorer` reads no texts.
         products: the products.
     """
     columns = {name: products.texts[name] for name in labeller.attributes if name in products.texts}
@@ -63,7 +63,7 @@ def doubted(
 
     Args:
         name: the attribute.
-        attribute: how its values are told.
+        attribute: how its values are predicted.
         products: B products.
         given: the given value of all products, "" where there is none.
         probabilities: (B, V).

@@ -47,16 +47,16 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FittedAttribute:
-    """How the values of an attribute are told, and how well, on N products with a known value.
+    """How the values of an attribute are predicted, and how well, measured on N products with a known value.
 
     Attributes:
         values: the V values in normalised words.
-        spelled: their spellings.
-        log_prior: (V,), the log share of products that have each value, as if each had one product more.
+        spelled: the same values as the products spell them.
+        log_prior: (V,), the log share of products that have each value, with one product added to each.
         way: how values are scored; see value_scores.py.
         calibration: fitted to all N products.
-        confidence: (N,), each product's by a calibration without it.
-        hits: (N,), whether the value was right.
+        confidence: (N,), the confidence in each product's value, by a calibration fitted without this product.
+        hits: (N,), whether this value was right.
         majority: the share of the N products (0 to 1) that have the most frequent value.
     """
 
@@ -90,7 +90,7 @@ class Labeller:
 
     Args:
         scorer: scores values.
-        attributes: name -> how its values are told.
+        attributes: name -> how its values are predicted.
     """
 
     def __init__(self, scorer: ValueScorer, attributes: Mapping[str, FittedAttribute]):
@@ -110,8 +110,8 @@ class Labeller:
             scorer: scores values.
             products: products held out from training; up to 2,000 that have a value of any of the attributes are read.
             names: the attributes.
-            known: attribute -> the values of all known products, including `products`, which are the values to choose
-                from and give their prior. By default these are the values of `products`.
+            known: attribute -> the values of all known products, including `products`. They are the values to choose
+                from, and their frequencies are the prior. The default is the values of `products`.
 
         Raises:
             UserError: an attribute is unknown, has one value only, or too few products have one.
@@ -204,7 +204,7 @@ class _Choice:
 
     def fit(self, scores: Mapping[str, Floats], right: NDArray[np.int64]) -> FittedAttribute:
         """Chooses the way with the lowest cross-fitted log loss."""
-        # One prior for all: a prior without the product itself would give its value away.
+        # All products share one prior. A prior computed without a product would reveal the product's value.
         counts = np.array([self.counts[value] + 1.0 for value in self.values])
         log_prior: Floats = np.log(counts / counts.sum())
         found = {way: cross_fitted(table, log_prior, right) for way, table in scores.items()}
@@ -237,7 +237,7 @@ def label_products(labeller: Labeller, products: ProductFile) -> tuple[dict[int,
     """Names the attributes that products lack.
 
     Returns:
-        Index of a product -> attribute -> its label, and the number of products without a readable photograph.
+        Index of a product -> attribute -> its label; and the number of products without a readable photograph.
     """
     texts = {name: products.texts.get(name, [""] * len(products.product_ids)) for name in labeller.attributes}
     lacking = [i for i in range(len(products.product_ids)) if not all(column[i] for column in texts.values())]

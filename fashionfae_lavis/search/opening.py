@@ -1,4 +1,4 @@
-"""Opening of a trained model together with the image and text processing that it was trained with."""
+"""Opens a trained model together with the image and text processing that it was trained with."""
 
 import json
 from collections.abc import Callable, Mapping

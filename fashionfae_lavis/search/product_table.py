@@ -30,7 +30,8 @@ class ProductTable:
         attributes: name of an attribute -> its column.
         pattern: a pattern of image files; see `prepare.images.Pattern`.
         title: a template of the title; see `prepare.templates.TitleTemplate`.
-        needs_columns: whether each attribute must have its column. Otherwise no product has a value without one.
+        needs_columns: whether each attribute must have its column. If not, no product has a value of an attribute
+            without a column.
 
     Attributes:
         attribute_columns: name of an attribute -> the column of its value, in this table or to be added.
@@ -112,7 +113,7 @@ class ProductTable:
         return unreadable
 
     def labelled_columns(self) -> list[str]:
-        """Returns the columns of a labelled copy, with those of an attribute in a row.
+        """Returns the columns of a labelled copy, with the three columns of each attribute side by side.
 
         Raises:
             UserError: the table has a column with the name of a new one.

@@ -19,7 +19,7 @@ from fashionfae_lavis.prepare.texts import is_utf8
 from fashionfae_lavis.search.vectors import OWN
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
-LOOKED_AT = 1000  # rows, in which a column that travels must be readable
+LOOKED_AT = 1000  # a column is kept if it can be read in this many first rows
 
 
 class Skipped(NamedTuple):
@@ -66,14 +66,14 @@ def read_products(
     group: Sequence[str] = (),
     title: str | None = None,
 ) -> Products:
-    """Reads the products to embed, with the columns that travel with their vectors.
+    """Reads the products to embed, with the columns to write next to their vectors.
 
     Args:
         path: a product table as `prepare_catalogue` reads it; a folder that `fashionfae prepare catalogue` wrote; or a
             folder of photographs, whose ids are their paths below it.
         images: the folder that the table's image paths are relative to (default: that of the table).
         columns, pattern, group, title: of a table; see `prepare_catalogue`.
-        attributes: name -> column of the table that travels (default: all columns).
+        attributes: name -> column of the table to write (default: all columns).
 
     Raises:
         UserError: the input cannot be read or has no usable product, or an option of tables is given for a folder.
@@ -107,7 +107,7 @@ def _refuse(options: dict[str, object], path: Path) -> None:
 
 
 def _readable_columns(table: Table, mapped: Iterable[str]) -> dict[str, str]:
-    """Returns the columns of texts and numbers that have no role, by their names in words."""
+    """Returns name in words -> column, for the columns of texts and numbers that have no role."""
     rows = [row.cells for row in table.head(LOOKED_AT) if not row.problem]
     taken = {*mapped, *table.repeated}
     found: dict[str, str] = {}
@@ -172,7 +172,7 @@ def _listed(
 
 
 def _photograph_of(product: Product) -> tuple[str, str]:
-    """Returns the first photograph of a product without a known problem, and "", or why the product has none."""
+    """Returns the first photograph without a known problem, and ""; or a photograph, and why it cannot be used."""
     if product.problem:
         return "", product.problem
     if not is_utf8(product.id):  # the name of a file
@@ -185,7 +185,7 @@ def _photograph_of(product: Product) -> tuple[str, str]:
 
 
 def is_price(name: str) -> bool:
-    """Returns whether a column holds prices, which travel as numbers, by its name."""
+    """Returns whether a column holds prices, judged by its name; prices are written as numbers."""
     return "price" in name.split()
 
 

@@ -1,4 +1,4 @@
-"""Search of an index by words, a photograph, a product of the index, or two of them.
+"""Searches an index by words, a photograph, a product of the index, or words together with either.
 
     words               q = normalise(t - b x)                     t, i, x: unit-length embeddings of the words,
     photograph          q = normalise((1 - w) i - w b x)           the photograph, and what is excluded;
@@ -90,7 +90,7 @@ class Searcher:
         index: the index.
         text_weight: w, from 0 (photograph alone) to 1 (words alone).
         without_weight: b, 0 for no effect.
-        near_duplicate: least cosine of near-duplicates.
+        near_duplicate: products with at least this cosine are near-duplicates.
     """
 
     encoder: Encoder
@@ -109,7 +109,7 @@ class Searcher:
             device: auto, cpu or cuda.
 
         Raises:
-            UserError: one cannot be opened, or the vectors are of another model.
+            UserError: the index or the model cannot be opened, or the vectors are of another model.
         """
         encoder = Encoder.open(model or open_index(location).info.model, device)
         return cls(encoder, open_index(location, encoder.digest))
@@ -118,7 +118,8 @@ class Searcher:
         """Returns the products of a page, best first.
 
         Raises:
-            UserError: the query is empty or contradicts itself, the index lacks the product, or the model cannot do it.
+            UserError: the query is empty or contradicts itself, the index lacks the product, or the model cannot answer
+                such a query.
         """
         found = self._reranked(query, self._candidates(query, self.embed(query)))
         last = query.offset + query.count
@@ -171,12 +172,12 @@ class Searcher:
 
     def _ranking(self, query: Query, vector: NDArray[np.float32]) -> Iterator[Hit]:
         exclude = () if query.like is None else (query.like,)
-        # One hit more shows that no equal one is missing, and another that a folded page is full.
+        # Two more hits than needed: one shows whether equal scores follow, the other that a folded page is full.
         depth, given = max(query.offset + query.count, query.rerank) + 2, set[str]()
         while True:
             hits = sorted(self.index.nearest(vector, depth, query.where, exclude), key=_order)
             complete = len(hits) < depth
-            # Products may be missing that score as the last one does, and rank before it.
+            # Products with the score of the last hit may be missing, and may rank before it by their ids.
             certain = hits if complete else [hit for hit in hits if _score(hit) > _score(hits[-1])]
             yield from (hit for hit in certain if hit.id not in given)
             if complete:
@@ -185,7 +186,7 @@ class Searcher:
             depth *= 2
 
     def _reranked(self, query: Query, hits: Iterator[Hit]) -> Iterator[Found]:
-        """Orders the first products by image-text matching, and yields the others as they come."""
+        """Orders the first products by image-text matching; the remaining ones keep their order."""
         first = list(islice(hits, query.rerank))
         pictures = {hit.id: image for hit in first if (image := picture(hit))}
         probabilities: dict[str, float] = {}
@@ -232,7 +233,7 @@ def _vector(hit: Hit) -> NDArray[np.float32]:
 
 
 def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
-    """Returns the first `count` products that are no near-duplicates of those before, with the ids of theirs."""
+    """Returns the first `count` products that duplicate no earlier one, each with the ids of its near-duplicates."""
     kept: list[Found] = []
     also: list[list[str]] = []
     vectors = np.empty((0, 0), np.float32)

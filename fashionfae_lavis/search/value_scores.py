@@ -1,8 +1,8 @@
-"""Scores of an attribute's values for photographs, in each way that a model has.
+"""Scores of an attribute's values for photographs, by each method ("way") that a model supports.
 
     ITC             similarity of the photograph and the value's prompt; any model with embeddings
     AETP            mean log-probability of the value's word pieces at the [MASK]s of the attribute's prompt
-    AETP with text  the same, next to the rest of the product's text, which may name the value
+    AETP with text  the same, given also the rest of the product's text, which may name the value
     recognition     log-probability of a classifier that was fine-tuned for the attribute
 
 A photograph is encoded once, whatever the number of attributes.
@@ -28,7 +28,7 @@ from fashionfae_lavis.search.opening import open_model
 from fashionfae_lavis.text.product_text import field_words
 
 ITC, AETP, AETP_WITH_TEXT, RECOGNITION = "ITC", "AETP", "AETP with text", "recognition"
-LOWEST = -30.0  # score of a value that the model cannot express: too long for its text, or none of its classes
+LOWEST = -30.0  # score of a value that is too long for the model's text, or that is none of the classifier's classes
 Fields = Mapping[str, str]
 
 
@@ -50,7 +50,7 @@ class Recogniser:
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: the checkpoint cannot be read, or is none of a classifier that names its classes.
+        UserError: the checkpoint cannot be read, or is not that of a classifier with named classes.
     """
 
     def __init__(self, name: str, path: str, device: str = "auto"):
@@ -79,12 +79,12 @@ class Recogniser:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the models keep of B products.
+    """B products as the models have encoded them.
 
     Attributes:
         embeddings: of the photographs, (B, D), of unit length.
         tokens: image tokens (B, T, W), None for a model that predicts no words.
-        fields: text fields of each product, without any if texts are not read.
+        fields: text fields of each product, empty if texts are not read.
         classes: attribute -> log-probabilities (B, classes) of its recogniser.
     """
 

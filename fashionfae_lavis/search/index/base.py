@@ -1,4 +1,4 @@
-"""What an index is, whatever engine keeps it."""
+"""The interface of an index, which is the same for all engines."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fashionfae_lavis.search.vectors import Vectors
 from fashionfae_lavis.search.where import ColumnType, Where
 
-# Up to this many rows are compared with each query, which is exact; an approximate index is built for more.
+# Up to this many rows, a query is compared with all of them, which is exact. Larger indexes are approximate.
 EXACT_ROWS = 100_000
 
 
@@ -20,7 +20,7 @@ class Hit:
 
     Attributes:
         id: the product's id.
-        score: cosine similarity to the query, 1 for products that were not found by one.
+        score: cosine similarity to the query; 1 for products that were fetched without a query.
         fields: column -> text or number; None where it is missing.
         thumbnail: JPEG with at most 224 pixels on the longer side; empty if the image was unusable.
         vector: the product's embedding (dim,).
@@ -37,12 +37,12 @@ class Hit:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an index is made of. It is kept in the index, and changes only when the index is replaced.
+    """The model and the columns of an index. They are stored in the index and change only when it is replaced.
 
     Attributes:
         model: name of the model of the vectors.
         digest: digest of this model; two models with one digest give the same vectors.
-        dim: width of a vector.
+        dim: length of a vector.
         columns: columns of the products with their types.
     """
 
@@ -103,7 +103,7 @@ class Index(Protocol):
         """
 
     def update(self, vectors: Vectors) -> int:
-        """Replaces the products with the same ids, adds the others, and returns the number of both.
+        """Replaces the products with the same ids, adds the other ones, and returns the number of both together.
 
         Raises:
             UserError: the vectors are of another model, or the columns differ.

@@ -1,4 +1,4 @@
-"""Indexes in a folder or an object store, kept by LanceDB.
+"""Indexes in a folder or an object store, by LanceDB.
 
 One table holds vectors, columns and thumbnails. LanceDB never changes a file: each change writes new ones, and becomes
 visible when the manifest of its version is put in place. A killed program therefore leaves the version before or after.
@@ -39,7 +39,7 @@ TABLE = "products"
 METADATA = b"fashionfae_index"  # key of the schema's metadata that holds the Contents
 CONTENTS = TypeAdapter(Contents)
 FAILURES = (RuntimeError, OSError, ValueError)  # what LanceDB raises
-KEPT = timedelta(minutes=10)  # a query that began before a rebuild may take so long
+KEPT = timedelta(minutes=10)  # older versions stay this long for queries that began before a rebuild
 PARTITION = 4096  # rows of a partition of the approximate index
 SUBVECTOR = 4  # dimensions that one byte of the approximate index describes
 ITERATIONS = 10  # of k-means; LanceDB's 50 take several times as long

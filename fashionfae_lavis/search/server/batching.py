@@ -42,7 +42,7 @@ class BatchingEncoder(Encoder):
 
     Args:
         encoder: the encoder that does the work, in one thread.
-        on_batch: called with the number of calls of every forward pass.
+        on_batch: called after every forward pass, with the number of calls that shared it.
     """
 
     def __init__(self, encoder: Encoder, on_batch: Callable[[int], None] = lambda calls: None):
@@ -80,7 +80,7 @@ class BatchingEncoder(Encoder):
         return self._call("run", function, *arguments)
 
     def close(self) -> None:
-        """Ends the thread after the calls that wait."""
+        """Answers the waiting calls, then ends the thread."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -100,7 +100,7 @@ class BatchingEncoder(Encoder):
                         self._run_alone(call)
 
     def _take(self) -> list[_Call]:
-        """Waits for a call, and returns it with those that wait behind it, up to `MOST` rows; none after `close`."""
+        """Waits for a call, and returns it with the calls queued after it, up to `MOST` rows; none after `close`."""
         first = self._left or self._waiting.get()
         self._left = None
         if first is None:
@@ -125,7 +125,7 @@ class BatchingEncoder(Encoder):
         arguments = [list(chain(*lists)) for lists in zip(*(call.arguments for call in calls), strict=True)]
         try:
             rows = getattr(self.encoder, calls[0].method)(*arguments)
-        except Exception:  # one call may be at fault for all
+        except Exception:  # one bad call fails the batch, so run each one alone
             for call in calls:
                 self._run_alone(call)
             return

@@ -11,11 +11,11 @@ from PIL import Image
 from fashionfae_lavis.search.encoder import Encoder
 
 COLOURS = ((40, 70, 200), (250, 190, 40), (205, 20, 30))  # cold, warm, hot
-STRONGEST = 180  # opacity of the hottest place, of 255
+STRONGEST = 180  # opacity of the hottest pixel, 255 being opaque
 
 
 def relevance(encoder: Encoder, image: Image.Image, text: str) -> NDArray[np.float32]:
-    """Computes how much each place of a photograph adds to its similarity with a text.
+    """Computes how much each pixel of a photograph adds to its similarity with a text.
 
     Args:
         encoder: encoder of a model that `locates`.
@@ -35,9 +35,9 @@ def relevance(encoder: Encoder, image: Image.Image, text: str) -> NDArray[np.flo
 
 
 def seen_part(encoder: Encoder, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Finds the part of a photograph that is left after the image processing, as (left, top, right, bottom).
+    """Finds the part of a photograph that the image processing keeps, as (left, top, right, bottom).
 
-    It processes a picture whose red and green are the position, which works for any resizing and cropping.
+    It processes a picture whose red and green channels encode the position, which works for any resizing and cropping.
     """
     width, height = size
     position = np.zeros((height, width, 3), np.uint8)
@@ -52,7 +52,7 @@ def seen_part(encoder: Encoder, size: tuple[int, int]) -> tuple[int, int, int, i
 
 
 def _ends(centres: NDArray[np.float32], length: int) -> tuple[int, int]:
-    """Returns the first pixel and the one after the last, of `length`, for the positions 0..1 of pixels in a row."""
+    """Returns the first pixel and the one after the last, out of `length`, that a row of positions (0..1) covers."""
     half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2
     start, end = (centres[0] - half) * length, (centres[-1] + half) * length
     return max(0, round(float(start))), min(length, max(1, round(float(end))))

@@ -57,7 +57,7 @@ class Asked:
         chosen: facet -> chosen values.
         low, high: limits of the price as they were typed.
         page: number of the page, from 1.
-        but: the visitor is about to say how the wanted products differ.
+        but: whether the visitor chose "This, but ..." and has yet to type how the wanted products differ.
     """
 
     text: str = ""
@@ -72,7 +72,7 @@ class Asked:
 
     @classmethod
     def read(cls, form: ImmutableMultiDict[str, Any]) -> "Asked":
-        """Reads the fields of a form or of an address; unknown ones do not count."""
+        """Reads the fields of a form or of an address; ignores unknown ones."""
 
         def text(name: str, longest: int = LONGEST) -> str:
             value = form.get(name, "")
@@ -142,12 +142,12 @@ class Results:
 
     @property
     def upright(self) -> bool:
-        """Whether most pictures are higher than wide, which decides the shape of all."""
+        """Whether most pictures are in portrait format, which decides the shape of all frames."""
         pictures = [Image.open(BytesIO(found.hit.thumbnail)) for found in self.products if found.hit.thumbnail]
         return 2 * sum(picture.height > 1.1 * picture.width for picture in pictures) > len(pictures)
 
     def reasons(self, hit: Hit, text: str) -> set[str]:
-        """Returns the values of a product that the text names, or that the photograph or the example have, too."""
+        """Returns the values of a product that the text names, or that the photograph or the example also has."""
         words = f" {normalise(text)} "
         read = dict(self.example.fields) if self.example else {}
         read |= {name: label.value for name, label in self.labels.items()}
@@ -271,7 +271,7 @@ async def heat_map(context: Shared, id: str, q: str) -> Response:
 
 @router.get("/thumbnail")
 async def thumbnail(context: Shared, request: Request, id: str, v: str = "") -> Response:
-    """Returns the picture of a product, which a browser may keep for as long as its version stays."""
+    """Returns the picture of a product, which a browser may cache until its version changes."""
     service = context.service
     jpeg = service.kept_thumbnail(v)
     if not jpeg:

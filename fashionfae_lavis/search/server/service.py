@@ -20,10 +20,10 @@ from fashionfae_lavis.search.server.heat_map import draw_heat_map, relevance
 from fashionfae_lavis.search.where import Where
 from fashionfae_lavis.suggestions import hint
 
-PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that nobody chooses a value of
+PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that are never facets
 MOST_VALUES = 200  # of a column whose values can be chosen
 CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
-FRESH, RECENT = 30, 500  # seconds that counts are kept, and filters that they are kept for
+FRESH, RECENT = 30, 500  # seconds for which counts are reused, and most filters whose counts are kept
 THUMBNAILS = 5_000  # kept in memory, about 10 KB each
 
 Facets = dict[str, dict[str, int]]
@@ -34,7 +34,7 @@ class Service:
 
     Args:
         searcher: the model and the index.
-        on_batch: called with the number of calls of every forward pass.
+        on_batch: called after every forward pass, with the number of calls that shared it.
     """
 
     def __init__(self, searcher: Searcher, on_batch: Callable[[int], None] = lambda calls: None):
@@ -46,7 +46,7 @@ class Service:
         self._recent: dict[Where | None, tuple[float, Facets]] = {}
 
     def warm_up(self) -> None:
-        """Does what the first request would wait for."""
+        """Prepares the model and the attributes, so the first request does not wait for them."""
         self._reader.read(Image.new("RGB", (64, 64), "white"), self.facet_columns)
 
     def close(self) -> None:
@@ -107,8 +107,8 @@ class Service:
         return {name: counts[name] for name in columns}
 
     def _recent_counts(self, where: Where | None) -> Facets:
-        """Counts by all facets, or returns what was counted in the last `FRESH` seconds."""
-        with self._counting:  # the others wait for the same counts
+        """Counts products by all facets; reuses counts that are less than `FRESH` seconds old."""
+        with self._counting:  # concurrent requests wait for one count instead of counting again
             seconds, counts = self._recent.get(where, (-FRESH, {}))
             if time.monotonic() - seconds >= FRESH:
                 counts = self.index.facets(self.facet_columns, where) if self.facet_columns else {}
@@ -118,7 +118,7 @@ class Service:
             return counts
 
     def facets_beside(self, choices: Mapping[str, Sequence[str]], others: Where | None) -> Facets:
-        """Counts products by every facet; the values chosen in a column do not limit the counts of that column."""
+        """Counts products by every facet. Values chosen in a column do not limit the counts of that column itself."""
         columns = self.index.info.columns
         counts = dict(self._recent_counts(both(Where.choose(choices, columns), others)))
         for name in (name for name in self.facet_columns if choices.get(name)):
@@ -127,7 +127,7 @@ class Service:
         return counts
 
     def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
-        """Reads the values of attributes off a photograph, of all facets by default."""
+        """Predicts the values of attributes from a photograph, of all facets by default."""
         unknown = next((name for name in columns or () if name not in self._counts), None)
         if unknown is not None:
             raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._counts)}")
@@ -135,7 +135,7 @@ class Service:
 
     @property
     def explains(self) -> bool:
-        """Whether the model has heat maps."""
+        """Whether the model can draw heat maps."""
         return self.encoder.adapter.locates
 
     def heat_map(self, image: Image.Image, text: str) -> bytes:
