@@ -24,7 +24,7 @@ def add_parser(commands) -> None:
         "--out", default="vectors.parquet", metavar="FILE", help="file to write, .parquet or .npz (vectors.parquet)"
     )
     parser.add_argument("--images", metavar="DIR", help="the folder that image paths are relative to (the table's)")
-    add_table_options(parser, "the columns that travel with the vectors (default: all): colour=Primary_Colour,price")
+    add_table_options(parser, "the columns to write next to the vectors (default: all): colour=Primary_Colour,price")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""`fashionfae label`: names missing attributes of products, or lists given ones that the photograph contradicts."""
+"""`fashionfae label`: names missing attributes of products, or lists values that the photograph contradicts."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ def add_parser(commands) -> None:
     text = "Name missing attributes of a table's products from their photographs and texts, with a confidence."
     parser = commands.add_parser("label", help=text, description=text)
     parser.add_argument("table", metavar="TABLE", help="the product table, as `fashionfae prepare catalogue` reads it")
-    parser.add_argument("--model", required=True, help="a checkpoint, or a name of LAVIS such as clip:ViT-B-32")
+    parser.add_argument("--model", required=True, help="a checkpoint, or a model of LAVIS such as clip:ViT-B-32")
     parser.add_argument("--out", required=True, metavar="FILE", help="CSV file to write")
     parser.add_argument(
         "--images", metavar="DIR", help="the folder that image paths are relative to (default: TABLE's)"
@@ -39,12 +39,12 @@ def add_parser(commands) -> None:
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="leave values empty that are less certain (default: 0)",
+        help="leave less certain values empty (default: 0)",
     )
     parser.add_argument(
         "--audit",
         action="store_true",
-        help="write a list of given values that the photograph contradicts, most certain first, instead of labels",
+        help="instead of labels, write a list of the values that the photograph contradicts, most certain first",
     )
     parser.add_argument("--curve", metavar="PNG", help="draw the share of wrong labels against the share of labels")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -75,26 +75,17 @@ def run(
         raise UserError(f"--least-confidence is {least_confidence}, but must be between 0 and 1.")
     if group:
         raise UserError("--group merges rows, and label keeps them: leave it out.")
-    from fashionfae_lavis.prepare.attributes import attribute_name
     from fashionfae_lavis.reports.labels import labels_table
     from fashionfae_lavis.search.encoder import Encoder
     from fashionfae_lavis.search.labels import Labeller
     from fashionfae_lavis.search.product_table import ProductTable
     from fashionfae_lavis.search.value_scores import Recogniser, ValueScorer
 
-    asked = {
-        attribute_name(name): column for name, column in parse_pairs("--attributes", attributes, alone=True).items()
-    }
-    if not asked:
-        raise UserError("--attributes is missing: name the attributes to label, such as --attributes colour,material.")
-    heads = {attribute_name(name): path for name, path in parse_pairs("--recogniser", recognisers).items()}
-    unasked = next((name for name in heads if name not in asked), None)
-    if unasked:
-        raise UserError(f"--recogniser {unasked}=...: add {unasked} to --attributes.")
+    asked, heads = _asked(attributes, recognisers)
     folder = Path(images) if images else Path(table).parent
     products = ProductTable(table, folder, parse_pairs("--map", columns), asked, needs_columns=not catalogue, **options)
     if not audit:
-        products.labelled_columns()  # reports a name that is taken before the work begins
+        products.labelled_columns()  # reports a column name that is taken, before the work begins
     held_out, known = _held_out(catalogue, products, list(asked))
     scorer = ValueScorer(
         Encoder.open(model, device),
@@ -105,7 +96,7 @@ def run(
     print(labels_table(labeller.figures()))
     if not catalogue:
         print(
-            f"calibrated on products of {table}; if the model was trained on them, its figures are too good, and "
+            f"calibrated on products of {table}: if the model was trained on them, these figures are too good; "
             "--catalogue DIR calibrates on held-out products"
         )
     if curve:
@@ -114,6 +105,21 @@ def run(
         _audit(labeller, products, target)
     else:
         _label(labeller, products, target, least_confidence)
+
+
+def _asked(attributes: list[str], recognisers: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the column of each attribute to label, and the checkpoint of each attribute with a recogniser."""
+    from fashionfae_lavis.prepare.attributes import attribute_name
+
+    pairs = parse_pairs("--attributes", attributes, alone=True)
+    asked = {attribute_name(name): column for name, column in pairs.items()}
+    if not asked:
+        raise UserError("--attributes is missing: name the attributes to label, such as --attributes colour,material.")
+    heads = {attribute_name(name): path for name, path in parse_pairs("--recogniser", recognisers).items()}
+    unasked = next((name for name in heads if name not in asked), None)
+    if unasked:
+        raise UserError(f"--recogniser {unasked}=...: add {unasked} to --attributes.")
+    return asked, heads
 
 
 def _checked_target(out: Path, table: Path) -> Path:
@@ -127,7 +133,7 @@ def _checked_target(out: Path, table: Path) -> Path:
 
 
 def _held_out(catalogue: str | None, products: Any, names: list[str]) -> tuple[Any, dict[str, list[str]] | None]:
-    """Returns the products that calibrate, and the values of all known products if these are more."""
+    """Returns the products that calibrate and, with a catalogue, the values of all its products."""
     if not catalogue:
         return products, None
     from fashionfae_lavis.datasets.datasets.catalogue_file import read_catalogue
@@ -159,7 +165,7 @@ def _label(labeller: Any, products: Any, out: Path, least: float) -> None:
     written, all_labels = (sum(map(len, each.values())) for each in (kept, labels))
     print(f"{out}: written; {written} values of {sum(map(bool, kept.values()))} products were named")
     if written < all_labels:
-        print(f"  {all_labels - written} are less certain than {least} and stay empty")
+        print(f"  {all_labels - written} values are less certain than {least} and stay empty")
     if unreadable:
         print(f"  {unreadable} products that lack a value have no readable photograph")
     if lost:
@@ -172,7 +178,7 @@ def _audit(labeller: Any, products: Any, out: Path) -> None:
 
     doubts = audit(labeller, products)
     write_doubts(doubts, products, out)
-    print(f"{out}: written; {len(doubts)} given values differ from what the photograph shows, most certain first")
+    print(f"{out}: written; {len(doubts)} values differ from what the photograph shows, most certain first")
     rows = [
         [products.ids[one.product], one.attribute, one.given, one.seen, f"{100 * one.certainty:.2f} %"]
         for one in doubts[:SHOWN]

@@ -1,4 +1,4 @@
-"""`fashionfae search`: searches an index by words, a photograph, a product, or two of them."""
+"""`fashionfae search`: searches an index by words, a photograph, a product, or words together with either."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--image", metavar="FILE", help="photograph; with TEXT, the products differ from it as TEXT says"
     )
-    parser.add_argument("--like", metavar="ID", help="product of the index to use as the photograph")
+    parser.add_argument("--like", metavar="ID", help="use the photograph of this product of the index")
     parser.add_argument(
         "--where", metavar="FILTER", help="keep only products such as \"colour = 'red' and price < 60\""
     )

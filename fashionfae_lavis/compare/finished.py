@@ -1,4 +1,4 @@
-"""Finished runs as rows of a comparison: results, and the cost of training, read from the checkpoint."""
+"""Reads finished runs as rows of a comparison: their results, and the cost of training from the checkpoint."""
 
 import json
 from dataclasses import dataclass, field
@@ -99,8 +99,8 @@ def read_run(folder: Path) -> tuple[dict, dict]:
 def evaluated_weights(folder: Path, config: dict) -> Path | str:
     """Finds the weights that the results of a run measure.
 
-    An evaluation, and fine-tuning for recognition, measure the checkpoint that they start from. Any other training run
-    measures the weights that it trained.
+    The results of an evaluation, and of fine-tuning for recognition, describe the checkpoint that the run started from.
+    Those of any other training describe the weights that it trained.
 
     Args:
         folder: the run's folder.
@@ -149,7 +149,7 @@ def read_rows(folders: list[str]) -> list[Row]:
 
 
 def _relative(path: Path | str) -> str:
-    """Returns a path below the working directory relative to it."""
+    """Returns a path relative to the working directory if it is below it, else unchanged."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -1,10 +1,11 @@
-"""Execution of the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
+"""Runs the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
 
     <output>/<system>/seed<k>/<job>.json          result, written when the program has succeeded
                               <job>.log           output of the program
-                              <job>-<digest>/     runs of the job, with a digest of its configuration
+                              <job>-<digest>/     runs of the job
 
-The digest ensures that an interrupted job never resumes from a checkpoint of another configuration.
+The digest is that of the job's configuration. It ensures that an interrupted job never resumes from a checkpoint of
+another configuration.
 """
 
 import json
@@ -35,7 +36,7 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
     """
     rows: dict[tuple[str, int], Row] = {}
     machines = []
-    checkpoint = None  # of the latest training job; a plan lists each training job right before its evaluations
+    checkpoint = None  # from the latest training job, which a plan lists right before its evaluations
     with hold(plan.output, COMPARISON):
         with hold(plan.output, PROGRAM):
             pass  # ensure that no program of an earlier comparison is still running
@@ -53,13 +54,13 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
 
 
 def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
-    """Returns the job's result, from its file if the configuration is the same, else by running the job.
+    """Returns the job's result: from its file if the configuration is unchanged, else by running the job.
 
     Args:
         job: the job.
         output: the plan's output folder.
         heading: name of the job in printed lines.
-        checkpoint: checkpoint that an evaluation starts from.
+        checkpoint: checkpoint that an evaluation starts from; None for a training job.
     """
     path = output / job.path.with_suffix(".json")
     before = _read_result(path)
@@ -71,13 +72,7 @@ def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
     runs = output.absolute() / f"{job.path}-{job.digest}"
     runs.mkdir(parents=True, exist_ok=True)
     program = "evaluate" if job.resolved["run"].get("evaluate") else "train"
-    location: dict[str, object] = {"run.output_dir": str(runs)}
-    if program == "train":
-        location["run.resume_ckpt_path"] = "auto"
-    if job.after:
-        location |= {"model.pretrained": str(checkpoint), "model.load_pretrained": True}
-    options = [*job.option_list, *(f"{key}={json.dumps(value)}" for key, value in location.items())]
-    arguments = ["--cfg-path", job.config, "--options", *options]
+    arguments = _arguments(job, program, runs, checkpoint)
     locked = [sys.executable, "-m", "fashionfae_lavis.compare.program", str(output), program, *arguments]
     start = time.perf_counter()
     _call(locked, output / job.path.with_suffix(".log"), job)
@@ -96,8 +91,19 @@ def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
     return result
 
 
+def _arguments(job: Job, program: str, runs: Path, checkpoint: Path | None) -> list[str]:
+    """Returns the arguments of the job's program, `train` or `evaluate`, which writes below `runs`."""
+    location: dict[str, object] = {"run.output_dir": str(runs)}
+    if program == "train":
+        location["run.resume_ckpt_path"] = "auto"
+    if job.after:
+        location |= {"model.pretrained": str(checkpoint), "model.load_pretrained": True}
+    options = [*job.option_list, *(f"{key}={json.dumps(value)}" for key, value in location.items())]
+    return ["--cfg-path", job.config, "--options", *options]
+
+
 def _call(command: list[str], log: Path, job: Job) -> None:
-    """Runs a program to its end, and ends it if this process is interrupted.
+    """Runs a program until it ends; terminates it if this process is interrupted.
 
     Raises:
         UserError: the program failed; the message gives the reason.

@@ -1,4 +1,4 @@
-"""The figures and the protocol of an evaluation. Figures may share a table only if their protocols agree."""
+"""The figures and the protocol of an evaluation. Figures are compared only if their protocols agree."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -53,7 +53,7 @@ def _folder(data: Mapping[str, Any]) -> Any:
 
 
 def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
-    """Returns the protocol that a configuration (plain containers) determines; None if its kind is not in `KINDS`."""
+    """Returns the protocol that a configuration (plain containers) sets; None if its kind is not in `KINDS`."""
     kind = kind_of(config)
     if kind is None:
         return None
@@ -75,7 +75,7 @@ def planned_outcome(config: Mapping[str, Any]) -> Outcome | None:
 
 
 def _tested_splits(run: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
-    """Returns `run.test_splits`, with `auto` replaced by the split it means if that is known before the run."""
+    """Returns `run.test_splits`; replaces `auto` by the split it stands for, if that is known before the run."""
     given = list(run.get("test_splits") or [])
     if AUTO not in given:
         return given
@@ -84,7 +84,7 @@ def _tested_splits(run: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[
 
 
 def _splits(name: str, data: Mapping[str, Any]) -> Iterable[str]:
-    """Returns the splits of a dataset, none if they depend on files that are not there."""
+    """Returns the splits of a dataset; none if they depend on files that do not exist."""
     kind = DATASETS.get(name)
     if kind in (FashionGen, FashionIQ):
         return SPLITS[kind]
@@ -108,9 +108,9 @@ def outcome(config: Mapping[str, Any], results: Mapping[str, Any]) -> Outcome | 
         raise UserError(f"config.yaml is not the configuration of an evaluation ({error!r}): run it again.") from error
     if planned is None:
         known = ", ".join(KINDS)
-        raise UserError(f"Results of the task {config['run']['task']} cannot be compared; comparable are {known}.")
+        raise UserError(f"Results of the task {config['run']['task']} cannot be compared: use {known}.")
     if len(results) > 1:
-        raise UserError(f"run.test_splits: a run to be compared tests one split, not {', '.join(results)}.")
+        raise UserError(f"run.test_splits: a run to be compared must test one split, not {', '.join(results)}.")
     ((split, measured),) = results.items()
     read = {RETRIEVAL: _retrieval, RECOGNITION: _recognition, PROBE: _probe}[planned.kind]
     try:

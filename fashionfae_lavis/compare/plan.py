@@ -6,16 +6,17 @@
     seeds: [0, 1, 2]
     catalogue: shop                     # folder that the options name as ${catalogue} (optional)
     training: {run.max_iters: 400}      # options of every training
-    evaluations:                        # of every checkpoint; they fine-tune unless the configuration sets run.evaluate
+    evaluations:                        # run on every checkpoint; fine-tune first unless the file sets run.evaluate
       retrieval: {config: projects/fashionfae/retrieval_eval.yaml, options: {...}}
     systems:
       FashionFAE:
         config: projects/fashionfae/pretrain.yaml
-        options: {...}                  # of its training; they override the shared options
-        evaluations: {retrieval: {...}} # configuration or options that differ for it; null skips an evaluation
+        options: {...}                  # options of its training; they override the shared ones
+        evaluations: {retrieval: {...}} # configuration or options for this system only; null skips an evaluation
 
-`base: other.yaml` reads another plan first, whose keys this file overrides. A seed becomes `run.seed` of training and
-fine-tuning. An evaluation without training keeps the seed of its configuration, which is part of its protocol.
+With `base: other.yaml`, the file extends another plan and overrides its keys. Each seed is used as `run.seed` of
+training and fine-tuning. An evaluation without training keeps the seed of its configuration, which is part of its
+protocol.
 """
 
 import argparse
@@ -139,13 +140,13 @@ class Job:
 
     @cached_property
     def resolved(self) -> dict:
-        """The same as plain containers."""
+        """The whole configuration as plain containers."""
         config: Any = OmegaConf.to_container(self.loaded.config, resolve=True)
         return config
 
     @cached_property
     def key(self) -> dict:
-        """Everything that determines the result: the configuration, the files it reads, and the training job."""
+        """Everything that determines the result: the configuration, the files that it reads, and the training job."""
         run = {name: value for name, value in self.resolved["run"].items() if name not in INCIDENTAL}
         model = dict(self.resolved["model"])
         if self.after:
@@ -219,7 +220,7 @@ def read_plan(
 
 
 def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
-    """Yields the system and the planned protocol of each evaluation, and checks the files that training starts from."""
+    """Yields the system and the planned protocol of each evaluation; checks the files that training starts from."""
     kinds = set()
     for job in jobs:
         if not job.after:
@@ -248,13 +249,13 @@ def read_plan_file(path: str, catalogue: str | None = None) -> PlanFile:
         catalogue: value of the key `catalogue` to use instead of the plan's.
 
     Raises:
-        UserError: the plan or its base is missing, a key is unknown, missing or has a value that it cannot have, or
-            `catalogue` is given to a plan without this key.
+        UserError: the plan or its base is missing, a key is unknown, missing or invalid, or `catalogue` is given to a
+            plan without this key.
     """
     content = _merged(Path(path), ())
     if catalogue is not None:
         if "catalogue" not in content:
-            raise UserError(f"{path} compares on no catalogue: leave out --catalogue.")
+            raise UserError(f"{path} does not use a catalogue: leave out --catalogue.")
         content.catalogue = catalogue
     try:
         resolved = OmegaConf.to_container(content, resolve=True)
@@ -268,7 +269,7 @@ def _merged(path: Path, extending: tuple[Path, ...]) -> DictConfig:
 
     Args:
         path: the plan.
-        extending: the plans that it is a base of.
+        extending: the plans that extend it, to detect a circle.
     """
     content, base = read_yaml(path, "plan"), None
     if isinstance(content.get("base"), str):

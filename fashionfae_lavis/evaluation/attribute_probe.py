@@ -46,9 +46,12 @@ class ProbeResult(EvaluationResult):
     """Accuracies of the attribute probe in percent; metrics/attribute_probe.py defines ties and intervals.
 
     Attributes:
-        attributes: attribute name -> `seen` (whether photographs show it), the numbers of `values` and `products`, the
-            accuracies `chance` and `majority` (always the most frequent value), and {accuracy, half_width, n} of `itc`,
-            of `aetp` and `aetp_prompt_only` (models that predict masked words), and of `pairs` (if there are any).
+        attributes: attribute name -> a dict of
+            `seen`: whether photographs show the attribute,
+            `values`, `products`: their numbers,
+            `chance`, `majority`: accuracies of guessing, and of always answering the most frequent value,
+            `itc`, and for models that predict masked words `aetp` and `aetp_prompt_only`: {accuracy, half_width, n},
+            `pairs`: the same, if there are any pairs.
         left_out: attribute that was skipped -> the reason.
     """
 
@@ -96,36 +99,55 @@ def evaluate_attribute_probe(
     results = {}
     for name, values in asked.items():
         known = sorted(set(values) - {""})
-        having = np.array([position for position, product in enumerate(chosen) if values[product]])
-        right = np.array([known.index(values[product]) for product in chosen[having]])
-        row: dict[str, Any] = {
-            "seen": name not in split.unseen_attributes,
-            "values": len(known),
-            "products": len(having),
-            "chance": 100 / len(known),
-            "majority": 100 * float(np.bincount(right).max() / len(right)),
-        }
         scores = {"itc": images @ embed_texts(adapter, [prompt(name, value) for value in known]).T}
         if adapter.predicts_words:
             scores |= word_scores(adapter, split, tokens, chosen, name, values, known)
-        for key, table in scores.items():
-            row[key] = value_shares(value_ranks(table[having], right), len(known))
+        row = {"seen": name not in split.unseen_attributes, **_value_figures(scores, values, known, chosen)}
         # A separate generator for each attribute keeps its pairs independent of the other attributes.
         rng = np.random.default_rng((seed, *name.encode()))
-        positions, true, false = pair_texts(split, name, values, chosen, rng)
+        positions, right, wrong = pair_texts(split, name, values, chosen, rng)
         if len(positions):
-            row_of = {text: row for row, text in enumerate(dict.fromkeys(true + false))}
-            texts = embed_texts(adapter, list(row_of))
-            fits = [(images[positions] * texts[[row_of[text] for text in side]]).sum(1) for side in (true, false)]
-            row["pairs"] = share(pair_hits(*fits))
+            row["pairs"] = _pair_figures(adapter, images[positions], right, wrong)
         results[name] = row
     return ProbeResult(results, left_out)
+
+
+def _value_figures(
+    scores: Mapping[str, NDArray[np.float32]], values: Sequence[str], known: list[str], products: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Computes how often the right value scores highest, and the baselines.
+
+    Args:
+        scores: kind of question -> scores (N, V) of the `known` values.
+        values: value of the attribute for each product of the split, "" for none.
+        known: the V values.
+        products: (N,) product indices.
+    """
+    having = np.array([position for position, product in enumerate(products) if values[product]])
+    right = np.array([known.index(values[product]) for product in products[having]])
+    return {
+        "values": len(known),
+        "products": len(having),
+        "chance": 100 / len(known),
+        "majority": 100 * float(np.bincount(right).max() / len(right)),
+        **{key: value_shares(value_ranks(table[having], right), len(known)) for key, table in scores.items()},
+    }
+
+
+def _pair_figures(
+    adapter: Adapter, images: NDArray[np.float32], right: Sequence[str], wrong: Sequence[str]
+) -> dict[str, Any]:
+    """Computes how often the right one of Q pairs of texts is closer to its image; `images` are embeddings (Q, D)."""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys([*right, *wrong]))}
+    texts = embed_texts(adapter, list(row_of))
+    fits = [(images * texts[[row_of[text] for text in side]]).sum(1) for side in (right, wrong)]
+    return share(pair_hits(*fits))
 
 
 def choose_attributes(
     values: Mapping[str, list[str]], products: NDArray[np.int64]
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Returns the values of the attributes that can be probed on these products, and why the others cannot."""
+    """Returns the attributes that can be probed, with their values, and the others, with the reason they cannot be."""
     left_out = {}
     for name, column in values.items():
         if not any(column[product] for product in products):

@@ -34,10 +34,10 @@ def prompt(name: str, value: str) -> str:
 
 
 def telling_words(name: str, value: set[str], listed: Mapping[str, Sequence[str]]) -> set[str]:
-    """Finds the words that give an attribute away, from a split's `attribute_words` (`listed`).
+    """Finds the words that reveal an attribute's value, by the split's `attribute_words` (`listed`).
 
-    These are the words listed for the attribute. If there are none, they are the words listed for any attribute that
-    shares a word with the value. If there are none either, they are the words of the value.
+    The first of these that exists is returned: the words listed for the attribute; the words listed for any attribute
+    that shares a word with the value; the words of the value.
     """
     if name in listed:
         return set(listed[name])
@@ -45,10 +45,10 @@ def telling_words(name: str, value: set[str], listed: Mapping[str, Sequence[str]
 
 
 def hidden_words(split: ProductSplit, fields: Mapping[str, str], name: str, values: list[str]) -> set[str]:
-    """Finds the words to hide in a product's text so that it does not give away these values of an attribute.
+    """Finds the words to hide in a product's text because they reveal these values of an attribute.
 
-    They are the words of the values, in singular and plural, and `telling_words`. A text can still give the value away
-    in other words, or by the number and position of the hidden words. The prompt-only questions therefore show no text.
+    They are the words of the values, in singular and plural, and `telling_words`. A text can still reveal the value in
+    other words, or by the number and position of the hidden words. The prompt-only questions therefore show no text.
     """
     words = set(" ".join(values).split()) | set(field_words(fields, TELLS.get(name, "")))
     words |= telling_words(name, words, split.attribute_words)
@@ -62,9 +62,9 @@ def pair_texts(
     """Makes pairs of a right and a wrong text about a product that differ in one attribute.
 
     For an extra attribute, the split's `text_rewriter`, if any, writes the wrong text. Otherwise `swap_partners` pairs
-    products with different values at random. The right text holds the product's value in the attribute's prompt, and
-    the wrong text its partner's value. Both texts omit all other words that give the value away, because they would
-    contradict the wrong value.
+    products with different values at random. The attribute's prompt then holds the product's own value in the right
+    text, and its partner's value in the wrong text. Both texts omit all other words that reveal the value, because
+    these would contradict the wrong one.
 
     Args:
         split: the split.
@@ -97,7 +97,7 @@ def pair_texts(
 
 
 def _prompted(split: ProductSplit, product: int, name: str, values: list[str]) -> list[str]:
-    """Returns the product's text for each value in the attribute's prompt, appended if the text has no prompts."""
+    """Returns the product's text for each value, with the value in a prompt, which is appended if texts have none."""
     fields = split.product_fields(product)
     hidden = hidden_words(split, fields, name, values)
     kept = {part: " ".join(w for w in field_words(fields, part) if w not in hidden) for part in FREE_TEXT}

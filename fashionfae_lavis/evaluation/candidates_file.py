@@ -1,4 +1,4 @@
-"""Candidate lists of the sub-test in a file, so that other systems can answer the same lists.
+"""Reads and writes candidate lists of the sub-test, which other systems can then be scored on.
 
 The file is JSON and does not depend on this package: a product is named by its id, an image by its row in the dataset's
 file.
@@ -24,7 +24,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.metrics.candidates import NO_CANDIDATE, Candidates, Draw, draw_lists
 
-MOST_NEGATIVES = 1000  # of a small dataset, whose lists are shorter than `negatives`
+MOST_NEGATIVES = 1000  # a file may name this many even if the dataset is small and its lists are shorter
 # Direction, in the order of `Draw` -> keys in the file of the query and of its candidates.
 DIRECTIONS = {"image_to_text": ("image", "products"), "text_to_image": ("product", "images")}
 
@@ -152,7 +152,7 @@ def _rows(
 
 
 def _names(split: ProductSplit) -> dict[str, list[int]]:
-    """Returns the names in the file of each image row and each product."""
+    """Returns the name of each image row and of each product, as the file spells it."""
     images, products = list(range(len(split.row_product))), split.product_ids.tolist()
     return {"image": images, "images": images, "product": products, "products": products}
 

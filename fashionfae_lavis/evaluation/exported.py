@@ -1,4 +1,4 @@
-"""Retrieval by exported towers: recall and agreement with their model on products."""
+"""Measures exported towers on products: their recall, and how far they agree with the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def products_of(name: str, processing: Mapping[str, Mapping[str, Any]]) -> tuple
 def measure_towers(
     adapter: Adapter, towers: Mapping[str, OnnxTowers], data_loader: DataLoader[Any]
 ) -> dict[str, Measured]:
-    """Measures retrieval by the full text (description and attributes) on the full test, by model and towers.
+    """Measures the full test of retrieval, by the whole text (description and attributes), for model and towers.
 
     Args:
         adapter: adapter of the model, under "PyTorch" in the result.

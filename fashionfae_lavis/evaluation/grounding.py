@@ -94,8 +94,8 @@ def _question(
 ) -> MaskedText:
     """Masks one attribute in a product's text, and `telling_words` everywhere.
 
-    For an attribute with listed words (fabrics, kinds of garment) all listed words are hidden, so that the rest of the
-    text does not reveal the answer.
+    For an attribute with listed words (fabrics, kinds of garment), all listed words are hidden, because the rest of the
+    text could reveal the answer.
     """
     value = set(attribute_words(fields).get(name, ()))
     words = telling_words(name, value, listed)
@@ -106,7 +106,8 @@ def _question(
 def apir_grounding(model: FashionFAE, split: ProductSplit) -> dict[str, float]:
     """Measures APIR's accuracy on masked codes with the right text and with another product's text.
 
-    As a baseline, it also measures the most frequent code, which is chosen on the same masked patches and so favoured.
+    As a baseline, it also measures the most frequent code. This baseline is favoured, because it is chosen on the same
+    masked patches that it is measured on.
 
     Returns:
         {"right", "shuffled_text", "most_frequent_code" (percent), "places" (number of masked patches)}.

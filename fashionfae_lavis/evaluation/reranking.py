@@ -39,8 +39,9 @@ class Reranking(NamedTuple):
         """Computes the new ranks of the full test.
 
         Args:
-            products: product, or number of the text, of each image (N,) and of each text (M,); equal ones are right.
-            before: ranks without re-ranking by the same rule, such as the results of `full_ranks`.
+            products: product (or group of equal texts) of each image (N,) and of each text (M,). A candidate is right
+                if its number equals the query's.
+            before: ranks without re-ranking, by the same rule, such as the results of `full_ranks`.
 
         Returns:
             Ranks of the images' texts (N,) and of the texts' images (M,).
@@ -83,8 +84,8 @@ def match_scores(
 ) -> NDArray[np.float32]:
     """Scores P pairs of an image and a text; the processes share the images.
 
-    Each image is encoded once, and its tokens are dropped after its pairs. Memory therefore does not grow with the
-    number of images (the tokens of all FashionGen images would take 5 GB).
+    Each image is encoded once, and its tokens are dropped after its pairs are scored. Memory therefore does not grow
+    with the number of images (the tokens of all FashionGen images would take 5 GB).
 
     Args:
         adapter, data_loader, texts, embeds: as in `rerank`.

@@ -37,8 +37,8 @@ class RetrievalResult(EvaluationResult):
     Attributes:
         recalls: text mode -> "full" and "sub". With re-ranking, the whole text also has "reranked" with "k_test", the
             number of re-ranked candidates. Only a product's own text and images are right.
-        equal_texts: text mode -> the same recalls, except that products with equal texts are equal answers; and
-            "products", with "shared_products", how many of them share their text with another product.
+        equal_texts: text mode -> the same recalls if products with equal texts are equal answers, the number of
+            "products", and "shared_products", how many of them share their text with another product.
         sub_test_lists: digest of the sub-test's candidate lists.
         split: the split.
         images: unit-length embeddings (N, D).
@@ -58,7 +58,7 @@ class RetrievalResult(EvaluationResult):
     def chance(self) -> float:
         """R@1 of random guessing on the full test, in percent.
 
-        One of M texts belongs to an image's product, and one of M products owns the image ranked first for a text.
+        One of M texts belongs to an image's product, and one of M products has the image that ranks first for a text.
         """
         return 100.0 / len(self.texts)
 
@@ -123,7 +123,7 @@ def evaluate_retrieval(
         embeds = images, embed_texts(adapter, texts)
         ranks = full_ranks(*embeds, *sides)
         results[mode] = {"full": recalls(*ranks), "sub": sub_test_of(*embeds, draws)}
-        # Equal texts are equal answers: the number of its text replaces the product.
+        # Equal texts are equal answers, so the group of its text replaces the product.
         group = text_groups(texts)
         groups, shared = (group[split.row_product], group), shared_texts(group)
         equal_ranks = equal_text_ranks(*embeds, split.row_product, group) if shared else ranks

@@ -3,14 +3,19 @@
 A query is embedded as a description. Products are ranked, not images: a product scores as its best image.
 
 Short queries are all pairs of values of two attributes that at least three products have. A product is right if it has
-both values. The image alone is searched.
+both values. Only the images are searched.
 
 The benchmark (github.com/marqo-ai/marqo-FashionCLIP: eval.py, utils/, configs/, summarize_results.py) has two kinds of
-queries. `text to image` searches the image alone with each different text of a product, its title and description; all
-products with this text are right. `<attribute> to product` searches with each value of an attribute; its products are
-embedded as the normalised sum of 0.9 x the image and 0.1 x the text. Recall@k divides by the number of right products
-and P@k by k, even if fewer products are right. MRR counts the first ten products. `average` is the mean of Recall@1 and
-Recall@10, or of P@1 and P@10. Two things differ: the benchmark draws up to 2,000 texts, and its documents are images.
+queries:
+
+    text to image            A query is a distinct text (title and description) of a product. All products with this
+                             text are right. Only the images are searched.
+    <attribute> to product   A query is a value of an attribute. All products with this value are right. A product is
+                             embedded as the normalised sum of 0.9 x its image and 0.1 x its text.
+
+Recall@k divides by the number of right products and P@k by k, even if fewer products are right. MRR counts the first
+ten products. `average` is the mean of Recall@1 and Recall@10, or of P@1 and P@10. Two things differ from the benchmark:
+it draws up to 2,000 texts, and it ranks images rather than products.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +43,7 @@ from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.reports.tables import benchmark_table, search_table
 from fashionfae_lavis.text.product_text import description_words
 
-IMAGE_WEIGHT = 0.9  # of a product's embedding in the benchmark; the text has the rest
+IMAGE_WEIGHT = 0.9  # weight of the image in a product's embedding in the benchmark; the text has the remaining 0.1
 CUTOFFS = (1, 5, 10)
 
 
@@ -50,8 +55,8 @@ class SearchResult(EvaluationResult):
         pairs: "<attribute>, <attribute>" -> `p1`, `p5`, `p10`, `chance` (mean share of right products, which guessing
             reaches), `p10_limit` (the highest P@10, as some queries have fewer than ten right products), `queries`.
         left_out: the pairs of attributes without a query.
-        benchmark: kind of query -> its figures, `average`, `mrr`, `chance` (of r1 or p1) and `queries`: "text to image"
-            has `r1` and `r10`, and "category to product" and so on `p1`, `p10` and the `attribute`.
+        benchmark: kind of query -> `average`, `mrr`, `chance` (of r1 or p1) and `queries`. "text to image" also has
+            `r1` and `r10`. "category to product" and the like have `p1`, `p10` and the `attribute`.
         products: number of products that are ranked.
     """
 
@@ -135,10 +140,10 @@ class SearchIndex:
     images: NDArray[np.float32]
 
     def with_texts(self, texts: list[str]) -> "SearchIndex":
-        """Returns an index of 0.9 x image + 0.1 x the text of the image's product, or the image alone if it is "".
+        """Returns an index of 0.9 x image + 0.1 x text of the image's product; without a text, of the image alone.
 
         Args:
-            texts: P texts, one for each product.
+            texts: P texts, one for each product, "" for none.
         """
         known = np.array([bool(text) for text in texts])
         embeds = np.where(known[:, None], self.embed(texts), 0)[self.split.row_product]

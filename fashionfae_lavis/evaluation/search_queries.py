@@ -11,7 +11,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.suggestions import hint
 from fashionfae_lavis.text.everyday import everyday_order, query_text
 
-LEAST = 3  # right products that a pair of values needs to become a query
+LEAST = 3  # a pair of values becomes a query if at least this many products have both
 
 # Names of the attributes that the fashion benchmark searches by.
 ROLES = {
@@ -41,11 +41,11 @@ class Queries:
 
 
 def queries_of(values: Sequence[Sequence[str]], least: int = 1) -> Queries:
-    """Makes a query of each combination of values that `least` or more products have.
+    """Makes a query from each combination of values that at least `least` products have.
 
     Args:
-        values: for each attribute of the query, in order, its value for each product, "" for none.
-        least: number of products with all these values.
+        values: for each attribute of the query, in order, the values of all products, "" for none.
+        least: number of products that must have a combination.
 
     >>> queries_of([["red", "red", "blue"], ["shirts", "shirts", ""]]).texts
     ['red shirts']
@@ -86,10 +86,10 @@ def benchmark_attributes(known: Sequence[str], chosen: Mapping[str, str | None])
 
     Args:
         known: the dataset's attributes.
-        chosen: role -> attribute, for those that their names do not show.
+        chosen: role -> attribute, for attributes whose names do not reveal their role.
 
     Returns:
-        Role, a key of `ROLES` -> attribute; without roles that no attribute has.
+        Role (a key of `ROLES`) -> attribute. Roles without an attribute are omitted.
 
     Raises:
         UserError: the dataset lacks a chosen attribute.

@@ -59,7 +59,7 @@ def test_missing_values_are_named_and_given_ones_stay(shop, capsys):
     assert header.split()[:5] == ["attribute", "values", "products", "way", "accuracy"]
     assert colour.split()[:5] == ["colour", "3", "57", "ITC", "98.2"]  # 56 of 57, because one is given wrong
     assert material.split()[:5] == ["material", "2", "60", "ITC", "100.0"]
-    assert "if the model was trained on them, its figures are too good" in printed
+    assert "if the model was trained on them, these figures are too good" in printed
     assert Image.open("curve.png").size[0] > 500
 
 
@@ -68,7 +68,7 @@ def test_values_below_the_least_confidence_stay_empty(shop, capsys):
     assert [rows()[i]["baseColour"] for i in MISSING] == ["", "", ""]
     assert [rows()[i]["colour confidence"] for i in MISSING] == ["", "", ""]
     printed = capsys.readouterr().out
-    assert "0 values of 0 products were named" in printed and "3 are less certain than 1.0 and stay empty" in printed
+    assert "0 values of 0 products were named" in printed and "3 values are less certain than 1.0 and stay empty" in printed
 
 
 def test_products_without_a_photograph_are_left_as_they_are(shop, capsys, tmp_path):
@@ -85,7 +85,7 @@ def test_the_audit_lists_the_wrong_value(shop, capsys):
         (f"sku{WRONG}", str(WRONG + 2), "colour", shop.given[WRONG], shop.colours[WRONG])
     ]
     printed = capsys.readouterr().out
-    assert "doubts.csv: written; 1 given values differ" in printed and f"sku{WRONG}" in printed
+    assert "doubts.csv: written; 1 values differ" in printed and f"sku{WRONG}" in printed
 
 
 def test_a_catalogue_gives_the_values_and_calibrates(shop, capsys):

@@ -315,7 +315,7 @@ def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue)
 
 
 def test_a_plan_without_a_catalogue_takes_none(write_plan):
-    with pytest.raises(UserError, match="plan.yaml compares on no catalogue: leave out --catalogue"):
+    with pytest.raises(UserError, match="plan.yaml does not use a catalogue: leave out --catalogue"):
         read_plan(write_plan(), catalogue="shop")
 
 
