@@ -110,8 +110,8 @@ class Labeller:
             scorer: scores values.
             products: products held out from training; up to 2,000 that have a value of any of the attributes are read.
             names: the attributes.
-            known: attribute -> the values of all known products, including `products`. They are the values to choose
-                from, and their frequencies are the prior. The default is the values of `products`.
+            known: attribute -> the values of all known products, including `products`, which are the values to choose
+                from and give their prior. By default these are the values of `products`.
 
         Raises:
             UserError: an attribute is unknown, has one value only, or too few products have one.

@@ -90,7 +90,7 @@ class Searcher:
         index: the index.
         text_weight: w, from 0 (photograph alone) to 1 (words alone).
         without_weight: b, 0 for no effect.
-        near_duplicate: products with at least this cosine are near-duplicates.
+        near_duplicate: least cosine of near-duplicates.
     """
 
     encoder: Encoder

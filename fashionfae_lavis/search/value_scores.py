@@ -84,7 +84,7 @@ class Seen:
     Attributes:
         embeddings: of the photographs, (B, D), of unit length.
         tokens: image tokens (B, T, W), None for a model that predicts no words.
-        fields: text fields of each product, empty if texts are not read.
+        fields: text fields of each product, without any if texts are not read.
         classes: attribute -> log-probabilities (B, classes) of its recogniser.
     """
 

@@ -39,7 +39,7 @@ TABLE = "products"
 METADATA = b"fashionfae_index"  # key of the schema's metadata that holds the Contents
 CONTENTS = TypeAdapter(Contents)
 FAILURES = (RuntimeError, OSError, ValueError)  # what LanceDB raises
-KEPT = timedelta(minutes=10)  # older versions stay this long for queries that began before a rebuild
+KEPT = timedelta(minutes=10)  # a query that began before a rebuild may take so long
 PARTITION = 4096  # rows of a partition of the approximate index
 SUBVECTOR = 4  # dimensions that one byte of the approximate index describes
 ITERATIONS = 10  # of k-means; LanceDB's 50 take several times as long

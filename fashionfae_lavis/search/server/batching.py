@@ -42,7 +42,7 @@ class BatchingEncoder(Encoder):
 
     Args:
         encoder: the encoder that does the work, in one thread.
-        on_batch: called after every forward pass, with the number of calls that shared it.
+        on_batch: called with the number of calls of every forward pass.
     """
 
     def __init__(self, encoder: Encoder, on_batch: Callable[[int], None] = lambda calls: None):

@@ -23,7 +23,7 @@ from fashionfae_lavis.suggestions import hint
 PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that are never facets
 MOST_VALUES = 200  # of a column whose values can be chosen
 CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
-FRESH, RECENT = 30, 500  # seconds for which counts are reused, and most filters whose counts are kept
+FRESH, RECENT = 30, 500  # seconds that counts are kept, and filters that they are kept for
 THUMBNAILS = 5_000  # kept in memory, about 10 KB each
 
 Facets = dict[str, dict[str, int]]
@@ -46,7 +46,7 @@ class Service:
         self._recent: dict[Where | None, tuple[float, Facets]] = {}
 
     def warm_up(self) -> None:
-        """Prepares the model and the attributes, so the first request does not wait for them."""
+        """Does what the first request would wait for."""
         self._reader.read(Image.new("RGB", (64, 64), "white"), self.facet_columns)
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Service:
         return counts
 
     def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
-        """Predicts the values of attributes from a photograph, of all facets by default."""
+        """Reads the values of attributes off a photograph, of all facets by default."""
         unknown = next((name for name in columns or () if name not in self._counts), None)
         if unknown is not None:
             raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._counts)}")
