@@ -229,7 +229,7 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
     warning. With several test splits, each split has a folder for its pictures.
 
     Raises:
-        UserError: results.json cannot be written; the tables are printed nevertheless.
+        UserError: results.json cannot be written; the tables are printed all the same.
     """
     figures = {split: result.to_json() for split, result in results.items()}
     try:

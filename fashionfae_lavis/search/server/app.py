@@ -32,6 +32,8 @@ STATUSES: dict[type[Exception], int] = {
     TooSlow: 504,
 }
 FAILED = "The server failed to answer: its log says why."
+# FastAPI's type of a wrong parameter -> how a message goes on; other types have a message of their own.
+PARAMETER_PROBLEMS = {"missing": "is missing: add it", "extra_forbidden": "is unknown: leave it out"}
 
 
 def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
@@ -81,7 +83,8 @@ async def _handle(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"] if part not in ("query", "path", "body"))
-        return failure(request, 422, f"The parameter {name} cannot be used: {problem['msg']}.")
+        reason = PARAMETER_PROBLEMS.get(problem["type"], f"cannot be used: {problem['msg']}")
+        return failure(request, 422, f"The parameter {name} {reason}.")
     if isinstance(error, HTTPException):
         sentence = SENTENCES.get(error.status_code, error.detail) if error.detail.istitle() else error.detail
         return failure(request, error.status_code, sentence)
