@@ -5,8 +5,8 @@ import re
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.text.product_text import FREE_TEXT, normalise
 
-# With fewer products, hardly anything can be said about a column. Of 20 products of a shop, titles and prices are all
-# different, while there are 16 brands and 13 types of article; of 200 products, fewer than 100 brands.
+# Below FEWEST products, the values say too little about a column. In a real shop, 20 products have 20 different titles
+# and prices, but 16 brands and 13 types of article; 200 products have fewer than 100 brands.
 FEWEST, FEW = 20, 200
 _HUMP = re.compile(r"(?<=[^\W\d_])(?=[^\W\d_])")  # between any two letters
 

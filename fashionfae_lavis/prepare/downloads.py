@@ -1,4 +1,4 @@
-"""Web addresses of images, matched to files that were downloaded before. Nothing is downloaded here."""
+"""Matches web addresses of images to files that the user has downloaded. Nothing is downloaded here."""
 
 import os
 import unicodedata
@@ -30,8 +30,8 @@ class Downloads:
     def find(self, address: str) -> tuple[str, str]:
         """Finds the file of an address.
 
-        Names are compared without query string and percent-encoding. Of several files with this name, the one whose
-        folders agree best with the address is taken.
+        Names are compared without query string and percent-encoding. If several files have this name, the one whose
+        folders agree best with the address is chosen.
 
         Returns:
             The path below the folder and "", or the address and why there is no file.
@@ -72,7 +72,7 @@ def _plain(address: str) -> str:
 
 
 def _agreeing(folders: list[str], others: list[str]) -> int:
-    """Returns how many of the last folders are equal."""
+    """Returns how many folders are equal, counted from the last one."""
     count = 0
     for one, other in zip(reversed(folders), reversed(others), strict=False):
         if one != other:

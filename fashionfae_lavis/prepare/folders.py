@@ -1,4 +1,4 @@
-"""Photographs in folders, without a table: each is a product, and its folder's name is its category."""
+"""Reads photographs in folders, without a table: each is a product, and its folder's name is its category."""
 
 import os
 import re

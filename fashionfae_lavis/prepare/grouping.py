@@ -1,4 +1,4 @@
-"""Merging of the rows of a product's variants, such as its sizes, into one product."""
+"""Merges the rows of a product's variants, such as its sizes, into one product."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,13 +11,13 @@ from fashionfae_lavis.text.product_text import normalise
 def merge_variants(products: Iterable[Product], last_rows: dict[str, int]) -> Iterator[Product]:
     """Merges products with equal `group`.
 
-    A product is yielded after the last row of the first entry of its group, so few are in memory if a shop lists
-    variants one after another. Empty texts are filled from the first product with the same first entry: shops write the
-    title in the first row of a product only.
+    A product is yielded after the last row with the first value of its group. Few products are in memory if a shop
+    lists variants one after another. Empty texts are filled from the first product with the same first value, because
+    shops write the title only in the first row of a product.
 
     Args:
-        products: a product for each row. One without a group, or with a problem, is yielded as it is.
-        last_rows: first entry of a group -> the last row that has it.
+        products: a product for each row. One without a group, or with a problem, is yielded unchanged.
+        last_rows: first value of a group -> the last row that has it.
     """
     unfinished: dict[str, dict[tuple[str, ...], _Merged]] = {}
     for product in products:
@@ -50,8 +50,8 @@ def _finished(variants: dict[tuple[str, ...], "_Merged"]) -> Iterator[Product]:
 class _Merged:
     """Products of one group.
 
-    Images are joined without repeats, and so are the values of each attribute. Of the other texts, the first one that
-    is not empty is kept.
+    Images and the values of each attribute are joined without repeats. For all other texts, the first non-empty one is
+    kept.
     """
 
     def __init__(self, product: Product):

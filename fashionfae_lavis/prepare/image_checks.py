@@ -1,4 +1,4 @@
-"""Checks of the images of products, in worker processes."""
+"""Checks the images of products in worker processes."""
 
 import os
 from collections import deque
@@ -26,9 +26,9 @@ class CheckedImage(NamedTuple):
     """An image of a product.
 
     Attributes:
-        name: the path of the file, also if the table names it less exactly.
+        name: the path of the file, even if the table names it less exactly.
         problem: why it cannot be used, "" if it can.
-        fingerprint: of an image without a problem.
+        fingerprint: see `duplicates.fingerprint`; None for an image with a problem.
     """
 
     name: str

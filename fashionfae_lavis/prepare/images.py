@@ -17,7 +17,7 @@ from fashionfae_lavis.prepare.templates import Pieces, pieces
 SMALLEST = 8  # pixels per side; smaller images are placeholders
 MOST = 1000  # images of a product
 LONGEST = 10  # times the shorter side; longer images are banners
-ADDRESS_KEYS = ("src", "url")  # of an image that is an object, as in Shopify's products.json
+ADDRESS_KEYS = ("src", "url")  # keys of the address in an image that is an object, as in Shopify's products.json
 _BETWEEN_ADDRESSES = re.compile(r",\s*(?=https?://)")  # other commas may be part of an address
 
 
@@ -96,8 +96,8 @@ class Pattern:
     def images(self, cells: dict) -> list[str]:
         """Returns the paths of this row's files below the folder, sorted.
 
-        Endings match in capital or small letters. The whole name does, if no file matches otherwise, and no two files
-        differ in this only.
+        Case is ignored in endings. It is ignored in the whole name if no file matches otherwise, unless two of the
+        files found differ only in case.
 
         Raises:
             CellError: a value leads out of the folder.

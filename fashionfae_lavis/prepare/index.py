@@ -1,4 +1,4 @@
-"""Writing of a catalogue's index and of the list of products that share a photograph."""
+"""Writes a catalogue's index, and the list of products that share a photograph."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from fashionfae_lavis.prepare.texts import spreadsheet_cell
 
 
 def part_line(product: Product, images: list[str]) -> str:
-    """Returns a line of the temporary file that becomes the index: the product's split, which may be "", and JSON.
+    """Returns a line of the temporary file that becomes the index: the product's split ("" if unknown), and JSON.
 
     Args:
         product: the product.
@@ -41,7 +41,7 @@ def read_parts(part: Path) -> Iterator[tuple[str, str]]:
 
 
 def without_fields(part: Path, names: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Removes some attributes from `part`; yields each product as it goes."""
+    """Removes some attributes from `part`; yields each product meanwhile."""
     shorter = part.with_name(f"{part.stem}.shorter.tmp")
     try:
         with open(shorter, "w", encoding="utf-8") as lines:
@@ -70,7 +70,7 @@ def write_index(index: Path, part: Path, head: dict, splits: list[str]) -> None:
 
 
 def write_duplicates(path: Path, part: Path, splits: list[str], groups: Groups) -> None:
-    """Lists the products of each group that has several, by group."""
+    """Lists the products of each group of two or more."""
     sizes = groups.sizes()
     members: dict[int, list] = {}
     for number, (split, (_, product)) in enumerate(zip(splits, read_parts(part), strict=True)):

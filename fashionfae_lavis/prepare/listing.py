@@ -1,4 +1,4 @@
-"""Names of the files in an image folder, and what is there instead of a file that is missing."""
+"""Names of the files in an image folder, and suggestions for a file that is missing."""
 
 import os
 from bisect import bisect_left
@@ -11,12 +11,12 @@ from fashionfae_lavis.photographs import is_inside
 from fashionfae_lavis.suggestions import nearest
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-SHOWN, LONGEST_NAME = 3, 100  # names in a message, and their letters
-AROUND = 10  # names before and after a missing one in the alphabet, which are compared with it
+SHOWN, LONGEST_NAME = 3, 100  # most names in a message, and most characters of each
+AROUND = 10  # a missing name is compared with this many names before and after it in the alphabet
 
 
 class Listing:
-    """The names in a folder. Looking one up does not take longer in a large folder.
+    """The names in a folder. A lookup is a binary search, so a large folder takes hardly longer.
 
     Attributes:
         names: the names, sorted.
@@ -32,22 +32,22 @@ class Listing:
 
     def starting_with(self, start: str) -> Iterator[str]:
         """Yields the names that start with `start`."""
-        for place in range(bisect_left(self.names, start), len(self.names)):
-            if not self.names[place].startswith(start):
+        for index in range(bisect_left(self.names, start), len(self.names)):
+            if not self.names[index].startswith(start):
                 return
-            yield self.names[place]
+            yield self.names[index]
 
     def starting_with_letters(self, start: str) -> Iterator[str]:
-        """Yields the names that start with `start` in capital or small letters."""
+        """Yields the names that start with `start`, ignoring case."""
         start = start.lower()
-        for place in range(bisect_left(self._folded, (start,)), len(self._folded)):
-            folded, name = self._folded[place]
+        for index in range(bisect_left(self._folded, (start,)), len(self._folded)):
+            folded, name = self._folded[index]
             if not folded.startswith(start):
                 return
             yield name
 
     def meant(self, name: str) -> str | None:
-        """Returns the only image file that differs from `name` in the ending, or else in capital letters only.
+        """Returns the image file that `name` means, if only one differs from it in its ending or else only in case.
 
         A name without an ending means any image file; `.jpg` means `.JPG`, but not `.jpeg`.
         """
@@ -62,17 +62,17 @@ class Listing:
         return next((files[0] for files in (same, [file for _, file in similar]) if len(files) == 1), None)
 
     def instead_of(self, name: str) -> list[str]:
-        """Returns names that are there instead of a missing one: of the same stem, the nearest one, or any."""
+        """Returns existing names for a missing one: those that start with its stem, else the nearest one, else any."""
         stem = split_ending(name)[0]
         same = list(islice(self.starting_with_letters(stem), SHOWN + 1)) if stem else []
-        place = bisect_left(self._folded, (name.lower(),))
-        near = nearest(name, (file for _, file in self._folded[max(0, place - AROUND) : place + AROUND]))
+        index = bisect_left(self._folded, (name.lower(),))
+        near = nearest(name, (file for _, file in self._folded[max(0, index - AROUND) : index + AROUND]))
         return same or ([near] if near else self.names[: SHOWN + 1])
 
 
 @lru_cache(maxsize=16)
 def listing(directory: Path, folder: Path) -> Listing:
-    """Returns the names in a directory, none if it is not below `folder`, or cannot be read."""
+    """Returns the names in a directory; none if it is not below `folder` or cannot be read."""
     try:
         return Listing(os.listdir(directory) if is_inside(directory, folder) else ())
     except (OSError, ValueError):  # ValueError: a null byte in the path
@@ -80,7 +80,7 @@ def listing(directory: Path, folder: Path) -> Listing:
 
 
 def split_ending(name: str) -> tuple[str, str]:
-    """Splits a file name before the ending of an image, which is returned in lower case, "" for none.
+    """Splits off the ending of an image file and returns it in lower case, "" if the name has none.
 
     >>> split_ending("shirt.JPG"), split_ending("v1.5")
     (('shirt', '.jpg'), ('v1.5', ''))
@@ -90,14 +90,14 @@ def split_ending(name: str) -> tuple[str, str]:
 
 
 def meant_file(path: str, folder: Path) -> str | None:
-    """Returns the path of the file that a path below an image folder means without naming it exactly, or None."""
+    """Returns the file that an inexact path below an image folder means, see `Listing.meant`; None if there is none."""
     directory, name = os.path.split(path)
     file = listing(folder / directory, folder).meant(name)
     return file and os.path.join(directory, file)
 
 
 def not_found(path: str, folder: Path) -> str:
-    """Returns the end of a sentence about a missing file: the name that was looked for, and what is there."""
+    """Returns the end of a sentence about a missing file: the name that was looked for, and names that exist."""
     directory, name = os.path.split(path)
     there = listing(folder / directory, folder)
     if directory and not there.names:

@@ -14,12 +14,12 @@ class Product:
     Attributes:
         row: number of the row, the first one of merged rows.
         images: paths below the image folder, or web addresses without a file.
-        image_problems: image -> why it cannot be used, as far as the table tells.
-        no_image: the problem of a product that has no image.
-        problem: why it cannot be used, "" if it can.
-        missing: how cells spell that they have no value.
-        group: values that products to be merged have in common; empty if there are none.
-        title_parts: column -> text, of the columns that the title is composed of.
+        image_problems: image -> why it cannot be used, if this is known before reading the file.
+        no_image: the problem to report if the product has no image.
+        problem: why the product cannot be used, "" if it can.
+        missing: the spellings of missing values in its cells, such as `N/A`.
+        group: the values of the `--group` columns; rows with equal ones are merged. Empty if the row is not merged.
+        title_parts: column -> text, for the columns that the title is composed of.
     """
 
     row: int
@@ -65,7 +65,7 @@ class ProductSource:
         raise NotImplementedError
 
     def suggested_attributes(self) -> list[str]:
-        """Returns columns that may be attributes, if there are none."""
+        """Returns columns that may be attributes, if no attributes are given."""
         return []
 
     def unified(self, fields: dict[str, str]) -> dict[str, str]:

@@ -12,10 +12,10 @@ SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": 
 
 
 def drawn_splits(groups: Groups, keys: "array[int]", validation: float) -> list[str]:
-    """Draws the split of each product; those of a group get the same.
+    """Draws the split of each product; all products of a group get the same one.
 
-    A group is drawn by its highest key, so that large groups are more often in training. Groups of the lowest keys
-    become `val`, up to the wanted number of products.
+    Groups are sorted by their highest key, which places large groups in training more often. The groups with the lowest
+    keys become `val`, up to the wanted number of products.
     """
     splits = np.full(len(keys), "train", dtype=object)
     highest = np.zeros(groups.labels.max(initial=-1) + 1, dtype=np.uint64)

@@ -60,8 +60,8 @@ def word_counts(texts: Iterable[str]) -> Counter[str]:
 def train_vocabulary(counts: Counter[str], largest: int = LARGEST) -> list[str]:
     """Builds a WordPiece vocabulary; the same counts give the same pieces in the same order.
 
-    A sequence that occurs twice becomes a piece until there are `largest` pieces, so the size follows from the texts.
-    All letters and digits of English are pieces, so any English word can be spelled.
+    Sequences of letters that occur at least twice become pieces, up to `largest` pieces, so the size follows from the
+    texts. All English letters and digits are pieces, so any English word can be spelled.
 
     Args:
         counts: word -> how often it occurs.
