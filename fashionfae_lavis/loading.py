@@ -54,16 +54,20 @@ def _with_saved_models(load: Callable) -> Callable:
     """Opens saved models and checkpoints of LAVIS's own classes, which know only their types."""
 
     @functools.wraps(load)
-    def load_saved(name: str, model_type: str, is_eval: bool = False, device: Any = "cpu", checkpoint: Any = None):
-        path = _file_of(name, model_type)
-        if path is None:
-            return load(name, model_type, is_eval=is_eval, device=device, checkpoint=checkpoint)
-        model = open_lavis_model(path, name).train(not is_eval)
-        if checkpoint is not None:
-            model.load_checkpoint(checkpoint)
-        return model.to(device)
+    def load_with_saved_models(name: str, *args, **kwargs):
+        path = _file_of(name, kwargs.get("model_type", *args[:1]))
+        return load(name, *args, **kwargs) if path is None else _load_saved(path, name, *args, **kwargs)
 
-    return load_saved
+    return load_with_saved_models
+
+
+def _load_saved(
+    path: Path, name: str, model_type: str, is_eval: bool = False, device: Any = "cpu", checkpoint: str | None = None
+):
+    model = open_lavis_model(path, name).train(not is_eval)
+    if checkpoint is not None:
+        model.load_checkpoint(checkpoint)
+    return model.to(device)
 
 
 def _file_of(name: str, model_type: Any) -> Path | None:

@@ -46,7 +46,7 @@ def test_exported_towers_give_the_vectors_of_search(arch, tmp_path, monkeypatch,
         (towers.embed_images(images), rounded.embed_images(images)),
         (towers.embed_texts(texts), rounded.embed_texts(texts)),
     ):
-        assert 1e-6 < np.abs(exact - other).max() < 0.2
+        assert 1e-6 < np.abs(exact - other).max() < 0.5
         np.testing.assert_allclose(np.linalg.norm(other, axis=1), 1, atol=1e-5)
     sizes = [[(folder / name).stat().st_size for name in files] for files in (INT8, FLOAT)]
     assert all(small < whole for small, whole in zip(*sizes, strict=True))
