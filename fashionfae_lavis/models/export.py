@@ -170,7 +170,7 @@ def export_onnx(model: nn.Module, folder: str | Path, processing: Processing | N
         for name, tower in towers.items():
             _write_onnx(tower, written / name)
         _write_text(adapter.text_tokenizer().to_str(), written / "tokenizer.json")
-        content = _how_to_process(adapter, processing or model.processing())
+        content = _how_to_process(adapter, processing or adapter.model.processing())
         _write_text(json.dumps(content, indent=2) + "\n", written / "processing.json")
         found = _check(adapter, OnnxTowers(written))
     for file in INT8:  # of an earlier model

@@ -61,11 +61,25 @@ def open_lavis_model(path: str | Path, arch: str | None = None) -> Any:
         raise UserError(f"{path} holds the model {section.get('arch')}, which is none of LAVIS's BLIP, ALBEF and CLIP.")
     if arch not in (None, section["arch"]):
         raise UserError(f'{path} holds the model {section["arch"]}, not {arch}: load it as "{section["arch"]}".')
-    tokenizer = None if text is None else from_carried(text, path)
+    tokenizer = _own_tokenizer(model_class, path) if text is None else from_carried(text, path)
     with configuration_of(path), SizeLimit(content["model"], path):
         model = _clip(section, content["model"]) if model_class is CLIP else _build(model_class, section, tokenizer)
     load_weights(model, content["model"], path)
     return model
+
+
+def _own_tokenizer(model_class: Any, path: str) -> PreTrainedTokenizerBase | None:
+    """Returns the tokenizer that LAVIS downloads for a class; None for CLIP, whose byte pairs are in LAVIS."""
+    if not hasattr(model_class, "init_tokenizer"):
+        return None
+    try:
+        tokenizer: PreTrainedTokenizerBase = model_class.init_tokenizer()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} carries no vocabulary, and LAVIS's could not be downloaded: go online, or use a folder of "
+            "`fashionfae publish`, which holds it."
+        ) from error
+    return tokenizer
 
 
 def _clip(section: Mapping[str, Any], state: Mapping[str, Tensor]) -> CLIP:
@@ -76,6 +90,7 @@ def _clip(section: Mapping[str, Any], state: Mapping[str, Tensor]) -> CLIP:
 
 
 def _build(model_class: Any, section: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase | None) -> Any:
+    """Builds BLIP or ALBEF with random weights."""
     offline = _offline(model_class, tokenizer)
     with _bert_file(section) as file:
         cfg = OmegaConf.create({**section, "med_config_path": file, "load_finetuned": False, "pretrained": None})
@@ -86,9 +101,9 @@ def _build(model_class: Any, section: Mapping[str, Any], tokenizer: PreTrainedTo
 
 
 def _offline(model_class: Any, tokenizer: PreTrainedTokenizerBase | None) -> Any:
-    """Returns a subclass that loads no weights and, unless it is None, uses the tokenizer."""
+    """Returns a subclass whose `from_config` loads no weights, and which uses the tokenizer."""
 
-    def load_nothing(self: Any, *args: Any, **kwargs: Any) -> None:
+    def load_nothing(self: Any, cfg: Any) -> None:
         pass
 
     def init_tokenizer(cls: type) -> PreTrainedTokenizerBase:
@@ -97,9 +112,7 @@ def _offline(model_class: Any, tokenizer: PreTrainedTokenizerBase | None) -> Any
             tokenizer.enc_token_id = tokenizer.additional_special_tokens_ids[0]
         return tokenizer
 
-    changes: dict[str, Any] = {"load_checkpoint": load_nothing, "load_from_pretrained": load_nothing}
-    if tokenizer is not None:
-        changes["init_tokenizer"] = classmethod(init_tokenizer)
+    changes = {"load_checkpoint_from_config": load_nothing, "init_tokenizer": classmethod(init_tokenizer)}
     return type(model_class.__name__, (model_class,), changes)
 
 

@@ -76,10 +76,11 @@ def open_shared(name: str) -> SharedModel:
 
 def _section(model: Any, section: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the `model` section of LAVIS's own class for others: without paths, and with what files state."""
-    adapter, kept = adapt(model), without_paths(section)
+    kept = without_paths(section)
     if str(section.get("pretrained")).lower() == OPENAI:
         kept["pretrained"] = OPENAI
-    kept.setdefault("image_size", adapter.image_size)
+    if "image_size" not in kept:  # CLIP's
+        kept["image_size"] = adapt(model).image_size
     file = kept.pop("med_config_path", None)
     if file is not None:
         kept[BERT] = json.loads(Path(get_abs_path(file)).read_text(encoding="utf-8"))

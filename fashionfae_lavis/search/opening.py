@@ -131,8 +131,7 @@ def _of_checkpoint(path: str) -> tuple[Any, dict[str, Any]]:
             defaults: Any = OmegaConf.to_container(model_class.config_for(path), resolve=True)
             return model, _processing({**defaults, **content["config"]})
     if is_lavis_class(model_class):
-        with configuration_of(path):
-            return open_lavis_model(path).float(), _processing(content["config"])
+        return open_lavis_model(path).float(), _processing(content["config"])
     with configuration_of(path):
         # LAVIS's classes load the checkpoint in `finetuned`, or else download the weights that the run started from.
         model = model_class.from_config(OmegaConf.create({**section, "load_finetuned": True, "finetuned": path}))
