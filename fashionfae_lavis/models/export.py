@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torchvision.transforms import Normalize
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -205,12 +206,12 @@ def _how_to_process(adapter: Adapter, processing: Processing) -> dict[str, dict[
     """Returns what processing.json holds: the image processing of evaluation, and what texts begin with."""
     image, text = (processing[side]["eval"] for side in ("vis_processor", "text_processor"))
     processors = load_preprocess(OmegaConf.create({"vis_processor": {"eval": image}, "text_processor": {"eval": text}}))
-    # LAVIS's processors leave their mean and deviation out of the configuration.
-    normalize = getattr(processors[0]["eval"], "normalize", None)
-    defaults = {} if normalize is None else {"mean": list(normalize.mean), "std": list(normalize.std)}
+    steps = getattr(getattr(processors[0]["eval"], "transform", None), "transforms", [])
+    # The configuration may leave mean and deviation to the processor.
+    defaults = [{"mean": list(step.mean), "std": list(step.std)} for step in steps if isinstance(step, Normalize)]
     prefix = processors[1]["eval"](WORD).removesuffix(WORD)
     longest = longest_text(adapter.text_tokenizer())
-    return {"image": {**defaults, **image}, "text": {"prefix": prefix, "max_length": longest}}
+    return {"image": {**(defaults[0] if defaults else {}), **image}, "text": {"prefix": prefix, "max_length": longest}}
 
 
 @torch.no_grad()

@@ -84,7 +84,7 @@ def _section(model: Any, section: Mapping[str, Any]) -> dict[str, Any]:
     file = kept.pop("med_config_path", None)
     if file is not None:
         kept[BERT] = json.loads(Path(get_abs_path(file)).read_text(encoding="utf-8"))
-    return {**kept, "max_txt_len": getattr(model, "max_txt_len", None) or model.context_length}
+    return {**kept, "max_txt_len": getattr(model, "max_txt_len", None) or getattr(model, "context_length", None)}
 
 
 def _vocabulary(model: Any) -> tuple[str | None, PreTrainedTokenizerBase]:
