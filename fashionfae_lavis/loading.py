@@ -98,9 +98,8 @@ def _with_preprocess_of_checkpoint(load: Callable, models: ModuleType) -> Callab
 def _load_with_preprocess(models: ModuleType, name: str, model_type: str, is_eval: bool = False, device: Any = "cpu"):
     model = models.load_model(name, model_type, is_eval=is_eval, device=device)
     if path := _file_of(name, model_type):
-        none = dict.fromkeys(("vis_processor", "text_processor"), {"eval": None})
         processing = processing_of(read_checkpoint(path).get("config") or {})
-        return model, *models.load_preprocess(OmegaConf.create({**none, **processing}))
+        return model, *models.load_preprocess(OmegaConf.create(processing))
     # Use the class of the loaded model, because `fashionfae` opens checkpoints of all FashionFAE models.
     return model, *models.load_preprocess(type(model).config_for(model_type).preprocess)
 

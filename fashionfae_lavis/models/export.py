@@ -206,7 +206,7 @@ def _how_to_process(adapter: Adapter, processing: Processing) -> dict[str, dict[
     """Returns what processing.json holds: the image processing of evaluation, and what texts begin with."""
     image, text = (processing[side]["eval"] for side in ("vis_processor", "text_processor"))
     processors = load_preprocess(OmegaConf.create({"vis_processor": {"eval": image}, "text_processor": {"eval": text}}))
-    steps = getattr(getattr(processors[0]["eval"], "transform", None), "transforms", [])
+    steps: Any = getattr(getattr(processors[0]["eval"], "transform", None), "transforms", [])
     # The configuration may leave mean and deviation to the processor.
     defaults = [{"mean": list(step.mean), "std": list(step.std)} for step in steps if isinstance(step, Normalize)]
     prefix = processors[1]["eval"](WORD).removesuffix(WORD)
