@@ -64,11 +64,23 @@ def save_safetensors(model_state: dict[str, torch.Tensor], config: dict[str, Any
     """Saves weights, configuration and a digest of both to one safetensors file; atomic like `save_atomically`."""
     metadata = {"config": json.dumps(config)}
     with replacing(Path(path), WRITE_FAILURES) as temporary:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
+        tensors = _apart(model_state)
         temporary.touch()
         mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata={**metadata, DIGEST: digest(tensors, metadata)})
         temporary.chmod(mode)  # safetensors 0.8 makes its files readable by the owner only
+
+
+def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns a state dict on the CPU whose tensors share no memory, as those of tied layers do."""
+    found: dict[str, torch.Tensor] = {}
+    memory: set[int] = set()
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in memory else tensor
+        memory.add(place)
+    return found
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

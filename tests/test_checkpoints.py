@@ -62,6 +62,14 @@ def test_safetensors_keeps_weights_and_configuration(tmp_path):
     assert all(torch.equal(read["model"][name], tensor) for name, tensor in state.items())
 
 
+def test_safetensors_keeps_tensors_that_share_memory(tmp_path):
+    whole = torch.arange(6.0)
+    state = {"a": whole, "tied": whole, "part": whole[2:4]}
+    save_safetensors(state, {}, tmp_path / "weights.safetensors")
+    again = read_checkpoint(tmp_path / "weights.safetensors")["model"]
+    assert again.keys() == state.keys() and all(torch.equal(again[name], state[name]) for name in state)
+
+
 def test_safetensors_can_be_read_by_whoever_may_read_new_files_here(tmp_path):
     (tmp_path / "new").touch()
     save_safetensors({"a": torch.zeros(1)}, {}, tmp_path / "weights.safetensors")

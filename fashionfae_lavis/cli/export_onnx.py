@@ -31,15 +31,15 @@ def run(checkpoint: str, folder: str, int8: bool, products: str | None) -> None:
             "8-bit weights change what is found: name products to measure the loss on, with --products CATALOGUE.",
             ["--products", "fashiongen_mini"],
         )
-    from lavis.models import load_model
-
     from fashionfae_lavis.evaluation.exported import products_of
     from fashionfae_lavis.models.export import export_onnx
     from fashionfae_lavis.models.onnx_towers import FILES, FLOAT, INT8, quantise
+    from fashionfae_lavis.models.sharing import open_shared
 
-    model = load_model("fashionfae", checkpoint, is_eval=True)
-    measured_on = products_of(products, model.processing()) if products else None
-    found = export_onnx(model, folder)
+    shared = open_shared(checkpoint)
+    model = shared.model.eval()
+    measured_on = products_of(products, shared.processing) if products else None
+    found = export_onnx(model, folder, shared.processing)
     print(f"{folder}: {', '.join(FILES)} written")
     print(f"random images and words: {found}")
     kinds = {"ONNX": FLOAT}

@@ -23,14 +23,15 @@ def add_parser(commands) -> None:
 def run(checkpoint: str, folder: str, data: str | None, licence: str, repo: str | None, public: bool) -> None:
     """Writes the folder and uploads it."""
     from fashionfae_lavis.models.hub import ID
-    from fashionfae_lavis.models.saving import open_any, upload
+    from fashionfae_lavis.models.saving import upload
+    from fashionfae_lavis.models.sharing import open_shared
 
     if repo and not ID.fullmatch(repo):
         raise UserError(f"--repo {repo} is not the id of a model on the hub: use the form org/name.")
-    model, known = open_any(checkpoint), _facts(Path(checkpoint))
+    shared, known = open_shared(checkpoint), _facts(Path(checkpoint))
     known |= {"data": data or known.get("data", ""), "licence": licence}
-    model.save_pretrained(folder, repo, **known)
-    print(f'{folder}: written; load_model("{model.ARCH}", "{folder}") opens it')
+    shared.save(folder, repo, **known)
+    print(f'{folder}: written; load_model("{shared.arch}", "{folder}") opens it')
     if repo:
         print(f"{upload(folder, repo, private=not public)}: uploaded")
 

@@ -10,6 +10,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from fashionfae_lavis.models.hub import ID, LIBRARY
 
 PAPER = "2412.19997"
+OURS = f"[FashionFAE](https://arxiv.org/abs/{PAPER}) in LAVIS"
+THEIRS = f"[LAVIS](https://github.com/salesforce/LAVIS), trained with {LIBRARY}"
 UNKNOWN = "unknown"
 CARD = Template("""---
 $metadata
@@ -17,7 +19,7 @@ $metadata
 
 # $name
 
-A $arch model of [FashionFAE](https://arxiv.org/abs/$paper) in LAVIS, for photographs and texts of fashion products.
+A $arch model of $origin, for photographs and texts of fashion products.
 
 ## Use
 
@@ -65,12 +67,12 @@ class Facts:
     licence: str = UNKNOWN
 
 
-def model_card(model: Any, config: Mapping[str, Any], name: str, facts: Facts) -> str:
+def model_card(config: Mapping[str, Any], pieces: int, name: str, facts: Facts) -> str:
     """Writes the model card of a saved model.
 
     Args:
-        model: the model.
-        config: its configuration, as saved.
+        config: the model's configuration, as saved.
+        pieces: number of word pieces in its vocabulary.
         name: its hub id, or the name of its folder.
         facts: what else the card states.
     """
@@ -81,13 +83,13 @@ def model_card(model: Any, config: Mapping[str, Any], name: str, facts: Facts) -
         name=name,
         place=name if ID.fullmatch(name) else f"path/to/{name}",
         arch=section["arch"],
-        paper=PAPER,
+        origin=OURS if section["arch"].startswith("fashionfae") else THEIRS,
         library=LIBRARY,
         data=facts.data or "The author did not state the training data.",
         figures="\n".join(["| figure | value |", "|---|---:|", *rows]) if rows else "The author stated no figures.",
         side=section["image_size"],
         length=section.get("max_length", section.get("max_txt_len")),
-        pieces=f"{len(model.word_pieces):,}",
+        pieces=f"{pieces:,}",
         licence="The author stated no licence: ask before you use it."
         if facts.licence == UNKNOWN
         else f"Weights: {facts.licence}. The licences of the training data may restrict use further.",
@@ -106,10 +108,11 @@ def _metadata(arch: str, name: str, facts: Facts) -> str:
         )
         for figure, value in facts.figures.items()
     ]
+    paper = [f"arxiv:{PAPER}"] if arch.startswith("fashionfae") else []
     data = ModelCardData(
         license=facts.licence,
         library_name=LIBRARY,
-        tags=["fashion", "vision-language", "lavis", arch, f"arxiv:{PAPER}"],
+        tags=["fashion", "vision-language", "lavis", arch, *paper],
         model_name=name if results else None,
         eval_results=results or None,
     )

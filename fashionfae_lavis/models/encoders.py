@@ -1,8 +1,7 @@
 """The base class of the FashionFAE models: two encoders, built from a configuration and loaded from checkpoints."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from lavis.common.registry import registry
@@ -212,16 +211,6 @@ class FashionEncoders(Savable, Configured, BaseModel):
             new,
         )
         return state
-
-    @contextmanager
-    def without_dropout(self) -> Iterator[None]:
-        """Puts the model into evaluation mode within a `with` block."""
-        training = self.training
-        self.eval()
-        try:
-            yield
-        finally:
-            self.train(training)
 
     @property
     def word_pieces(self) -> PreTrainedTokenizerBase:

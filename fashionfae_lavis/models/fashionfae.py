@@ -19,6 +19,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.masking.patch_masks import batch_block_masks
 from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
 from fashionfae_lavis.models.attribute_promotion import AttributePromotion
+from fashionfae_lavis.models.evaluation_mode import without_dropout
 from fashionfae_lavis.models.fusion_encoder import FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
@@ -137,7 +138,7 @@ class FashionFAE(FashionRetrieval):
         return merged
 
     def _itm(self, tokens: Tensor, text: Text, product_id: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        with torch.no_grad(), self.without_dropout():
+        with torch.no_grad(), without_dropout(self):
             similarity = self.image_embedding(tokens) @ self.text_embedding(text).T
         text_id = torch.unique(text.input_ids, dim=0, return_inverse=True)[1]
         pairs = draw_pairs(similarity.float(), product_id.to(tokens.device), rng, text_id)

@@ -97,13 +97,17 @@ def quantise(folder: str | Path) -> None:
         UserError: onnxruntime is not installed, or the files cannot be written.
     """
     require_onnx("onnx", "onnxruntime")
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     folder = Path(folder)
     with replacing_together(folder, INT8) as written, _quiet():
         for source, target in zip(FLOAT, INT8, strict=True):
+            model = onnx.load(folder / source)
+            # onnxruntime transposes weights of linear layers, and then rejects the shapes that the exporter noted.
+            model.graph.ClearField("value_info")
             quantize_dynamic(
-                folder / source,
+                model,
                 written / target,
                 op_types_to_quantize=QUANTISED,
                 per_channel=True,

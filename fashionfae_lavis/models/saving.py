@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from huggingface_hub import HfApi
 from lavis.common.registry import registry
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_safetensors
 from fashionfae_lavis.errors import UserError
@@ -75,14 +77,10 @@ class Savable:
         Raises:
             UserError: the model was not built by `load_model` or a run, or a file cannot be written.
         """
-        folder = Path(folder)
-        config = self._shared_configuration()
-        make_folder(folder)
+        config = self.shared_configuration()
         vocabulary = self.carried_vocabulary()  # type: ignore[attr-defined]
-        save_safetensors(self.state_dict(), {**config, "vocabulary": vocabulary}, folder / WEIGHTS)  # type: ignore[attr-defined]
-        _write_vocabulary(vocabulary, folder)
-        _write(folder / CARD, model_card(self, config, name or folder.resolve().name, Facts(**facts)))
-        _write(folder / CONFIGURATION, json.dumps({"library_name": LIBRARY, **config}, indent=2) + "\n")
+        pieces = from_carried(vocabulary, folder)
+        write_folder(self.state_dict(), config, vocabulary, pieces, Path(folder), name, Facts(**facts))  # type: ignore[attr-defined]
 
     def push_to_hub(self, repo_id: str, private: bool = True, **facts: Any) -> str:
         """Uploads the files of `save_pretrained` to the hub, as one commit.
@@ -104,7 +102,7 @@ class Savable:
             self.save_pretrained(folder, repo_id, **facts)
             return upload(folder, repo_id, private)
 
-    def _shared_configuration(self) -> dict[str, Any]:
+    def shared_configuration(self) -> dict[str, Any]:
         """Returns the configuration in plain containers, without paths."""
         if self.settings is None:
             raise UserError(
@@ -119,14 +117,50 @@ class Savable:
         }
 
 
+def write_folder(
+    state: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    vocabulary: str | None,
+    pieces: PreTrainedTokenizerBase,
+    folder: Path,
+    name: str | None,
+    facts: Facts,
+) -> None:
+    """Writes the files of a saved model; see hub.py.
+
+    Args:
+        state: the weights.
+        config: `model` and `preprocess`, without paths.
+        vocabulary: what the weights carry of the vocabulary, see `carried`; None if the model's class has its own.
+        pieces: the vocabulary.
+        folder: folder to write to; created if missing.
+        name: name of the model in its card; None for the folder's.
+        facts: what the card states.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    make_folder(folder)
+    carrying = {} if vocabulary is None else {"vocabulary": vocabulary}
+    save_safetensors(dict(state), {**config, **carrying}, folder / WEIGHTS)
+    _write_vocabulary(pieces, folder)
+    _write(folder / CARD, model_card(config, len(pieces), name or folder.resolve().name, facts))
+    _write(folder / CONFIGURATION, json.dumps({"library_name": LIBRARY, **config}, indent=2) + "\n")
+
+
+def named_file(name: str) -> str:
+    """Returns the checkpoint of a saved model, and any other name as it is."""
+    types = registry.get_model_class("fashionfae").PRETRAINED_MODEL_CONFIG_DICT
+    return str(weights_file(name)) if is_saved(name) and name not in types else name
+
+
 def open_any(name: str) -> Any:
     """Opens a model type of FashionFAE, a checkpoint or a saved model, of any model in this package that can be saved.
 
     Raises:
         UserError: there is no such model, or it is another one.
     """
-    if is_saved(name) and name not in registry.get_model_class("fashionfae").PRETRAINED_MODEL_CONFIG_DICT:
-        name = str(weights_file(name))
+    name = named_file(name)
     arch = model_section(read_checkpoint(name)).get("arch") if Path(name).is_file() else "fashionfae"
     found = registry.get_model_class(arch) if isinstance(arch, str) else None
     if found is None or not issubclass(found, Savable):
@@ -158,8 +192,7 @@ def upload(folder: str | Path, repo_id: str, private: bool = True) -> str:
     return address
 
 
-def _write_vocabulary(text: str, folder: Path) -> None:
-    tokenizer = from_carried(text, folder)
+def _write_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     with TemporaryDirectory() as temporary:
         for path in map(Path, tokenizer.save_pretrained(temporary)):
             if path.is_file():

@@ -19,6 +19,7 @@ from fashionfae_lavis.integrity import digest
 from fashionfae_lavis.models.configuration import Configured
 from fashionfae_lavis.models.guards import configuration_of, model_section
 from fashionfae_lavis.models.hub import is_saved, weights_file
+from fashionfae_lavis.models.lavis_models import is_lavis_class, open_lavis_model
 from fashionfae_lavis.models.vocabulary import CHECKPOINTS
 from fashionfae_lavis.suggestions import nearest
 
@@ -129,6 +130,8 @@ def _of_checkpoint(path: str) -> tuple[Any, dict[str, Any]]:
         with configuration_of(path):
             defaults: Any = OmegaConf.to_container(model_class.config_for(path), resolve=True)
             return model, _processing({**defaults, **content["config"]})
+    if is_lavis_class(model_class):
+        return open_lavis_model(path).float(), _processing(content["config"])
     with configuration_of(path):
         # LAVIS's classes load the checkpoint in `finetuned`, or else download the weights that the run started from.
         model = model_class.from_config(OmegaConf.create({**section, "load_finetuned": True, "finetuned": path}))

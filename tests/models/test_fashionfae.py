@@ -6,6 +6,7 @@ from tiny import CONFIG, tiny_model, tiny_samples
 from fashionfae_lavis.checkpoints import save_atomically, save_safetensors
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models import FashionFAE
+from fashionfae_lavis.models.evaluation_mode import without_dropout
 from fashionfae_lavis.objectives import OBJECTIVES
 
 
@@ -69,7 +70,7 @@ def test_the_image_tokenizer_stays_fixed():
     model = tiny_model().train()
     assert model.training and not model.image_tokenizer.training
     assert not any(p.requires_grad for p in model.image_tokenizer.parameters())
-    with model.without_dropout():
+    with without_dropout(model):
         assert not model.training
     assert model.training
 

@@ -190,7 +190,7 @@ def write_catalogue(folder, count=12):
 def test_the_loss_of_recall_is_printed(exported, tmp_path, monkeypatch, capsys):
     model, folder = exported
     # The command without the export, which the fixture did.
-    monkeypatch.setattr(export, "export_onnx", lambda model, folder: Parity(1e-7, 100.0, 32))
+    monkeypatch.setattr(export, "export_onnx", lambda model, folder, processing: Parity(1e-7, 100.0, 32))
     monkeypatch.setattr(onnx_towers, "quantise", lambda folder: None)
     checkpoint = tmp_path / "saved"
     model.save_pretrained(checkpoint)

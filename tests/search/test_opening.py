@@ -1,9 +1,8 @@
 import pytest
 import torch
-from baselines import blip_tokenizer, lavis_model
 from drawn_photographs import photograph
-from lavis.models.blip_models.blip import BlipBase
-from lavis.models.blip_models.blip_retrieval import BlipRetrieval
+from lavis.common.registry import registry
+from lavis_runs import fake_downloads, lavis_run
 from trained import PROCESSING, checkpoint_of, different_weights
 
 from fashionfae_lavis.checkpoints import read_checkpoint, save_atomically, save_safetensors
@@ -63,20 +62,26 @@ def test_the_digest_of_a_model_whose_queue_is_random(tmp_path):
 
 
 def test_a_checkpoint_of_lavis_s_own_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(BlipBase, "init_tokenizer", classmethod(lambda cls: blip_tokenizer()))
-    trained = lavis_model("blip_retrieval")
-    trained.itm_head.bias.data += 1
-    section = {"arch": "blip_retrieval", "pretrained": "https://no.where/x.pth"}
-    config = {"model": section, "datasets": {"a": PROCESSING}}
+    fake_downloads(monkeypatch)
+    trained, path = lavis_run("blip_retrieval", tmp_path / "run")
+    model = opened(path)
+    assert torch.equal(model.model.itm_head.weight, trained.itm_head.weight) and not model.model.training
+    assert model.text_processor("Red DRESS") == "red dress"
+    assert model.image_processor(photograph(0)).shape == (3, 32, 32)
+
+
+def test_a_checkpoint_of_another_class_of_lavis(tmp_path, monkeypatch):
+    class Other(torch.nn.Linear):
+        @classmethod
+        def from_config(cls, cfg):
+            assert cfg.load_finetuned and cfg.finetuned == str(tmp_path / "last.pth")  # and nothing is downloaded
+            return cls(2, 2)
+
+    monkeypatch.setitem(registry.mapping["model_name_mapping"], "other", Other)
+    trained = Other(2, 2)
+    config = {"model": {"arch": "other", "pretrained": "https://no.where/x.pth"}, "datasets": {"a": PROCESSING}}
     save_atomically({"model": trained.state_dict(), "config": config}, tmp_path / "last.pth")
-
-    def from_config(cls, cfg):
-        assert cfg.load_finetuned and cfg.finetuned == str(tmp_path / "last.pth")  # and nothing is downloaded
-        return lavis_model("blip_retrieval")
-
-    monkeypatch.setattr(BlipRetrieval, "from_config", classmethod(from_config))
-    model = opened(tmp_path / "last.pth")
-    assert torch.equal(model.model.itm_head.bias, trained.itm_head.bias)
+    assert torch.equal(opened(tmp_path / "last.pth").model.weight, trained.weight)
 
 
 def test_a_model_by_its_name():

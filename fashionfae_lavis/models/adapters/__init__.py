@@ -42,16 +42,16 @@ def adapt(model: nn.Module) -> Adapter:
     if isinstance(model, FashionEncoders):
         whole = isinstance(model, FashionFAE)
         embeds = isinstance(model, FashionRetrieval)
-        flags |= {"embeds": embeds, "locates": embeds, "matches": whole, "predicts_words": whole}
+        flags |= {"embeds": embeds, "exports": embeds, "locates": embeds, "matches": whole, "predicts_words": whole}
         objectives = tuple(OBJECTIVES) if whole else ("itc",) * embeds
         composes = isinstance(model, FashionComposition)
         return FashionFAEAdapter(model, composes=composes, objectives=objectives, **flags)
     if isinstance(model, CLIP):
-        return ClipAdapter(model, embeds=True, **flags)
+        return ClipAdapter(model, embeds=True, exports=True, **flags)
     if hasattr(model, "extract_features"):
         return Adapter(model, embeds=True, **flags)
     if isinstance(model, (BlipBase, AlbefBase)):
         family = BlipAdapter if isinstance(model, BlipBase) else AlbefAdapter
         embeds = hasattr(model, "vision_proj") and hasattr(model, "text_proj")
-        return family(model, embeds=embeds, matches=hasattr(model, "itm_head"), **flags)
+        return family(model, embeds=embeds, exports=embeds, matches=hasattr(model, "itm_head"), **flags)
     return Adapter(model, **flags)

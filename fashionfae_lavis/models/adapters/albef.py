@@ -4,10 +4,12 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.inputs import as_images
+from fashionfae_lavis.models.portable_tokenizers import portable
 from fashionfae_lavis.text.word_pieces import Text, as_texts, count_pieces
 
 
@@ -29,13 +31,30 @@ class AlbefAdapter(Adapter):
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
-        return F.normalize(self.model.vision_proj(self.image_tokens(images)[:, 0]).float(), dim=-1)
+        return self._image_embeddings(self.image_tokens(images))
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
-        text = self.word_pieces(texts)
+        return self.text_features(self.word_pieces(texts))
+
+    @property
+    def image_size(self) -> int:
+        encoder = self.model.visual_encoder
+        ours = getattr(encoder, "image_size", None)  # of this package's encoders
+        return encoder.patch_embed.img_size[0] if ours is None else ours
+
+    def image_features(self, images: Tensor) -> Tensor:
+        return self._image_embeddings(self.model.visual_encoder.forward_features(images))
+
+    def _image_embeddings(self, tokens: Tensor) -> Tensor:
+        return F.normalize(self.model.vision_proj(tokens[:, 0]).float(), dim=-1)
+
+    def text_features(self, text: Text) -> Tensor:
         states = self.bert(text.input_ids, attention_mask=text.mask, return_dict=True, mode="text")
         return F.normalize(self.model.text_proj(states.last_hidden_state[:, 0]).float(), dim=-1)
+
+    def text_tokenizer(self) -> Tokenizer:
+        return portable(self.model.tokenizer, self.model.max_txt_len)
 
     def image_tokens(self, images: Tensor) -> Tensor:
         side = getattr(self.model.visual_encoder, "image_size", None)  # of this package's encoders

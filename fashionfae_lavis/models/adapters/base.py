@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from fashionfae_lavis.models.inputs import as_images
@@ -38,6 +39,7 @@ class Adapter:
     Attributes:
         model: the model itself.
         embeds: the model has global embeddings of images and texts, compared by dot product.
+        exports: the global embeddings can be computed by other runtimes.
         matches: the model has an image-text matching head.
         predicts_words: the model predicts masked words from the image and the rest of the text.
         composes: the model embeds an image and a text that changes it as a query for another image.
@@ -51,6 +53,7 @@ class Adapter:
 
     model: Any
     embeds: bool = False
+    exports: bool = False
     matches: bool = False
     predicts_words: bool = False
     composes: bool = False
@@ -85,6 +88,33 @@ class Adapter:
         """Maps B texts to unit-length global embeddings (B, D); needs `embeds`."""
         samples = {"image": None, "text_input": as_texts(texts)}
         return self.model.extract_features(samples, mode="text").text_embeds_proj[:, 0].float()
+
+    @property
+    def image_size(self) -> int:
+        """The S of the images that the model reads; needs `exports`."""
+        raise NotImplementedError
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Maps images (B, 3, S, S) on the model's device to the embeddings of `embed_images`; needs `exports`.
+
+        It consists of tensor operations, so it can be traced.
+        """
+        raise NotImplementedError
+
+    def text_features(self, text: Text) -> Tensor:
+        """Maps texts as `text_tokenizer` reads them to the embeddings of `embed_texts`; needs `exports`.
+
+        It consists of tensor operations, so it can be traced.
+        """
+        raise NotImplementedError
+
+    def text_tokenizer(self) -> Tokenizer:
+        """Returns the tokenizer of texts for programs without the model; needs `exports`.
+
+        It cuts texts at the longest length of the model, and pads them to the longest text of the batch or, if the
+        model reads one length only, to that.
+        """
+        raise NotImplementedError
 
     def image_tokens(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to the tokens (B, N, D) fused with a text; needs `matches` or `predicts_words`."""

@@ -5,12 +5,14 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from lavis.models.clip_models import tokenizer as lavis_tokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.baselines.clip import WordPieces, set_loss
 from fashionfae_lavis.models.inputs import as_images
-from fashionfae_lavis.text.word_pieces import as_texts, count_pieces
+from fashionfae_lavis.models.portable_tokenizers import portable, portable_clip
+from fashionfae_lavis.text.word_pieces import Text, as_texts, count_pieces
 
 
 class ClipAdapter(Adapter):
@@ -30,13 +32,28 @@ class ClipAdapter(Adapter):
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
         side = getattr(getattr(self.model.visual, "encoder", None), "image_size", None)  # of this package's encoder
-        return F.normalize(
-            self.model.extract_features({"image": as_images(images, side=side).to(self.device)}).float(), dim=-1
-        )
+        return self.image_features(as_images(images, side=side).to(self.device))
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
         return F.normalize(self.model.extract_features({"text_input": as_texts(texts)}).float(), dim=-1)
+
+    @property
+    def image_size(self) -> int:
+        side = getattr(self.model.visual, "encoder", self.model.visual).image_size
+        return side if isinstance(side, int) else side[0]
+
+    def image_features(self, images: Tensor) -> Tensor:
+        return F.normalize(self.model.encode_image(images).float(), dim=-1)
+
+    def text_features(self, text: Text) -> Tensor:
+        return F.normalize(self.model.encode_text(text.input_ids).float(), dim=-1)
+
+    def text_tokenizer(self) -> Tokenizer:
+        pieces = self.model.tokenizer
+        if isinstance(pieces, WordPieces):
+            return portable(pieces.tokenizer, pieces.length, end=pieces.end, pad_to=pieces.length)
+        return portable_clip(self.model.context_length)
 
 
 def _count_lavis_pieces(text: str) -> int:

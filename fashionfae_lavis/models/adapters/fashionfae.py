@@ -4,10 +4,12 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.inputs import as_images
+from fashionfae_lavis.models.portable_tokenizers import portable
 from fashionfae_lavis.text.word_pieces import Text, count_pieces
 
 
@@ -20,6 +22,19 @@ class FashionFAEAdapter(Adapter):
             return None
         count = partial(count_pieces, tokenizer=self.model.tokenizer)
         return TextLimit(self.model.max_length, count, loses="the end of the description", key="model.max_length")
+
+    @property
+    def image_size(self) -> int:
+        return self.model.image_size
+
+    def image_features(self, images: Tensor) -> Tensor:
+        return F.normalize(self.model.image_embedding(self.model.image_encoder(images)), dim=-1)
+
+    def text_features(self, text: Text) -> Tensor:
+        return F.normalize(self.model.text_embedding(text), dim=-1)
+
+    def text_tokenizer(self) -> Tokenizer:
+        return portable(self.model.tokenizer, self.model.max_length)
 
     def image_tokens(self, images: Tensor) -> Tensor:
         return self.model.fusion_tokens(as_images(images, side=self.model.image_size).to(self.device))
