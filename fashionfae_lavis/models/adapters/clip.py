@@ -10,6 +10,7 @@ from torch import Tensor
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.baselines.clip import WordPieces, set_loss
 from fashionfae_lavis.models.inputs import as_images
+from fashionfae_lavis.objectives.gradient_cache import in_chunks
 from fashionfae_lavis.text.word_pieces import as_texts, count_pieces
 
 
@@ -26,6 +27,10 @@ class ClipAdapter(Adapter):
 
     def prepare_training(self) -> None:
         set_loss(self.model)
+
+    def embed_in_chunks(self, size: int) -> None:
+        self.model.encode_image = partial(in_chunks, self.model.encode_image, size)
+        self.model.encode_text = partial(in_chunks, self.model.encode_text, size)
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:

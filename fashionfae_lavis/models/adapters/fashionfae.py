@@ -21,6 +21,9 @@ class FashionFAEAdapter(Adapter):
         count = partial(count_pieces, tokenizer=self.model.tokenizer)
         return TextLimit(self.model.max_length, count, loses="the end of the description", key="model.max_length")
 
+    def embed_in_chunks(self, size: int) -> None:
+        self.model.itc_chunk = size
+
     def image_tokens(self, images: Tensor) -> Tensor:
         return self.model.fusion_tokens(as_images(images, side=self.model.image_size).to(self.device))
 
