@@ -137,5 +137,7 @@ def join_batches(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     joined = {}
     for key in batches[0]:
         values = [batch[key] for batch in batches]
-        joined[key] = torch.cat(values) if isinstance(values[0], Tensor) else [item for items in values for item in items]
+        joined[key] = (
+            torch.cat(values) if isinstance(values[0], Tensor) else [item for items in values for item in items]
+        )
     return joined
