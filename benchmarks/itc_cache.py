@@ -3,9 +3,9 @@
     python benchmarks/itc_cache.py                                         # the paper's size: about 20 minutes
     python benchmarks/itc_cache.py --size tiny --plain 32 --batch 256 --chunk 8     # a test of this program; a minute
 
-An update computes the loss, the gradients and AdamW's step of one batch; images and texts are those of step_time.py, with
-dropout as in training. `plain` keeps the activations of `--plain` products. `cached` embeds the same batch, and one of
-`--batch` products, in chunks of `--chunk` (`run.grad_cache` with `run.batch_size_train: 16`).
+An update computes the loss, the gradients and AdamW's step of one batch. Images and texts are those of step_time.py.
+Dropout is on, as in training. `plain` keeps the activations of `--plain` products. `cached` embeds the same batch, and
+one of `--batch` products, in chunks of `--chunk`, as `run.grad_cache` does with this `run.batch_size_train`.
 
 Each row is one update in a new process. The memory is its peak (VmHWM), which includes Python, weights, gradients, the
 optimizer's state and the batch; `start` is what the process held before the update, without gradients and optimizer
