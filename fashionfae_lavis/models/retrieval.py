@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
 from fashionfae_lavis.models.inputs import as_images, check_rows, images_of, texts_of
+from fashionfae_lavis.objectives.gradient_cache import in_chunks
 from fashionfae_lavis.objectives.itc import itc_loss
 from fashionfae_lavis.text.word_pieces import Text
 
@@ -21,10 +22,12 @@ class FashionRetrieval(FashionEncoders):
 
     Attributes:
         scale: learned length of the global embeddings; a similarity logit is scale^2 * cosine.
+        itc_chunk: number of products that ITC embeds at a time, see objectives/gradient_cache.py; None for all.
     """
 
     ARCH = "fashionfae_retrieval"
     SHARED: tuple[str, ...] = ("image_encoder", "fusion_encoder", "scale")
+    itc_chunk: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -57,7 +60,8 @@ class FashionRetrieval(FashionEncoders):
             UserError: a key is missing or does not fit.
         """
         images, texts = self._pairs(samples)
-        return self._itc(self.image_encoder(images), self.tokenize(texts), self._second_view(samples, len(images)))
+        second_view = self._second_view(samples, len(images))
+        return self._itc(self._embed_images(images), self.tokenize(texts), second_view)
 
     def _pairs(self, samples: dict[str, Any]) -> tuple[Tensor, list[str]]:
         """Returns the images (B, 3, S, S) and the B texts of a batch, checked."""
@@ -71,11 +75,23 @@ class FashionRetrieval(FashionEncoders):
         check_rows(second, "image_2", count)
         return second
 
-    def _itc(self, tokens: Tensor, text: Text, second_view: Tensor | None) -> dict[str, Tensor]:
-        text_embedding, image_embedding = self.text_embedding(text), self.image_embedding(tokens)
-        second = None if second_view is None else self.image_embedding(self.image_encoder(second_view))
+    def _itc(self, image_embedding: Tensor, text: Text, second_view: Tensor | None) -> dict[str, Tensor]:
+        text_embedding = self._embed_texts(text)
+        second = None if second_view is None else self._embed_images(second_view)
         output = itc_loss(image_embedding, text_embedding, second)
         return {"loss": output.loss, "loss_itc": output.loss, "acc_itc": output.accuracy}
+
+    def _embed_images(self, images: Tensor) -> Tensor:
+        def embed(chunk: Tensor) -> Tensor:
+            return self.image_embedding(self.image_encoder(chunk))
+
+        return in_chunks(embed, self.itc_chunk or len(images), images)
+
+    def _embed_texts(self, text: Text) -> Tensor:
+        def embed(input_ids: Tensor, mask: Tensor) -> Tensor:
+            return self.text_embedding(Text(input_ids, mask))
+
+        return in_chunks(embed, self.itc_chunk or len(text.mask), text.input_ids, text.mask)
 
     @torch.no_grad()
     def extract_features(self, samples: dict[str, Any], mode: str = "multimodal") -> BlipOutputFeatures:

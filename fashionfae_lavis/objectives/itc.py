@@ -21,6 +21,10 @@ from lavis.common.dist_utils import get_rank, get_world_size
 from lavis.models.base_model import all_gather_with_grad
 from torch import Tensor
 
+from fashionfae_lavis.objectives.gradient_cache import in_chunks
+
+LOGITS = 2**24  # in memory at a time; the loss of more is computed by blocks of rows
+
 
 class ITCOutput(NamedTuple):
     """The loss, and the share of this rank's images whose own text scores highest on this rank."""
@@ -33,7 +37,8 @@ def one_way_loss(a: Tensor, b: Tensor) -> Tensor:
     """Computes the cross-entropy of each row of `a` against the rows of `b` on all ranks.
 
     Every rank scores its own rows against the rows of all ranks. The mean over ranks, which DDP takes of the
-    gradients, is then the loss of the whole batch, and no rank builds the full matrix of logits.
+    gradients, is then the loss of the whole batch. No rank builds the full matrix of logits, nor more than `LOGITS` of
+    its own rows' at a time.
 
     Args:
         a: embeddings (B, D).
@@ -41,7 +46,11 @@ def one_way_loss(a: Tensor, b: Tensor) -> Tensor:
     """
     all_b = all_gather_with_grad(b) if get_world_size() > 1 else b
     target = torch.arange(len(a), device=a.device) + get_rank() * len(a)
-    return F.cross_entropy((a @ all_b.T).float(), target)
+
+    def row_losses(rows: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy((rows @ all_b.T).float(), target, reduction="none")
+
+    return in_chunks(row_losses, _tile(len(all_b)), a, target).mean()
 
 
 def contrastive_loss(a: Tensor, b: Tensor) -> Tensor:
@@ -61,5 +70,11 @@ def itc_loss(image: Tensor, text: Tensor, second_view: Tensor | None = None) -> 
     if second_view is not None:
         loss = loss + contrastive_loss(second_view, text)
     with torch.no_grad():
-        hits = (image @ text.T).argmax(1) == torch.arange(len(image), device=image.device)
+        best = torch.cat([(rows @ text.T).argmax(1) for rows in image.split(_tile(len(text)))])
+        hits = best == torch.arange(len(image), device=image.device)
     return ITCOutput(loss, hits.float().mean())
+
+
+def _tile(columns: int) -> int:
+    """Returns the number of rows of logits in a block."""
+    return max(1, LOGITS // columns)

@@ -1,12 +1,15 @@
-"""Endless sequences of training batches that depend on the seed, not on the number of workers.
+"""Endless sequences of training batches that depend on the seed, not on the number of workers; and their joining.
 
 A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DistributedSampler, Sampler
 
 from fashionfae_lavis.errors import UserError
@@ -123,3 +126,18 @@ class JointBatches(TrainingBatches):
     def _draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draws the dataset indices of the next `count` batches; one draw of many equals many draws of one."""
         return np.searchsorted(self._bounds, rng.random(count), side="right")
+
+
+def join_batches(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Concatenates collated batches with the same keys: tensors along their first dimension, and lists.
+
+    >>> join_batches([{"x": torch.tensor([1, 2]), "text": ["a", "b"]}, {"x": torch.tensor([3]), "text": ["c"]}])
+    {'x': tensor([1, 2, 3]), 'text': ['a', 'b', 'c']}
+    """
+    joined = {}
+    for key in batches[0]:
+        values = [batch[key] for batch in batches]
+        joined[key] = (
+            torch.cat(values) if isinstance(values[0], Tensor) else [item for items in values for item in items]
+        )
+    return joined

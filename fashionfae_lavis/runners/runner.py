@@ -29,6 +29,7 @@ from fashionfae_lavis.distributed import gather_objects, max_anywhere
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.interruption import Interrupted, deferred, requested
 from fashionfae_lavis.random_state import random_state, restore_random_state
+from fashionfae_lavis.runners.batches import join_batches
 from fashionfae_lavis.runners.checkpoint_writer import CheckpointWriter
 from fashionfae_lavis.runners.curves import draw_curves
 from fashionfae_lavis.runners.data_order import DataOrder, training_batches
@@ -186,11 +187,17 @@ class FashionRunner(RunnerBase):
         self._checkpoints.write(self.state_dict(), improved)
 
     def _update(self, batches: Iterator) -> dict[str, float]:
-        """Updates the weights once; returns this process's losses, averaged over its batches."""
-        model, accumulate = self.model, self.accum_grad_iters
+        """Updates the weights once; returns this process's losses, averaged over its batches.
+
+        With `run.grad_cache` the task may have the batches joined, so that its loss contrasts all of them.
+        """
+        model = self.model
+        joined = bool(self.run_cfg.get("grad_cache")) and self.task.joins_batches(self.progress.iters)
+        accumulate = 1 if joined else self.accum_grad_iters
         values: dict[str, list[float]] = defaultdict(list)
         for micro_step in range(accumulate):
-            samples = apply_to_sample(lambda x: x.to(self.device, non_blocking=True), next(batches))
+            loaded = join_batches([next(batches) for _ in range(self.accum_grad_iters)]) if joined else next(batches)
+            samples = apply_to_sample(lambda x: x.to(self.device, non_blocking=True), loaded)
             # LAVIS's models count iterations as epoch * num_iters_per_epoch + iters, so epoch is 0.
             samples.update(iters=self.progress.iters, micro_step=micro_step)
             samples.update(epoch=0, num_iters_per_epoch=self.iters_per_epoch)

@@ -35,6 +35,7 @@ def check_configuration(config: Mapping[str, Any], evaluate: bool) -> None:
     if not (evaluate or run.evaluate):
         consistency.check_training(run, "run")
         consistency.check_ratios(run, data)
+        consistency.check_gradient_cache(run, data)
         if run.image_tokenizer:
             consistency.check_stage(run, config["model"])
             stage = _check_run(first_stage(config["run"]), "run.image_tokenizer", strict)

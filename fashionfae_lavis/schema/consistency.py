@@ -188,6 +188,21 @@ def check_ratios(run: Run, datasets: Mapping[str, Data | None]) -> None:
         raise UserError(f"{key}: {problem}; give a number for each of {', '.join(datasets)}.")
 
 
+def check_gradient_cache(run: Run, datasets: Mapping[str, Data | None]) -> None:
+    """Checks that an update has several batches to contrast, all of one dataset; raises UserError otherwise."""
+    if not run.grad_cache:
+        return
+    if run.runner != OUR_RUNNER or not getattr(registry.get_task_class(run.task), "contrasts", False):
+        problem = f"{run.task} with {run.runner} trains no ITC: set"
+    elif run.accum_grad_iters == 1:
+        problem = "run.accum_grad_iters is 1, so an update has a single batch: raise that, or set"
+    elif len(datasets) > 1:
+        problem = f"ITC would contrast products of {' and '.join(datasets)}: train on one dataset, or set"
+    else:
+        return
+    raise UserError(f"run.grad_cache is true, but {problem} run.grad_cache to false.")
+
+
 def check_stage(run: Run, model: Mapping[str, Any]) -> None:
     """Checks that the model has an image tokenizer for the first stage to train; raises UserError otherwise."""
     tokenizer = model.get("image_tokenizer")

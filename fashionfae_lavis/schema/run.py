@@ -81,6 +81,8 @@ class Data(Section):
     """Samples in a batch of the evaluation."""
     accum_grad_iters: Count = 1
     """Batches per update of the weights."""
+    grad_cache: bool = False
+    """ITC contrasts the products of all batches of an update, by gradient caching."""
     train_dataset_ratios: dict[str, Positive] | None = None
     """Relative frequency of each dataset's batches in joint training; null draws by the number of samples."""
 
@@ -232,7 +234,7 @@ class Run(Program, Length, Data, Optimization, Pretraining, Evaluation, OfLavis,
 
 
 # The first stage trains another model, with other parameter names.
-NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer")
+NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer", "grad_cache")
 # Keys that exclude each other. If the first stage sets one, it inherits neither.
 ALTERNATIVES = ({"max_iters", "max_epoch"}, {"warmup_steps", "warmup_share"})
 

@@ -26,6 +26,7 @@ class FashionTask(BaseTask):
     Attributes:
         trains: whether the task can train a model, not only evaluate it.
         starts_from_checkpoint: whether the model starts from a checkpoint, see starting_point.py.
+        contrasts: whether the task can train ITC, whose loss compares all products of a batch.
         train_protocol, split_protocol: protocols in datasets/protocols.py that the training split and the evaluation
             splits must satisfy.
         evaluation_kind: name of the evaluation for `fashionfae compare`; None if it cannot be compared.
@@ -33,6 +34,7 @@ class FashionTask(BaseTask):
 
     trains: ClassVar[bool] = True
     starts_from_checkpoint: ClassVar[bool] = False
+    contrasts: ClassVar[bool] = False
     train_protocol: ClassVar[type | None] = None
     split_protocol: ClassVar[type | None] = None
     evaluation_kind: ClassVar[str | None] = None

@@ -35,6 +35,14 @@ class FashionFAEPretrainTask(ViewTraining):
                 f"{', '.join(self.sampler.objectives)}: set run.steps to null, or run.task to fashionfae_pretrain."
             )
 
+        mixed = [step for step in self.sampler.steps if "itc" in step and set(step) != {"itc"}]
+        if run.get("grad_cache") and (mixed or "itc" not in self.sampler.objectives):
+            step = "+".join(mixed[0] if mixed else self.sampler.objectives)
+            raise UserError(
+                f"run.grad_cache is true, but run.steps trains {step}, which needs more than the embeddings of ITC: "
+                "make [itc] a step of its own, or set run.grad_cache to false."
+            )
+
     def check_model(self, adapter: Adapter, arch: str) -> None:
         super().check_model(adapter, arch)
         lacking = [name for name in self.sampler.objectives if name not in adapter.objectives]
@@ -43,6 +51,9 @@ class FashionFAEPretrainTask(ViewTraining):
                 f"model.arch: {arch} does not train FashionFAE's objective {lacking[0]}: set run.task to "
                 "fashion_pretrain, which trains BLIP, ALBEF or CLIP by its own losses, or model.arch to fashionfae."
             )
+
+    def joins_batches(self, iteration: int) -> bool:
+        return super().joins_batches(iteration) and "itc" in self.sampler.at(iteration)
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Runs this iteration's objectives on one batch; views and masks depend only on seed, rank and iteration."""

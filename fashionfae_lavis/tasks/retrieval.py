@@ -29,6 +29,7 @@ def require_embeddings(adapter: Adapter, arch: str) -> None:
 class RetrievalEvaluation(FashionTask):
     """Base task that evaluates by image-to-text and text-to-image recall on a split with one item per image.
 
+    With `run.grad_cache`, ITC contrasts all products of an update, see objectives/gradient_cache.py.
     `run.candidates` names a file of candidate lists for the sub-test (evaluation/candidates_file.py). Null draws the
     same lists. `run.k_test` is the number of full-test candidates that the ITM head re-ranks, as in LAVIS (default 0).
 
@@ -36,6 +37,7 @@ class RetrievalEvaluation(FashionTask):
         UserError: `run.k_test` is not a non-negative integer.
     """
 
+    contrasts = True
     split_protocol = ProductSplit
     train_protocol = TrainingSplit
     evaluation_kind = "retrieval"
@@ -66,6 +68,22 @@ class RetrievalEvaluation(FashionTask):
                 f"run.k_test: the model {arch} has no ITM head to re-rank with: set model.arch to fashionfae, or to a "
                 "BLIP or ALBEF that has one, or set run.k_test to 0."
             )
+
+        if self.run.get("grad_cache") and not adapter.contrasts:
+            raise UserError(
+                f"run.grad_cache is true, but the loss of {arch} needs more than the embeddings: set it to false, or "
+                "model.arch to fashionfae, fashionfae_retrieval or fashion_clip."
+            )
+
+    def build_model(self, cfg: Any) -> Any:
+        model = super().build_model(cfg)
+        if self.run.get("grad_cache") and not self.run.get("evaluate"):
+            adapt(model).embed_in_chunks(int(self.run["batch_size_train"]))
+        return model
+
+    def joins_batches(self, iteration: int) -> bool:
+        """Returns whether the batches of this update are one batch to the model."""
+        return bool(self.run.get("grad_cache"))
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Computes the model's losses on one batch.

@@ -75,6 +75,71 @@ def test_two_processes_equal_one_of_twice_the_batch(tmp_path):
             torch.testing.assert_close(two["grads"][name], gradient, atol=1e-5, rtol=0, msg=name)
 
 
+CHUNKS = """
+import sys, torch, torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from tiny import tiny_model, tiny_samples
+from fashionfae_lavis.objectives import gradient_cache
+
+def gradients(dropout, chunk, stored=False):
+    rank = dist.get_rank()
+    model = tiny_model().double()
+    model.train(dropout)
+    model.itc_chunk = chunk
+    model = DistributedDataParallel(model, find_unused_parameters=True)
+    synchronised = []
+
+    def hook(_, bucket):
+        synchronised.append(bucket.index())
+        work = dist.all_reduce(bucket.buffer().div_(2), async_op=True).get_future()
+        return work.then(lambda future: future.value()[0])
+
+    model.register_comm_hook(None, hook)
+    samples = tiny_samples(16)
+    samples["image"] = samples["image"].double()
+    half = slice(8 * rank, 8 * rank + 8)
+    samples = {k: v[half] if k != "mask_seed" else v for k, v in samples.items()}
+    torch.manual_seed(rank)
+    checkpoint = gradient_cache.checkpoint
+    if stored:
+        gradient_cache.checkpoint = lambda function, *rows, use_reentrant: function(*rows)
+    model({**samples, "objectives": ["itc"]})["loss"].backward()
+    gradient_cache.checkpoint = checkpoint
+    assert synchronised and len(synchronised) == len(set(synchronised)), synchronised
+    return {n: p.grad.clone() for n, p in model.module.named_parameters() if p.grad is not None}
+
+def main():
+    out = {}
+    for dropout in (False, True):
+        out["one batch", dropout] = gradients(dropout, None)
+        out["cached", dropout] = gradients(dropout, 3)
+        out["stored", dropout] = gradients(dropout, 3, stored=True)
+    if dist.get_rank() == 0:
+        torch.save(out, sys.argv[1])
+
+dist.init_process_group("gloo")
+main()
+dist.destroy_process_group()
+"""
+
+
+def test_gradient_caching_in_two_processes(tmp_path):
+    """Each synchronises once; the gradients are those of one batch and, with dropout, of chunks kept in memory."""
+    out = tmp_path / "out.pt"
+    run_in_two_processes(CHUNKS, tmp_path, out)
+    found = torch.load(out, weights_only=True)
+    model, samples = tiny_model().double().eval(), tiny_samples(16)
+    model({**samples, "image": samples["image"].double(), "objectives": ["itc"]})["loss"].backward()
+    alone = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    total = torch.stack([gradient.norm() for gradient in alone.values()]).norm()
+    for name, gradient in alone.items():
+        tolerance = 1e-5 * max(gradient.norm(), 1e-3 * total)
+        assert (found["cached", False][name] - gradient).norm() <= tolerance, name
+        assert (found["cached", False][name] - found["one batch", False][name]).norm() <= tolerance, name
+        assert (found["cached", True][name] - found["stored", True][name]).norm() <= tolerance, name
+    assert any((found["cached", True][name] - alone[name]).norm() > 1e-3 * total for name in alone)
+
+
 # ITM
 
 

@@ -39,6 +39,20 @@ def test_accuracy_counts_images_whose_own_text_scores_highest():
     assert itc_loss(text[[0, 1, 3, 2]], text, second_view=text).accuracy == 0.5
 
 
+@pytest.mark.parametrize("logits", [1, 10, 21])
+def test_blocks_of_rows_have_the_loss_and_gradients_of_the_whole(monkeypatch, logits):
+    """Seven rows in blocks of one, one and three."""
+    whole, blocks = (embeddings(3, 7, 5).requires_grad_() for _ in range(2))
+    expected = itc_loss(*whole)
+    expected.loss.backward()
+    monkeypatch.setattr(itc, "LOGITS", logits)
+    output = itc_loss(*blocks)
+    output.loss.backward()
+    assert output.accuracy == expected.accuracy
+    torch.testing.assert_close(output.loss, expected.loss)
+    torch.testing.assert_close(blocks.grad, whole.grad, rtol=1e-5, atol=1e-7)
+
+
 def test_the_mean_over_ranks_is_the_loss_of_the_whole_batch(monkeypatch):
     """Simulates three ranks of two rows; tests/models/test_fashionfae_objectives.py runs two real ranks."""
     whole = embeddings(2, 6, 5)

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 PROJECTS = ROOT / "projects"
 RECIPES = [path for path in sorted(PROJECTS.rglob("*.yaml")) if path.parent.name != "compare"]
 
+GRAD_CACHE = {"run.grad_cache": True, "run.accum_grad_iters": 4}
+
 
 def load(path, *options, evaluate=False):
     return load_config(argparse.Namespace(cfg_path=path, options=list(options)), evaluate)
@@ -108,6 +110,11 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ("run.min_lr", 1.0, "run.min_lr is 1, but must be at most run.init_lr, 0.001"),
         ("run.max_grad_norm", -1, "run.max_grad_norm is -1, but must be a number above 0 or null"),
         ("run.accum_grad_iters", 0, "run.accum_grad_iters is 0"),
+        (
+            "run.grad_cache",
+            True,
+            "run.accum_grad_iters is 1, so an update has a single batch: raise that, or set",
+        ),
         ("run.seed", -1, "run.seed is -1, but must be a whole number from 0"),
         ("run.evaluate", 1, "run.evaluate is 1, but must be true or false"),
         ("run.amp", "fp8", "run.amp is 'fp8', but must be true or false or bf16 or fp16"),
@@ -214,6 +221,13 @@ def test_a_setting_without_sense_is_one_sentence(check, key, value, message):
         ("albef/pretrain", {"model.arch": "fashion_albef_recognition"}, "set run.task to fashion_recognition"),
         ("albef/pretrain", {"run.image_tokenizer": {"max_iters": 1}}, "but fashion_albef has none"),
         (
+            "fashionfae/composition",
+            GRAD_CACHE,
+            "fashion_composition with fashionfae_runner trains no ITC: set",
+        ),
+        ("clip/pretrain", {**GRAD_CACHE, "run.runner": "runner_base"}, "fashion_pretrain with runner_base trains no I"),
+        ("fashionfae/joint/pretrain", GRAD_CACHE, ": train on one dataset, or set run.grad_cache to false."),
+        (
             "fashionfae/pretrain",
             {"run.max_iters": None, "run.max_minutes": 5},
             "run.warmup_steps counts updates, whose number run.max_minutes leaves open: set it to 0 and give run",
@@ -312,3 +326,8 @@ def test_every_registered_class_of_this_package_has_a_schema():
 def test_a_configuration_written_by_version_0_1_is_valid(tmp_path):
     path = ROOT / "tests" / "data" / "version_0_1" / "config.yaml"
     assert load(path).run_cfg.max_iters == 12
+
+
+def test_the_first_stage_of_a_run_with_gradient_caching_caches_none(check):
+    check({**GRAD_CACHE, "run.image_tokenizer": {"max_iters": 1}})
+    check(GRAD_CACHE, "clip/pretrain")

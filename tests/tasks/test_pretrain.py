@@ -1,7 +1,9 @@
 import json
+import re
 
 import pytest
 import torch
+from baselines import tiny_baseline
 from tiny import tiny_model
 from torch.utils.data import DataLoader
 
@@ -11,6 +13,7 @@ from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
 from fashionfae_lavis.tasks.retrieval import FashionPretrainTask
@@ -81,3 +84,24 @@ def test_aetp_and_apir_train_alone():
     assert APIRTask({}).sampler.objectives == ["apir"]
     with pytest.raises(UserError, match="aetp trains aetp alone, but run.steps names mlm, aetp: set run.steps to null"):
         AETPTask({"steps": [{"objectives": ["mlm", "aetp"], "ratio": 1}]})
+
+
+def test_gradient_caching_joins_the_batches_of_itc_updates_alone():
+    steps = [{"objectives": ["itc"], "ratio": 1}, {"objectives": ["itm"], "ratio": 1}]
+    task = FashionFAEPretrainTask({"seed": 3, "steps": steps, "grad_cache": True})
+    joined = [task.joins_batches(iteration) for iteration in range(8)]
+    assert joined == [task.sampler.at(iteration) == ("itc",) for iteration in range(8)] and 0 < sum(joined) < 8
+    assert not any(FashionFAEPretrainTask({"seed": 3}).joins_batches(iteration) for iteration in range(8))
+    assert FashionPretrainTask({"grad_cache": True}).joins_batches(0) and not FashionPretrainTask({}).joins_batches(0)
+
+
+@pytest.mark.parametrize("objectives", [["itc", "itm"], ["aetp"]])
+def test_gradient_caching_needs_itc_in_a_step_of_its_own(objectives):
+    with pytest.raises(UserError, match=rf"run.steps trains {re.escape('+'.join(objectives))}, which needs more than"):
+        FashionFAEPretrainTask({"steps": [{"objectives": objectives}], "grad_cache": True})
+
+
+def test_gradient_caching_needs_a_loss_of_embeddings():
+    task = FashionPretrainTask({"grad_cache": True})
+    with pytest.raises(UserError, match="run.grad_cache is true, but the loss of fashion_blip needs more than the emb"):
+        task.check_model(adapt(tiny_baseline("fashion_blip")), "fashion_blip")

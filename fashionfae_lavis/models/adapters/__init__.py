@@ -42,12 +42,13 @@ def adapt(model: nn.Module) -> Adapter:
     if isinstance(model, FashionEncoders):
         whole = isinstance(model, FashionFAE)
         embeds = isinstance(model, FashionRetrieval)
-        flags |= {"embeds": embeds, "exports": embeds, "locates": embeds, "matches": whole, "predicts_words": whole}
+        flags |= {"embeds": embeds, "exports": embeds, "contrasts": embeds, "locates": embeds}
+        flags |= {"matches": whole, "predicts_words": whole}
         objectives = tuple(OBJECTIVES) if whole else ("itc",) * embeds
         composes = isinstance(model, FashionComposition)
         return FashionFAEAdapter(model, composes=composes, objectives=objectives, **flags)
     if isinstance(model, CLIP):
-        return ClipAdapter(model, embeds=True, exports=True, **flags)
+        return ClipAdapter(model, embeds=True, exports=True, contrasts=True, **flags)
     if hasattr(model, "extract_features"):
         return Adapter(model, embeds=True, **flags)
     if isinstance(model, (BlipBase, AlbefBase)):

@@ -40,6 +40,7 @@ class Adapter:
         model: the model itself.
         embeds: the model has global embeddings of images and texts, compared by dot product.
         exports: the global embeddings can be computed by other runtimes.
+        contrasts: the model's ITC loss needs these embeddings alone, so it can embed a batch in chunks.
         matches: the model has an image-text matching head.
         predicts_words: the model predicts masked words from the image and the rest of the text.
         composes: the model embeds an image and a text that changes it as a query for another image.
@@ -54,6 +55,7 @@ class Adapter:
     model: Any
     embeds: bool = False
     exports: bool = False
+    contrasts: bool = False
     matches: bool = False
     predicts_words: bool = False
     composes: bool = False
@@ -76,6 +78,10 @@ class Adapter:
 
     def prepare_training(self) -> None:
         """Prepares the model for training without a process group."""
+
+    def embed_in_chunks(self, size: int) -> None:
+        """Makes ITC embed `size` products at a time, see objectives/gradient_cache.py; needs `contrasts`."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.baselines.clip import WordPieces, set_loss
 from fashionfae_lavis.models.inputs import as_images
 from fashionfae_lavis.models.portable_tokenizers import portable, portable_clip
+from fashionfae_lavis.objectives.gradient_cache import in_chunks
 from fashionfae_lavis.text.word_pieces import Text, as_texts, count_pieces
 
 
@@ -28,6 +29,10 @@ class ClipAdapter(Adapter):
 
     def prepare_training(self) -> None:
         set_loss(self.model)
+
+    def embed_in_chunks(self, size: int) -> None:
+        self.model.encode_image = partial(in_chunks, self.model.encode_image, size)
+        self.model.encode_text = partial(in_chunks, self.model.encode_text, size)
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:

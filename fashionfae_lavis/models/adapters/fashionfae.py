@@ -36,6 +36,9 @@ class FashionFAEAdapter(Adapter):
     def text_tokenizer(self) -> Tokenizer:
         return portable(self.model.tokenizer, self.model.max_length)
 
+    def embed_in_chunks(self, size: int) -> None:
+        self.model.itc_chunk = size
+
     def image_tokens(self, images: Tensor) -> Tensor:
         return self.model.fusion_tokens(as_images(images, side=self.model.image_size).to(self.device))
 

@@ -10,7 +10,7 @@ from lavis.models.clip_models.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from lavis.models.clip_models.tokenizer import tokenize
 from lavis.models.med import BertForMaskedLM, XBertEncoder
 from lavis.models.vit import VisionTransformerEncoder
-from tiny import tiny_model
+from tiny import tiny_model, tiny_samples
 from torch.utils.data import DataLoader
 from toy_products import ToyProducts
 from transformers import BertConfig
@@ -124,3 +124,26 @@ FLAGS = ("embeds", "matches", "predicts_words", "composes", "writes", "classifie
 def test_flags_say_what_a_model_can_do(make, able):
     adapter = adapt(make())
     assert {flag for flag in FLAGS if getattr(adapter, flag)} == able
+
+
+@pytest.mark.parametrize("name", ["fashionfae", "fashion_clip", "clip"])
+def test_embedding_in_chunks_changes_no_gradient(name):
+    """Also that of the learned scale, and with second views."""
+    samples = {**tiny_samples(7), "image_2": tiny_samples(7, seed=1)["image"], "objectives": ["itc"]}
+    found = []
+    for size in (None, 3):
+        model = tiny_baseline(name) if name == "fashion_clip" else build(name)
+        adapter = adapt(model.eval())
+        adapter.prepare_training()
+        if size:
+            adapter.embed_in_chunks(size)
+        loss = model(samples)["loss"]
+        (loss * 1024).backward()  # as AMP scales it
+        gradients = {key: p.grad / 1024 for key, p in model.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), gradients))
+    (loss, one), (loss_in_chunks, many) = found
+    torch.testing.assert_close(loss_in_chunks, loss)
+    assert one.keys() == many.keys() and {"scale", "logit_scale"} & one.keys()
+    total = torch.stack([gradient.norm() for gradient in one.values()]).norm()
+    for key in one:
+        assert (many[key] - one[key]).norm() <= 1e-5 * max(one[key].norm(), 1e-2 * total), key
