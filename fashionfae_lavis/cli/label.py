@@ -75,7 +75,7 @@ def run(
         raise UserError(f"--least-confidence is {least_confidence}, but must be between 0 and 1.")
     if group:
         raise UserError("--group merges rows, and label keeps them: leave it out.")
-    from fashionfae_lavis.reports.labels import labels_table
+    from fashionfae_lavis.reports.labels import labels_table, weak_attributes
     from fashionfae_lavis.search.encoder import Encoder
     from fashionfae_lavis.search.labels import Labeller
     from fashionfae_lavis.search.product_table import ProductTable
@@ -93,7 +93,10 @@ def run(
         text=not audit,
     )
     labeller = Labeller.fit(scorer, held_out, list(asked), known)
-    print(labels_table(labeller.figures()))
+    figures = labeller.figures()
+    print(labels_table(figures))
+    for name in weak_attributes(figures):
+        print(f"{name}: hardly better than always naming the most frequent value, so do not rely on the result")
     if not catalogue:
         print(
             f"calibrated on products of {table}: if the model was trained on them, these figures are too good; "

@@ -19,6 +19,7 @@ COLUMNS = {
     "chance": "chance",
 }
 ACCEPTED = 5  # percent of wrong answers, the dotted line
+GAIN = 5  # percentage points of accuracy that make a label worth more than the most frequent value
 
 
 def labels_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -29,6 +30,15 @@ def labels_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """
     rows = [[name, *(_cell(one[key]) for key in COLUMNS)] for name, one in figures.items()]
     return text_table(["attribute", *COLUMNS.values()], rows)
+
+
+def weak_attributes(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the attributes whose accuracy is at most `GAIN` points above always naming the most frequent value.
+
+    >>> weak_attributes({"colour": {"accuracy": 31.0, "majority": 30.0}, "fit": {"accuracy": 95.2, "majority": 35.2}})
+    ['colour']
+    """
+    return [name for name, one in figures.items() if one["accuracy"] <= one["majority"] + GAIN]
 
 
 def _cell(value: Any) -> str:

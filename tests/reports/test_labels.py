@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from fashionfae_lavis.reports.labels import draw_risk_coverage, labels_table
+from fashionfae_lavis.reports.labels import draw_risk_coverage, labels_table, weak_attributes
 
 FIGURES = {
     "values": 12,
@@ -14,6 +14,11 @@ FIGURES = {
     "majority": 22.0,
     "chance": 100 / 12,
 }
+
+
+def test_an_attribute_is_weak_up_to_five_points_above_the_most_frequent_value():
+    others = {"colour": FIGURES, "usage": {**FIGURES, "majority": 79.04}, "season": {**FIGURES, "majority": 79.03}}
+    assert weak_attributes(others) == ["usage"]
 
 
 def test_the_table_has_a_row_for_each_attribute():
