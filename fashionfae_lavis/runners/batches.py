@@ -1,10 +1,12 @@
-"""Endless sequences of training batches that depend on the seed, not on the number of workers; and their joining.
+"""Endless sequences of training batches that depend on the seed, not on the number of workers.
 
-A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact.
+A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact. `join_batches` makes
+one batch of several that were loaded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -134,10 +136,8 @@ def join_batches(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     >>> join_batches([{"x": torch.tensor([1, 2]), "text": ["a", "b"]}, {"x": torch.tensor([3]), "text": ["c"]}])
     {'x': tensor([1, 2, 3]), 'text': ['a', 'b', 'c']}
     """
-    joined = {}
+    joined: dict[str, Any] = {}
     for key in batches[0]:
         values = [batch[key] for batch in batches]
-        joined[key] = (
-            torch.cat(values) if isinstance(values[0], Tensor) else [item for items in values for item in items]
-        )
+        joined[key] = torch.cat(values) if isinstance(values[0], Tensor) else list(chain(*values))
     return joined
