@@ -91,6 +91,7 @@ class Searcher:
         text_weight: w, from 0 (photograph alone) to 1 (words alone).
         without_weight: b, 0 for no effect.
         near_duplicate: least cosine of near-duplicates.
+        head: whether photograph and words are joined by the model's composition head, if it has one.
     """
 
     encoder: Encoder
@@ -98,6 +99,7 @@ class Searcher:
     text_weight: float = TEXT_WEIGHT
     without_weight: float = WITHOUT_WEIGHT
     near_duplicate: float = NEAR_DUPLICATE
+    head: bool = True
 
     @classmethod
     def open(cls, location: str, model: str | None = None, device: str = "auto") -> "Searcher":
@@ -136,7 +138,7 @@ class Searcher:
         """Embeds a query at unit length, (D,); raises UserError as `search` does."""
         _check(query, self.encoder)
         pictured = query.image is not None or query.like is not None
-        if pictured and query.words and self.encoder.composes:
+        if pictured and query.words and self.encoder.composes and self.head:
             composed = self.encoder.compose([self._photograph(query)], [query.words])[0]
             return _unit(composed - self._excluded(query))
         text = self._embedded(query.words) - self._excluded(query)
