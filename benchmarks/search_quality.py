@@ -13,7 +13,7 @@ product is the finest attribute that says what it is.
                          products with both values
     photo queries        products of the same kind as the photograph
     but in <colour>      a photograph and a colour that ten other products of its kind have: products of this colour,
-                         of this kind, and both
+                         of this kind, and both; also by the composition head of a model that has one
     <value> excluded     a kind, such as "shirts", or a photograph, without a colour or a pattern that the photograph or
                          five of the kind have: products that still have it, products of the kind, and those of the
                          kind without it
@@ -112,9 +112,9 @@ class Shop:
         products = spread_products(self.split, MOST)
         return products[self.values[self.kind][products] != ""]
 
-    def top(self, queries: Iterable[Query], **weights: float) -> Numbers:
+    def top(self, queries: Iterable[Query], **options: Any) -> Numbers:
         """Returns the first ten products of each query, (Q, 10)."""
-        searcher = replace(self.searcher, **weights)
+        searcher = replace(self.searcher, **options)
         pages = [searcher.search(replace(query, count=TOP, fold=False)) for query in queries]
         return np.array([[int(found.hit.id) for found in page] for page in pages])
 
@@ -204,9 +204,9 @@ class Changes:
                 drawn[product] = str(rng.choice(others))
         return cls(np.array(list(drawn)), list(drawn.values()))
 
-    def measure(self, shop: Shop, title: str, **weights: float) -> None:
+    def measure(self, shop: Shop, title: str, **options: Any) -> None:
         pairs = zip(self.products, self.colours, strict=True)
-        top = shop.top((Query(f"but in {colour}", like=identifier(p)) for p, colour in pairs), **weights)
+        top = shop.top((Query(f"but in {colour}", like=identifier(p)) for p, colour in pairs), **options)
         colour = shop.values[shop.colour][top] == np.array(self.colours)[:, None]
         kind = shop.values[shop.kind][top] == shop.values[shop.kind][self.products][:, None]
         show(title, len(top), {"colour": share(colour), "kind": share(kind), "both": share(colour & kind)})
@@ -288,6 +288,8 @@ def main() -> None:
     attribute_queries(shop, args.rerank)
     photo_queries(shop)
     changes.measure(shop, "photograph, but in <colour>")
+    if shop.encoder.composes:
+        changes.measure(shop, "  the same, by the composition head", head=True)
     for each in exclusions:
         each.measure(shop, f"{each.attribute} not excluded", without_weight=0)
         each.measure(shop, f"{each.attribute} excluded")

@@ -1,5 +1,6 @@
 """A shop of drawn products with a model that sees their mean colour, for the tests of the server."""
 
+import time
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from types import SimpleNamespace
@@ -30,7 +31,13 @@ class ColourEncoder:
         self.name, self.digest, self.dim = "colours", "0123456789abcdef", 48
         self.device = torch.device("cpu")
         self.composes, self.matches = False, False
-        self.adapter = SimpleNamespace(locates=True, locate=self.locate)
+        self.adapter = SimpleNamespace(
+            locates=True,
+            locate=self.locate,
+            embeds=True,
+            embed_texts=lambda texts: torch.from_numpy(self.embed_texts(texts)),
+            predicts_words=False,
+        )
         self.passes = []
 
     def process(self, images):
@@ -48,6 +55,10 @@ class ColourEncoder:
         self.passes.append(len(images))
         small = [image.convert("RGB").resize((4, 4), Image.Resampling.BOX) for image in images]
         return _unit(np.stack([np.asarray(image, float).reshape(-1) - 120 for image in small]))
+
+    def embed_processed(self, images):
+        small = torch.nn.functional.adaptive_avg_pool2d(100 * images + 100, 4)
+        return _unit(small.permute(0, 2, 3, 1).flatten(1).double().numpy() - 120)
 
     def embed_texts(self, texts):
         self.passes.append(len(texts))
@@ -149,3 +160,10 @@ def make_searcher(count=60, encoder=None) -> Searcher:
         hits.append(Hit(f"p{number:03d}", 1.0, fields, encoded(image), vector))
     encoder.passes.clear()
     return Searcher(encoder, MemoryIndex(hits))
+
+
+def when_fitted(client):
+    """Waits until the server has fitted its labeller, and returns its client."""
+    while client.get("/health").json()["labels"] == "fitting":
+        time.sleep(0.01)
+    return client

@@ -8,10 +8,10 @@ for each attribute.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ from fashionfae_lavis.workers import progress_bar
 BATCH = 32
 FEWEST, MOST = 20, 2000  # products that calibrate an attribute
 UNKNOWN = 1e-12  # probability below which a value counts as impossible
+
+Column = TypeVar("Column")
 
 
 class Label(NamedTuple):
@@ -102,7 +104,8 @@ class Labeller:
         scorer: ValueScorer,
         products: ProductFile,
         names: Sequence[str],
-        known: Mapping[str, Sequence[str]] | None = None,
+        known: Mapping[str, Iterable[str] | Mapping[str, int]] | None = None,
+        batch_size: int = BATCH,
     ) -> "Labeller":
         """Chooses and calibrates a way for each attribute.
 
@@ -110,8 +113,10 @@ class Labeller:
             scorer: scores values.
             products: products held out from training; up to 2,000 that have a value of any of the attributes are read.
             names: the attributes.
-            known: attribute -> the values of all known products, including `products`, which are the values to choose
-                from and give their prior. By default these are the values of `products`.
+            known: attribute -> the values of all known products, including `products`, or the number of products with
+                each value. These are the values to choose from, and give their prior. By default they are the values
+                of `products`.
+            batch_size: number of photographs that the scorer sees at once.
 
         Raises:
             UserError: an attribute is unknown, has one value only, or too few products have one.
@@ -122,7 +127,7 @@ class Labeller:
         having = [having[i] for i in np.linspace(0, len(having) - 1, min(MOST, len(having))).astype(int)]
         read: list[int] = []
         tables: dict[str, dict[str, list[Floats]]] = {name: {way: [] for way in scorer.ways(name)} for name in names}
-        for batch, images in photographs(products, having, "calibrating"):
+        for batch, images in photographs(products, having, "calibrating", batch_size):
             read += batch
             seen = scorer.see(images, [product_fields(products, i) for i in batch])
             for name, ways in tables.items():
@@ -184,13 +189,15 @@ class Labeller:
 class _Choice:
     """The values of an attribute to choose from, as known products have them."""
 
-    def __init__(self, name: str, column: Sequence[str]):
+    def __init__(self, name: str, known: Iterable[str] | Mapping[str, int]):
         self.name = name
         spelled: dict[str, str] = {}
-        self.counts = Counter(value_words(name, value) for value in column if value)
+        self.counts: Counter[str] = Counter()
+        for value, count in Counter(known).items():
+            words = value_words(name, value)
+            self.counts[words] += count
+            spelled.setdefault(words, value)
         del self.counts[""]
-        for value in column:
-            spelled.setdefault(value_words(name, value), value)
         self.values = tuple(sorted(self.counts))
         self.spelled = tuple(spelled[value] for value in self.values)
         if len(self.values) < 2:
@@ -227,7 +234,7 @@ def _label(attribute: FittedAttribute, probabilities: Floats) -> Label:
     return Label(attribute.spelled[best], float(probabilities[best]), attribute.spelled[second])
 
 
-def _column(texts: Mapping[str, Sequence[str]], name: str) -> Sequence[str]:
+def _column(texts: Mapping[str, Column], name: str) -> Column:
     if name not in texts:
         raise UserError(f"--attributes {name}: the products have no such attribute; {hint(name, texts)}")
     return texts[name]
@@ -255,7 +262,7 @@ def product_fields(products: ProductFile, product: int) -> dict[str, str]:
 
 
 def photographs(
-    products: ProductFile, chosen: Sequence[int], description: str
+    products: ProductFile, chosen: Sequence[int], description: str, batch_size: int = BATCH
 ) -> Iterator[tuple[list[int], list[Image.Image]]]:
     """Yields batches of products with the first readable photograph of each; leaves out products that have none.
 
@@ -263,12 +270,13 @@ def photographs(
         products: the products.
         chosen: indices of products.
         description: what the progress bar says.
+        batch_size: number of photographs in a batch.
     """
     counts = np.bincount(products.row_product, minlength=len(products.product_ids))
     rows = np.split(np.argsort(products.row_product, kind="stable"), np.cumsum(counts)[:-1])
     with progress_bar(len(chosen), description, "product") as bar:
         waiting = iter(chosen)
-        while part := list(islice(waiting, BATCH)):
+        while part := list(islice(waiting, batch_size)):
             found = [(i, _first_photograph(products, rows[i].tolist())) for i in part]
             readable = {i: image for i, image in found if image is not None}
             bar.update(len(part))

@@ -4,7 +4,10 @@
     photograph          q = normalise((1 - w) i - w b x)           the photograph, and what is excluded;
     photograph, words   q = normalise((1 - w) i + w (t - b x))     x is left out if nothing is
 
-A model with a composition head has its own embedding c of photograph and words: q = normalise(c - b x).
+w is TEXT_WEIGHT, or COMPOSED_TEXT_WEIGHT for a model that was trained for queries of a photograph and words. With
+`Searcher.head`, the composition head of such a model embeds both as c, and q = normalise(c - b x). The head adds the
+parts at their own lengths, and so counts the photograph more than the weighted sum does.
+
 Products rank by the cosine of their vector and q; equal scores rank by id. The order does not depend on the page that
 is asked for, so pages neither overlap nor leave products out.
 """
@@ -26,6 +29,7 @@ from fashionfae_lavis.search.where import Where
 
 # Chosen by benchmarks/search_quality.py --tune; docs/search.md has the figures.
 TEXT_WEIGHT = 0.75
+COMPOSED_TEXT_WEIGHT = 0.6
 WITHOUT_WEIGHT = 0.5
 NEAR_DUPLICATE = 0.99
 DIGITS = 6  # decimals of a cosine that count; the others are rounding errors of float32
@@ -88,16 +92,18 @@ class Searcher:
     Attributes:
         encoder: the model.
         index: the index.
-        text_weight: w, from 0 (photograph alone) to 1 (words alone).
+        text_weight: w, from 0 (photograph alone) to 1 (words alone); None for the default of the model's kind.
         without_weight: b, 0 for no effect.
         near_duplicate: least cosine of near-duplicates.
+        head: whether the model's composition head, if it has one, joins photograph and words.
     """
 
     encoder: Encoder
     index: Index
-    text_weight: float = TEXT_WEIGHT
+    text_weight: float | None = None
     without_weight: float = WITHOUT_WEIGHT
     near_duplicate: float = NEAR_DUPLICATE
+    head: bool = False
 
     @classmethod
     def open(cls, location: str, model: str | None = None, device: str = "auto") -> "Searcher":
@@ -137,13 +143,20 @@ class Searcher:
         """Embeds a query at unit length, (D,); raises UserError as `search` does."""
         _check(query, self.encoder)
         pictured = query.image is not None or query.like is not None
-        if pictured and query.words and self.encoder.composes:
+        if self.head and self.encoder.composes and pictured and query.words:
             composed = self.encoder.compose([self._photograph(query)], [query.words])[0]
             return _unit(composed - self._excluded(query))
         text = self._embedded(query.words) - self._excluded(query)
         if pictured:
-            text = self.text_weight * text + (1 - self.text_weight) * self._shown(query)
+            weight = self._text_weight
+            text = weight * text + (1 - weight) * self._shown(query)
         return _unit(text)
+
+    @property
+    def _text_weight(self) -> float:
+        if self.text_weight is not None:
+            return self.text_weight
+        return COMPOSED_TEXT_WEIGHT if self.encoder.composes else TEXT_WEIGHT
 
     def _excluded(self, query: Query) -> NDArray[np.float32]:
         return self.without_weight * self._embedded((query.without or "").strip())

@@ -8,8 +8,9 @@
 A photograph is encoded once, whatever the number of attributes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,15 +84,20 @@ class Seen:
 
     Attributes:
         embeddings: of the photographs, (B, D), of unit length.
-        tokens: image tokens (B, T, W), None for a model that predicts no words.
+        encode: computes `tokens`.
         fields: text fields of each product, without any if texts are not read.
         classes: attribute -> log-probabilities (B, classes) of its recogniser.
     """
 
     embeddings: Rows
-    tokens: Tensor | None
+    encode: Callable[[], Tensor]
     fields: Sequence[Fields]
     classes: Mapping[str, Rows]
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """Image tokens (B, T, W) of a model that predicts words, computed when AETP first asks for them."""
+        return self.encode()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +125,16 @@ class ValueScorer:
     @torch.no_grad()
     def see(self, images: Sequence[Image.Image], fields: Sequence[Fields]) -> Seen:
         """Encodes the photographs of B products."""
-        processed, adapter = self.encoder.process(images), self.encoder.adapter
+        processed = self.encoder.process(images)
         shown = list(fields) if self.text else [{}] * len(images)
         return Seen(
             self.encoder.embed_processed(processed),
-            adapter.image_tokens(processed) if adapter.predicts_words else None,
+            lambda: self.encoder.adapter.image_tokens(processed),
             shown,
             {name: each.log_probabilities(images, shown) for name, each in self.recognisers.items()},
         )
 
+    @torch.no_grad()
     def scores(self, seen: Seen, way: str, name: str, values: Sequence[str]) -> NDArray[np.float64]:
         """Scores V values of an attribute, in normalised words, for B products; returns (B, V), finite."""
         if way == ITC:
@@ -140,7 +147,6 @@ class ValueScorer:
         else:
             fields = seen.fields if way == AETP_WITH_TEXT else [{}] * len(seen.fields)
             nothing_hidden = [set[str]()] * len(fields)
-            assert seen.tokens is not None
             found = score_values(self.encoder.adapter, seen.tokens, fields, nothing_hidden, name, values).numpy()
         return np.maximum(found, LOWEST).astype(np.float64)
 

@@ -11,7 +11,14 @@ from PIL import Image
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search import query as query_module
 from fashionfae_lavis.search.index import Hit
-from fashionfae_lavis.search.query import NEAR_DUPLICATE, TEXT_WEIGHT, WITHOUT_WEIGHT, Query, Searcher
+from fashionfae_lavis.search.query import (
+    COMPOSED_TEXT_WEIGHT,
+    NEAR_DUPLICATE,
+    TEXT_WEIGHT,
+    WITHOUT_WEIGHT,
+    Query,
+    Searcher,
+)
 
 WORDS = ("red", "blue", "shirt", "dress", "print")
 SIZE = 12
@@ -176,17 +183,19 @@ def test_a_photograph_finds_what_the_reference_finds(searcher):
     assert found[0].hit.score == pytest.approx(1)
 
 
-def test_a_photograph_and_words_are_a_weighted_sum(searcher):
+@pytest.mark.parametrize(("composes", "weight"), [(False, TEXT_WEIGHT), (True, COMPOSED_TEXT_WEIGHT)])
+def test_a_photograph_and_words_are_a_weighted_sum(searcher, composes, weight):
+    searcher.encoder.composes = composes
     query = Query("blue dress", image=Image.new("RGB", (8, 8), (3, 3, 3)))
     text = unit([0, 1, 0, 1] + [0] * 8)
-    vector = unit(TEXT_WEIGHT * text + (1 - TEXT_WEIGHT) * searcher.encoder.vectors[3])
+    vector = unit(weight * text + (1 - weight) * searcher.encoder.vectors[3])
     np.testing.assert_allclose(searcher.embed(query), vector, atol=1e-6)
     assert names(searcher.search(query)) == [name for name, _ in reference(searcher, vector, query)]
 
 
 def test_the_composition_head_takes_the_photograph_and_the_words(searcher):
     searcher.encoder.composes = True
-    searcher.search(Query("blue", image=Image.new("RGB", (8, 8), (3, 3, 3))))
+    replace(searcher, head=True).search(Query("blue", image=Image.new("RGB", (8, 8), (3, 3, 3))))
     assert searcher.encoder.asked == [("compose", [3], ["blue"])]
 
 
@@ -200,6 +209,7 @@ def test_more_like_a_product_leaves_it_out(searcher):
 @pytest.mark.parametrize("composes", [False, True])
 def test_like_a_product_but_different(searcher, composes):
     searcher.encoder.composes = composes
+    searcher = replace(searcher, head=composes)
     liked = searcher.index.hits[4]
     row = shade(Image.open(io.BytesIO(liked.thumbnail)))
     query = Query("red", like=liked.id)
@@ -228,6 +238,7 @@ def test_what_is_excluded_is_subtracted_from_a_photograph(searcher, words):
 
 def test_what_is_excluded_is_subtracted_from_a_composed_query(searcher):
     searcher.encoder.composes = True
+    searcher = replace(searcher, head=True)
     composed = np.roll(searcher.encoder.vectors[3], 1)
     query = Query("red", image=Image.new("RGB", (8, 8), (3, 3, 3)), without="print")
     np.testing.assert_allclose(searcher.embed(query), unit(composed - WITHOUT_WEIGHT * PRINT), atol=1e-6)

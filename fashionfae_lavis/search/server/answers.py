@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fashionfae_lavis.search.index import Hit
 from fashionfae_lavis.search.labels import Label
 from fashionfae_lavis.search.query import Found
+from fashionfae_lavis.search.server.attributes import State
 
 Words = Annotated[str, Field(max_length=1000)]
 
@@ -91,8 +92,8 @@ class ReadValue(BaseModel):
     """A value read off a photograph."""
 
     value: str
-    confidence: float
-    runner_up: str
+    confidence: Annotated[float, Field(description="Calibrated probability that the value is right.")]
+    runner_up: Annotated[str, Field(description="The next best value.")]
 
     @classmethod
     def of(cls, label: Label) -> "ReadValue":
@@ -114,6 +115,9 @@ class Health(BaseModel):
     digest: str
     engine: str
     products: int
+    labels: Annotated[
+        State, Field(description="Whether /label answers: `none` if no attribute of the index has enough known values.")
+    ]
 
 
 class Problem(BaseModel):

@@ -25,7 +25,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The upload is too large."},
     422: {"model": Problem, "description": "A parameter is missing, unknown or out of range."},
-    503: {"model": Problem, "description": "Too many requests at once; the header Retry-After says when to ask again."},
+    503: {
+        "model": Problem,
+        "description": "Too many requests, or attributes cannot be read yet; Retry-After says when to ask again.",
+    },
     504: {"model": Problem, "description": "The answer took too long."},
 }
 router = APIRouter(responses=ERRORS)
@@ -107,7 +110,7 @@ async def label(context: Shared, request: Request) -> LabelAnswer:
     file, asked = _image_and(answers.LabelQuery, await context.read_form(request))
 
     def answer(data: bytes) -> LabelAnswer:
-        labels = context.service.read_attributes(decode_upload(data), _names(asked.attributes))
+        labels = context.service.attributes.read(decode_upload(data), _names(asked.attributes))
         return LabelAnswer(attributes={name: ReadValue.of(label) for name, label in labels.items()})
 
     return await context.run(answer, await file.read())
@@ -126,7 +129,8 @@ async def product(context: Shared, id: str) -> Product:
 async def health(context: Shared) -> Health:
     """Tells that the server answers, and what it serves."""
     info = context.service.index.info
-    return Health(model=info.model, digest=info.digest, engine=info.engine, products=info.rows)
+    labels = context.service.attributes.state
+    return Health(model=info.model, digest=info.digest, engine=info.engine, products=info.rows, labels=labels)
 
 
 @router.get("/metrics", response_class=Response)

@@ -16,6 +16,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.query import Searcher
 from fashionfae_lavis.search.server import api, page
 from fashionfae_lavis.search.server.access import POLICY, Guarded
+from fashionfae_lavis.search.server.attributes import Fitting
 from fashionfae_lavis.search.server.context import Context, UploadTooSlow
 from fashionfae_lavis.search.server.metrics import Measured, Metrics
 from fashionfae_lavis.search.server.service import Service
@@ -29,6 +30,7 @@ STATUSES: dict[type[Exception], int] = {
     UploadTooSlow: 408,
     TooLarge: 413,
     Busy: 503,
+    Fitting: 503,
     TooSlow: 504,
 }
 FAILED = "The server failed to answer: its log says why."
@@ -90,7 +92,7 @@ async def _handle(request: Request, error: Exception) -> Response:
         return failure(request, error.status_code, sentence)
     status = STATUSES.get(type(error), 500)
     response = failure(request, status, FAILED if status == 500 else str(error))
-    if isinstance(error, Busy):
+    if isinstance(error, Busy | Fitting):
         response.headers["retry-after"] = str(error.seconds)
     return response
 

@@ -42,7 +42,7 @@ class BatchingEncoder(Encoder):
 
     Args:
         encoder: the encoder that does the work, in one thread.
-        on_batch: called with the number of calls of every forward pass.
+        on_batch: called with the number of calls of every forward pass; passes of `run` do not count.
     """
 
     def __init__(self, encoder: Encoder, on_batch: Callable[[int], None] = lambda calls: None):
@@ -145,4 +145,5 @@ class BatchingEncoder(Encoder):
             call.result.set_exception(error)
         else:
             call.result.set_result(result)
-        self.on_batch(1)
+        if call.method != "run":
+            self.on_batch(1)

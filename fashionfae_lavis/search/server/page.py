@@ -188,7 +188,7 @@ def answer(service: Service, asked: Asked, upload: bytes) -> tuple[Asked, Result
         products = service.search(query)
     else:
         products = [Found(hit) for hit in service.browse(where, offset, COUNT + 1)]
-    labels = service.read_attributes(image) if image else {}
+    labels = service.attributes_so_far(image) if image else {}
     labels = {name: label for name, label in labels.items() if label.confidence >= SURE}
     facets = service.facets_beside(asked.chosen, price)
     example = service.product(asked.like) if asked.like else None
@@ -250,7 +250,7 @@ def _looked_at(service: Service, identifier: str) -> tuple[Hit, dict[str, Label]
     if hit is None:
         raise HTTPException(404, f"There is no product with the id {identifier!r}.")
     image = picture(hit)
-    return hit, service.read_attributes(image) if image else {}
+    return hit, service.attributes_so_far(image) if image else {}
 
 
 @router.get("/heat-map")

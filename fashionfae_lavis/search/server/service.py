@@ -22,7 +22,6 @@ from fashionfae_lavis.suggestions import hint
 
 PROSE = ("title", "description", "text", "name", "url", "image", "split")  # columns that are never facets
 MOST_VALUES = 200  # of a column whose values can be chosen
-CALIBRATING, PARTS = 500, 5  # products that calibrate the confidence of attributes, from parts of the index
 FRESH, RECENT = 30, 500  # seconds that counts are kept, and filters that they are kept for
 THUMBNAILS = 5_000  # kept in memory, about 10 KB each
 
@@ -47,10 +46,13 @@ class Service:
 
     def warm_up(self) -> None:
         """Does what the first request would wait for."""
-        self._reader.read(Image.new("RGB", (64, 64), "white"), self.facet_columns)
+        self.encoder.embed_images([Image.new("RGB", (64, 64), "white")])
+        self.encoder.embed_texts(["white"])
+        self.attributes.start()
 
     def close(self) -> None:
-        """Ends the thread of the model."""
+        """Ends the threads of the labeller and the model."""
+        self.attributes.close()
         self.encoder.close()
 
     @cached_property
@@ -65,10 +67,9 @@ class Service:
         return {name: values for name, values in counts.items() if 2 <= len(values) <= MOST_VALUES}
 
     @cached_property
-    def _reader(self) -> AttributeReader:
-        starts = range(0, self.index.info.rows, max(CALIBRATING // PARTS, self.index.info.rows // PARTS))
-        parts = [self.index.browse(None, start, CALIBRATING // PARTS) for start in starts]
-        return AttributeReader(self.encoder, self._counts, [hit for part in parts for hit in part])
+    def attributes(self) -> AttributeReader:
+        """Reads the values of facets off photographs."""
+        return AttributeReader(self.encoder, self.index, self._counts)
 
     @cached_property
     def _title_column(self) -> str:
@@ -126,12 +127,9 @@ class Service:
             counts[name] = self._recent_counts(both(Where.choose(rest, columns), others))[name]
         return counts
 
-    def read_attributes(self, image: Image.Image, columns: Sequence[str] | None = None) -> dict[str, Label]:
-        """Reads the values of attributes off a photograph, of all facets by default."""
-        unknown = next((name for name in columns or () if name not in self._counts), None)
-        if unknown is not None:
-            raise UserError(f"No attribute {unknown!r}; {hint(unknown, self._counts)}")
-        return self._reader.read(image, columns or self.facet_columns)
+    def attributes_so_far(self, image: Image.Image) -> dict[str, Label]:
+        """Reads all attributes off a photograph; none while they cannot be read."""
+        return self.attributes.read(image) if self.attributes.state == "ready" else {}
 
     @property
     def explains(self) -> bool:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from colour_shop import COLOURS, ColourEncoder, encoded, make_searcher, picture
+from colour_shop import COLOURS, ColourEncoder, encoded, make_searcher, picture, when_fitted
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -21,7 +21,7 @@ def searcher() -> Searcher:
 @pytest.fixture(scope="module")
 def client(searcher):
     with TestClient(create_app(searcher, Settings(most_bytes=200_000))) as client:
-        yield client
+        yield when_fitted(client)
 
 
 def photograph(colour="blue", kind="JPEG"):
@@ -102,6 +102,7 @@ def test_health_and_metrics(client):
         "digest": "0123456789abcdef",
         "engine": "memory",
         "products": 60,
+        "labels": "ready",
     }
     ids(client.get("/search", params={"text": "red"}))
     text = client.get("/metrics").text
@@ -188,6 +189,7 @@ def test_a_full_queue_is_503_and_waiting_searches_share_a_pass():
         TestClient(create_app(make_searcher(20, encoder), Settings(places=5))) as client,
         ThreadPoolExecutor(5) as pool,
     ):
+        when_fitted(client)
         slow = pool.submit(client.get, "/search", params={"text": "slow"})
         assert encoder.entered.wait(10)
         waiting = [pool.submit(client.get, "/search", params={"text": text}) for text in texts]

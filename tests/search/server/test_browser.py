@@ -6,10 +6,11 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 import uvicorn
-from colour_shop import COLOURS, TITLES, encoded, make_searcher, picture
+from colour_shop import COLOURS, TITLES, encoded, make_searcher, picture, when_fitted
 
 from fashionfae_lavis.search.server import Settings, create_app
 
@@ -33,6 +34,8 @@ def address():
     thread.start()
     while not server.started:
         assert thread.is_alive()
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/") as client:
+        when_fitted(client)
     yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
     thread.join(20)

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from colour_shop import COLOURS, TITLES, encoded, make_searcher, picture
+from colour_shop import COLOURS, TITLES, encoded, make_searcher, picture, when_fitted
 from fastapi.testclient import TestClient
 from lxml import html
 
@@ -14,7 +14,7 @@ from fashionfae_lavis.search.server import Settings, create_app
 @pytest.fixture(scope="module")
 def client():
     with TestClient(create_app(make_searcher(), Settings(most_bytes=200_000))) as client:
-        client.headers["accept"] = "text/html"
+        when_fitted(client).headers["accept"] = "text/html"
         yield client
 
 
