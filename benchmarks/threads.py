@@ -71,6 +71,7 @@ def main() -> None:
         for place, neighbours in NEIGHBOURS.items():
             for name, settings in SETTINGS.items():
                 rates[place, name].append(beside(neighbours, settings, args.updates))
+                print(f"{place}, {name}: {rates[place, name][-1]:.2f}", file=sys.stderr, flush=True)
     print(f"{'updates per second':<24} {'median':>7} {'lowest':>7} {'highest':>8} {'of spinning':>12}")
     for (place, name), found in rates.items():
         median = statistics.median(found)
