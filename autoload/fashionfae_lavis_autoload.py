@@ -1,8 +1,9 @@
 """Registers fashionfae_lavis with LAVIS, which has no plug-in mechanism.
 
 `fashionfae_lavis.pth` imports this module whenever Python starts, so it must stay tiny: it puts one finder on
-`sys.meta_path` and imports neither torch nor lavis. The finder does two things:
+`sys.meta_path` and imports neither torch nor lavis. The finder does three things:
 
+* Before LAVIS loads torch, it imports `fashionfae_lavis`, which configures torch's threads.
 * After the outermost import of LAVIS, or of a module of this package that imported LAVIS, it calls
   `fashionfae_lavis.plugin.register()` once.
 * It provides `lavis.train` and `lavis.evaluate` if LAVIS lacks them, from this package's modules of the same names.
@@ -53,6 +54,8 @@ class _WatchedLoader:
         module.__loader__ = module.__spec__.loader = self._loader  # leave no trace on the module
         _importing.append(module.__name__)
         try:
+            if module.__name__ == "lavis":
+                _configure_threads()
             self._loader.exec_module(module)
         finally:
             _importing.pop()
@@ -74,6 +77,13 @@ class _MainLoader:
     def get_code(self, name):
         source = f"from {self._source_module} import main\nif __name__ == '__main__':\n    main()\n"
         return compile(source, f"<{name}>", "exec")
+
+
+def _configure_threads():
+    from contextlib import suppress
+
+    with suppress(Exception):  # registration fails in the same way and reports it
+        import fashionfae_lavis  # noqa: F401
 
 
 def _end_quietly_on_ctrl_c():

@@ -50,7 +50,8 @@ def make(folder: Path, products: int) -> None:
 
 def decode(folder: Path) -> None:
     """Decodes every image, which is a lower bound for checking them."""
-    from fashionfae_lavis.workers import all_cores, in_workers
+    from fashionfae_lavis.threads import all_cores
+    from fashionfae_lavis.workers import in_workers
 
     paths = iter(sorted(str(path) for path in (folder / "photos").rglob("*.jpg")))
     for _ in in_workers(_decode_all, iter(lambda: list(islice(paths, 32)), []), all_cores()):

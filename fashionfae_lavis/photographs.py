@@ -25,7 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_PIXELS = 50_000_000
 LONGEST = 100  # times the shorter side, which a recipe enlarges to 256 pixels
 # No recipe uses more than 256 pixels of the shorter side. A JPEG is decoded at the smallest scale (1/2, 1/4, 1/8) that
-# has at least as many. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
+# has at least `ENOUGH`. For 12,000 x 12,000 pixels this takes 7 MB of memory instead of 432 MB.
 ENOUGH = 512
 MISSING = "is missing"  # the message of UnusableImage for a file that does not exist
 ORIENTATION = 0x0112  # the EXIF tag; 1 means upright
@@ -35,30 +35,34 @@ class UnusableImage(Exception):
     """Error raised for an image that cannot be used. The message continues a sentence that begins with its name."""
 
 
-def read_photograph(path: str | Path, folder: str | Path | None = None, mend: str = "use another file") -> Image.Image:
+def read_photograph(
+    path: str | Path, folder: str | Path | None = None, mend: str = "use another file", enough: int = ENOUGH
+) -> Image.Image:
     """Reads an image file as `load_photograph` does, for a program whose user is told what is wrong with it.
 
     Args:
         path: the file.
         folder: the folder that the file must be in.
         mend: advice for an unusable file.
+        enough: as for `decode_photograph`.
 
     Raises:
         UserError: the image cannot be used.
     """
     try:
-        return load_photograph(path, folder)
+        return load_photograph(path, folder, enough)
     except UnusableImage as error:
         raise UserError(f"{path} {error}: {mend}.") from error
 
 
-def load_photograph(path: str | Path, folder: str | Path | None = None) -> Image.Image:
+def load_photograph(path: str | Path, folder: str | Path | None = None, enough: int = ENOUGH) -> Image.Image:
     """Reads an image file as upright RGB on white, the first frame if it is animated.
 
     Args:
         path: the file.
         folder: the folder that the file must be in, after following `..` and symbolic links; None means anywhere. The
             folder itself may be a symbolic link.
+        enough: as for `decode_photograph`.
 
     Raises:
         UnusableImage: the file is missing, outside the folder, damaged, too large, or of another format.
@@ -69,7 +73,7 @@ def load_photograph(path: str | Path, folder: str | Path | None = None) -> Image
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise UnusableImage("is an empty file")
-            return decode_photograph(file)
+            return decode_photograph(file, enough)
     except FileNotFoundError as error:
         raise UnusableImage(MISSING) from error
     except OSError as error:
@@ -83,13 +87,21 @@ def is_inside(path: str | Path, folder: str | Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def decode_photograph(file: BinaryIO) -> Image.Image:
-    """Decodes an open image file as upright RGB on white; raises UnusableImage if it cannot be used."""
+def decode_photograph(file: BinaryIO, enough: int = ENOUGH) -> Image.Image:
+    """Decodes an open image file as upright RGB on white.
+
+    Args:
+        file: the file.
+        enough: pixels of the shorter side that the caller needs; a JPEG with twice as many is decoded at half scale.
+
+    Raises:
+        UnusableImage: the image cannot be used.
+    """
     with _decoding():
         image = Image.open(file, formats=FORMATS)
         if image.info.get("progressive"):  # libjpeg keeps all pixels of these, whatever the scale
             check_size(*image.size)
-        image.draft("RGB", (ENOUGH, ENOUGH))
+        image.draft("RGB", (enough, enough))
         return upright_rgb(image)
 
 

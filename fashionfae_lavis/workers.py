@@ -1,7 +1,6 @@
 """Worker processes for a list of work items, and a progress bar."""
 
 import multiprocessing
-import os
 import signal
 import sys
 from collections import deque
@@ -10,6 +9,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tqdm import tqdm
+
+from fashionfae_lavis.threads import all_cores
 
 WAITING = 2  # items per worker: one in progress, one in the pipe
 
@@ -22,11 +23,6 @@ def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
     """Makes a progress bar; `total` is None where it is unknown."""
     interval = 0.1 if sys.stderr.isatty() else 10  # seconds; log files get fewer lines
     return tqdm(total=total, desc=description, unit=f" {unit}", mininterval=interval)
-
-
-def all_cores() -> int:
-    """Returns the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_workers(
@@ -46,7 +42,7 @@ def in_workers(
     Raises:
         WorkerDied: a worker ended early.
     """
-    processes = processes or min(8, os.cpu_count() or 1)
+    processes = processes or min(8, all_cores())
     # Workers use neither threads nor torch, so forking is safe. It avoids importing the caller's modules again.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     workers: list[multiprocessing.Process] = []

@@ -55,6 +55,29 @@ def test_images_become_upright(form):
         assert upright_rgb(image).size == (60, 80)  # not turned again
 
 
+@pytest.mark.parametrize(("enough", "size"), [(ENOUGH, (1000, 800)), (324, (500, 400)), (162, (250, 200))])
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_enough(enough, size):
+    assert decode_photograph(encoded(Image.new("RGB", (1000, 800)), "JPEG"), enough).size == size
+    assert decode_photograph(encoded(Image.new("RGB", (1000, 800)), "PNG"), enough).size == (1000, 800)
+
+
+@pytest.mark.parametrize(("side", "enough"), [(224, 324), (112, 162)])
+def test_a_smaller_scale_changes_a_crop_less_than_the_choice_of_the_filter(side, enough):
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 48, 3), dtype=np.uint8))
+    large = coarse.resize((800, 1000), Image.Resampling.BICUBIC)
+
+    def crop(enough, resampling):
+        image = decode_photograph(encoded(large, "JPEG"), enough)
+        scale = image.width / 800
+        part = image.crop([round(scale * edge) for edge in (40, 80, 680, 920)])
+        return np.asarray(part.resize((side, side), resampling)).astype(int)
+
+    whole = crop(1000, Image.Resampling.BILINEAR)
+    reduced = np.abs(crop(enough, Image.Resampling.BILINEAR) - whole)
+    filtered = np.abs(crop(1000, Image.Resampling.BICUBIC) - whole)
+    assert 0 < reduced.mean() < 0.7 * filtered.mean() and reduced.max() <= filtered.max()
+
+
 def test_a_large_jpeg_is_decoded_at_a_smaller_scale():
     large = Image.new("RGB", (4 * ENOUGH, 5 * ENOUGH))
     assert decode_photograph(encoded(large, "JPEG")).size == (ENOUGH, 5 * ENOUGH // 4)

@@ -27,12 +27,13 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 @pytest.fixture
 def fake(tmp_path):
     """A folder with a LAVIS of one line and a fashionfae_lavis that only counts registrations."""
-    init = Path(fashionfae_lavis.__file__).read_text()
+    package = Path(fashionfae_lavis.__file__).parent
     return write(
         tmp_path / "fake",
         {
             "lavis/__init__.py": "answer = 42\n",
-            "fashionfae_lavis/__init__.py": init,
+            "fashionfae_lavis/__init__.py": (package / "__init__.py").read_text(),
+            "fashionfae_lavis/threads.py": (package / "threads.py").read_text(),
             "fashionfae_lavis/plugin.py": PLUGIN,
         },
     )
@@ -107,6 +108,14 @@ def test_a_failing_registration_warns_once_and_lavis_works(fake):
     assert done.stdout == "42\n"
     assert done.stderr.count("Warning: ") == 1
     assert "ImportError: no such tensor" in done.stderr
+
+
+def test_a_package_that_fails_to_import_warns_once_and_lavis_works(fake):
+    write(fake, {"fashionfae_lavis/__init__.py": "raise OSError('no disk')\n"})
+    done = python("-W", "always", "-c", "import lavis; print(lavis.answer)", path=[fake])
+    assert done.stdout == "42\n"
+    assert done.stderr.count("Warning: ") == 1
+    assert "OSError: no disk" in done.stderr
 
 
 def test_a_lavis_that_fails_to_import_fails_as_before(fake):

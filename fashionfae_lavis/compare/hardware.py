@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fashionfae_lavis.workers import all_cores
+from fashionfae_lavis.threads import all_cores
 
 
 def hardware() -> str:

@@ -10,7 +10,8 @@ from fashionfae_lavis.datasets.datasets.fashioniq_files import CLASSES, find_ima
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.prepare.images import image_problem
-from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
+from fashionfae_lavis.threads import all_cores
+from fashionfae_lavis.workers import WorkerDied, in_workers, progress_bar
 
 SPLITS = ("train", "val")
 

@@ -17,7 +17,8 @@ from fashionfae_lavis.prepare.images import checked_photograph
 from fashionfae_lavis.prepare.listing import meant_file, not_found
 from fashionfae_lavis.prepare.source import Product
 from fashionfae_lavis.prepare.texts import is_utf8
-from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
+from fashionfae_lavis.threads import all_cores
+from fashionfae_lavis.workers import WorkerDied, in_workers
 
 CHUNK = 32  # rows that a worker checks at a time
 

@@ -16,7 +16,8 @@ from fashionfae_lavis.datasets.datasets.fashiongen_index import write_json
 from fashionfae_lavis.datasets.datasets.shards import shard_name
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import make_folder, open_regular, read_json, replacing
-from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers, progress_bar
+from fashionfae_lavis.threads import all_cores
+from fashionfae_lavis.workers import WorkerDied, in_workers, progress_bar
 
 PLAN = "plan.json"  # identifies the data that the shards come from
 Members = Iterable[tuple[str, bytes]]  # names and contents of the files in a shard

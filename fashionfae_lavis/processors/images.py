@@ -1,11 +1,13 @@
 """Image processors, which turn a photograph into a normalised tensor."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lavis.common.registry import registry
 from lavis.processors.base_processor import BaseProcessor
 from numpy.typing import NDArray
@@ -13,11 +15,36 @@ from PIL import Image
 from torchvision import transforms
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.photographs import UnusableImage, read_photograph, upright_rgb
+from fashionfae_lavis.photographs import ENOUGH, UnusableImage, read_photograph, upright_rgb
 
 # Mean and standard deviation of the authors' recipe, RGB in 0..1.
 MEAN = (0.46777044, 0.44531429, 0.40661017)
 STD = (0.12221994, 0.12145835, 0.14380469)
+RATIO = (0.8, 1.25)  # lowest and highest width / height of a crop of a photograph
+
+
+class NormalisedTensor:
+    """Transform from an RGB image to a float tensor (3, H, W), equal to torchvision's `ToTensor` and `Normalize`.
+
+    Each channel of a pixel has one of 256 values, so a table of their results is faster than arithmetic.
+
+    Args:
+        mean, std: RGB in 0..1.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+        self.mean, self.std = mean, std
+        every_value = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=2)
+        to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+        self._table = to_tensor(every_value)[:, 0].numpy()
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        pixels = np.asarray(image)
+        result = np.empty((3, image.height, image.width), np.float32)
+        for channel in range(3):
+            # mode: the default would copy `out`.
+            np.take(self._table[channel], pixels[..., channel], out=result[channel], mode="clip")
+        return torch.from_numpy(result)
 
 
 class FashionImageProcessor(BaseProcessor):
@@ -40,8 +67,7 @@ class FashionImageProcessor(BaseProcessor):
             [
                 partial(shorter_side, size=resize),
                 *self.crop(image_size),
-                transforms.ToTensor(),
-                transforms.Normalize(mean, std, inplace=True),
+                NormalisedTensor(mean, std),
             ]
         )
 
@@ -78,6 +104,9 @@ class FashionPhotographProcessor(BaseProcessor):
         erasing: probability of an erased rectangle of 2 to 20 % of the crop.
         colour_jitter: greatest relative change of brightness, contrast and saturation; None for no change.
         mean, std: RGB in 0..1, for the normalisation.
+
+    Attributes:
+        enough: shorter side of a photograph in pixels from which no crop has to be enlarged.
     """
 
     def __init__(
@@ -89,16 +118,17 @@ class FashionPhotographProcessor(BaseProcessor):
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
     ):
+        narrowest = math.sqrt(area * RATIO[0])  # shorter side of the smallest crop, relative to the photograph's
+        self.enough = min(ENOUGH, math.ceil(image_size / narrowest))
         jitter = [transforms.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
         self.transform = transforms.Compose(
             [
                 as_rgb,
-                transforms.RandomResizedCrop(image_size, scale=(area, 1.0), ratio=(0.8, 1.25)),
+                transforms.RandomResizedCrop(image_size, scale=(area, 1.0), ratio=RATIO),
                 transforms.RandomHorizontalFlip(),
                 *jitter,
-                transforms.ToTensor(),
-                transforms.Normalize(mean, std, inplace=True),
-                transforms.RandomErasing(erasing, scale=(0.02, 0.2)),
+                NormalisedTensor(mean, std),
+                transforms.RandomErasing(erasing, scale=(0.02, 0.2), inplace=True),
             ]
         )
 

@@ -27,7 +27,8 @@ from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.parts import Part, Parts
 from fashionfae_lavis.search.products import Products, Skipped, is_price
 from fashionfae_lavis.search.vectors import Vectors, check_suffix
-from fashionfae_lavis.workers import all_cores, progress_bar
+from fashionfae_lavis.threads import all_cores
+from fashionfae_lavis.workers import progress_bar
 
 BATCH = 64  # photographs that the model embeds at once
 PART = 8 * BATCH  # photographs of a part; a multiple of BATCH

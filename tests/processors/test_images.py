@@ -7,15 +7,18 @@ from lavis.common.registry import registry
 from omegaconf import OmegaConf
 from PIL import Image
 from torchvision import transforms
+from torchvision.transforms import RandomResizedCrop
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.photographs import ORIENTATION, read_photograph
+from fashionfae_lavis.photographs import ENOUGH, ORIENTATION, read_photograph
 from fashionfae_lavis.processors.images import (
     MEAN,
+    RATIO,
     STD,
     FashionImageEvalProcessor,
     FashionImageTrainProcessor,
     FashionPhotographProcessor,
+    NormalisedTensor,
     shorter_side,
 )
 
@@ -30,6 +33,13 @@ def test_eval_equals_torchvision_where_nothing_is_resized():
     ours = FashionImageEvalProcessor()(image)
     assert ours.shape == (3, 224, 224) and ours.dtype == torch.float32
     torch.testing.assert_close(ours, reference(Image.fromarray(image)))
+
+
+def test_normalised_pixels_equal_those_of_torchvision_exactly():
+    reference = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    image = Image.fromarray(picture(37, 300))
+    assert len(np.unique(image)) == 256
+    assert torch.equal(NormalisedTensor(MEAN, STD)(image), reference(image))
 
 
 def test_pixels_are_normalised_with_the_recipe_s_mean_and_deviation():
@@ -150,6 +160,16 @@ def test_photographs_are_cropped_mirrored_and_erased_at_random():
     areas = [w * float((c[1].max() - c[1].min()) * 255 / 4) / 62**2 for w, c in zip(widths, whole, strict=True)]
     assert 0.55 < min(areas) < 0.7 and max(areas) <= 1.05
     torch.testing.assert_close(torch.stack(whole)[:, 2], torch.ones(len(whole), 32, 32))
+
+
+@pytest.mark.parametrize(("image_size", "area"), [(112, 0.6), (224, 0.6), (112, 0.25), (384, 0.6)])
+def test_a_photograph_of_enough_pixels_is_never_enlarged(image_size, area):
+    enough = FashionPhotographProcessor(image_size, area).enough
+    assert enough <= ENOUGH
+    sides = [RandomResizedCrop.get_params(torch.empty(3, enough, enough), (area, 1.0), RATIO)[2:] for _ in range(2000)]
+    smallest = min(map(min, sides))
+    if enough < ENOUGH:
+        assert image_size - 1 <= smallest <= 1.1 * image_size  # sides are rounded
 
 
 def test_colours_change_only_where_they_may():

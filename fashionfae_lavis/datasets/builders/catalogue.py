@@ -16,6 +16,7 @@ from fashionfae_lavis.datasets.datasets.catalogue_file import (
 )
 from fashionfae_lavis.datasets.datasets.catalogue_shards import CatalogueShards
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.photographs import ENOUGH
 from fashionfae_lavis.text.everyday import is_colour
 
 PHOTOGRAPHS = "fashionfae_photograph_train"
@@ -69,6 +70,8 @@ class CatalogueBuilder(ProductBuilder):
                 f"{self.folder()} has no product to use: set `label` of the dataset to an attribute that products "
                 "have, or prepare a catalogue with products."
             )
+        if "train" in files:
+            files["train"].enough = getattr(self.vis_processors["train"], "enough", ENOUGH)
         storage = self.config.get("storage")
         if not storage:
             return {**files}

@@ -25,7 +25,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import Int64, first_problem, open_regular
-from fashionfae_lavis.photographs import read_photograph
+from fashionfae_lavis.photographs import ENOUGH, read_photograph
 from fashionfae_lavis.text.product_text import FREE_TEXT
 
 NAME = "catalogue.jsonl"
@@ -65,7 +65,12 @@ class CatalogueFile:
         names: the attributes, in the order of their prompts.
         products: dicts with the keys row (which becomes the product id), images, title, description and fields.
         mend: advice for an unreadable image, for messages.
+
+    Attributes:
+        enough: pixels of the shorter side that the reader of the images needs.
     """
+
+    enough = ENOUGH
 
     def __init__(
         self,
@@ -88,7 +93,7 @@ class CatalogueFile:
 
     def image(self, row: int) -> Image.Image:
         """Reads the photograph in this row, RGB; raises UserError if it is missing, damaged or outside the folder."""
-        return read_photograph(self._folder / self._images[row], self._folder, self._mend)
+        return read_photograph(self._folder / self._images[row], self._folder, self._mend, self.enough)
 
 
 def read_head(root: str | Path) -> Head:

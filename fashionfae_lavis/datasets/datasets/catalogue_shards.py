@@ -58,7 +58,7 @@ class CatalogueShards:
         locations = np.array(content["images"], dtype=np.int64).reshape(-1, 3)
         if len(kept) != len(locations) or kept.sum() != len(self.row_product):
             raise unfinished(folder / INDEX, "it has another number of images than the catalogue", MEND)
-        self._images = ShardedImages(folder, locations[kept], MEND)
+        self._images = ShardedImages(folder, locations[kept], MEND, file.enough)
 
     def image(self, row: int) -> Image.Image:
         """Reads the photograph in this row, RGB; raises UserError if it is damaged."""

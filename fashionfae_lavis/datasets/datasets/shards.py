@@ -13,7 +13,7 @@ from PIL import Image
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import open_regular
-from fashionfae_lavis.photographs import UnusableImage, decode_photograph, is_inside
+from fashionfae_lavis.photographs import ENOUGH, UnusableImage, decode_photograph, is_inside
 
 INDEX = "index.json"
 MOST_BYTES = 2**28  # of an image in a shard
@@ -31,13 +31,15 @@ class ShardedImages:
         folder: the folder.
         locations: (N, 3) int64, the shard, offset and size in bytes of each image.
         mend: advice for a damaged folder, for messages.
+        enough: pixels of the shorter side that the reader of the images needs.
 
     Raises:
         UserError: a shard is missing or a link out of the folder, or a location is not in its shard.
     """
 
-    def __init__(self, folder: Path, locations: NDArray[np.int64], mend: str):
+    def __init__(self, folder: Path, locations: NDArray[np.int64], mend: str, enough: int = ENOUGH):
         self.folder = folder
+        self._enough = enough
         self._locations = locations
         self._mend = mend
         shards, offsets, sizes = locations.T
@@ -62,7 +64,7 @@ class ShardedImages:
         try:
             with open_regular(path) as file:
                 file.seek(offset)
-                return decode_photograph(io.BytesIO(file.read(size)))
+                return decode_photograph(io.BytesIO(file.read(size)), self._enough)
         except OSError as error:
             raise unfinished(path, error.strerror, self._mend) from error
         except UnusableImage as error:

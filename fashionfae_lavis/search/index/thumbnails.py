@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.photographs import UnusableImage, load_photograph
-from fashionfae_lavis.workers import WorkerDied, all_cores, in_workers
+from fashionfae_lavis.threads import all_cores
+from fashionfae_lavis.workers import WorkerDied, in_workers
 
 SIDE = 224  # pixels of the longer side
 QUALITY = 85

@@ -25,6 +25,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_questions import attribute_values
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.masking.word_masks import NO_LABEL, mask_text
+from fashionfae_lavis.photographs import ENOUGH
 from fashionfae_lavis.prepare.catalogue import prepare_catalogue
 from fashionfae_lavis.prepare.catalogue_shards import write_catalogue_shards
 
@@ -234,6 +235,23 @@ def test_colours_of_photographs_change_unless_colour_is_an_attribute(root, tmp_p
     train = build(CatalogueBuilder, tmp_path)["train"]
     changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, transforms.ColorJitter)]
     assert len(changes) == jitters
+
+
+def test_training_photographs_are_decoded_at_the_size_that_their_crops_need(root, tmp_path):
+    splits = build(CatalogueBuilder, root, size=112)
+    assert (splits["train"].file.enough, splits["val"].file.enough) == (162, ENOUGH)
+    still = OmegaConf.create({"train": {"name": "fashionfae_image_train", "image_size": 112, "resize": 128}})
+    assert build(CatalogueBuilder, root, vis_processor=still)["train"].file.enough == ENOUGH
+
+    listed = (root / "catalogue.jsonl").read_text().splitlines()
+    product = {**json.loads(listed[1]), "split": "train", "images": ["large.jpg"]}
+    head = {**json.loads(listed[0]), "images": str(tmp_path), "products": {"train": 1}}
+    (tmp_path / "catalogue.jsonl").write_text("\n".join(map(json.dumps, [head, product])))
+    photograph(0, (512, 640)).save(tmp_path / "large.jpg")
+    write_catalogue_shards(tmp_path, tmp_path / "shards")
+    for storage in (None, str(tmp_path / "shards")):
+        train = build(CatalogueBuilder, tmp_path, size=112, storage=storage)["train"]
+        assert train.photograph(0).size == (256, 320)
 
 
 @pytest.fixture
