@@ -1,7 +1,7 @@
 """Endless sequences of training batches that depend on the seed, not on the number of workers.
 
-A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact. `join_batches` makes
-one batch of several that were loaded.
+A sampler yields batches of `(epoch, index)` pairs and can start at any batch, which makes resuming exact.
+`join_batches` makes one batch of several that were loaded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
