@@ -75,13 +75,22 @@ def run(
         raise UserError(f"--least-confidence is {least_confidence}, but must be between 0 and 1.")
     if group:
         raise UserError("--group merges rows, and label keeps them: leave it out.")
+    from fashionfae_lavis.prepare.attributes import attribute_name
     from fashionfae_lavis.reports.labels import labels_table, weak_attributes
     from fashionfae_lavis.search.encoder import Encoder
     from fashionfae_lavis.search.labels import Labeller
     from fashionfae_lavis.search.product_table import ProductTable
     from fashionfae_lavis.search.value_scores import Recogniser, ValueScorer
 
-    asked, heads = _asked(attributes, recognisers)
+    asked = {
+        attribute_name(name): column for name, column in parse_pairs("--attributes", attributes, alone=True).items()
+    }
+    if not asked:
+        raise UserError("--attributes is missing: name the attributes to label, such as --attributes colour,material.")
+    heads = {attribute_name(name): path for name, path in parse_pairs("--recogniser", recognisers).items()}
+    unasked = next((name for name in heads if name not in asked), None)
+    if unasked:
+        raise UserError(f"--recogniser {unasked}=...: add {unasked} to --attributes.")
     folder = Path(images) if images else Path(table).parent
     products = ProductTable(table, folder, parse_pairs("--map", columns), asked, needs_columns=not catalogue, **options)
     if not audit:
@@ -108,21 +117,6 @@ def run(
         _audit(labeller, products, target)
     else:
         _label(labeller, products, target, least_confidence)
-
-
-def _asked(attributes: list[str], recognisers: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns the column of each attribute to label, and the checkpoint of each attribute with a recogniser."""
-    from fashionfae_lavis.prepare.attributes import attribute_name
-
-    pairs = parse_pairs("--attributes", attributes, alone=True)
-    asked = {attribute_name(name): column for name, column in pairs.items()}
-    if not asked:
-        raise UserError("--attributes is missing: name the attributes to label, such as --attributes colour,material.")
-    heads = {attribute_name(name): path for name, path in parse_pairs("--recogniser", recognisers).items()}
-    unasked = next((name for name in heads if name not in asked), None)
-    if unasked:
-        raise UserError(f"--recogniser {unasked}=...: add {unasked} to --attributes.")
-    return asked, heads
 
 
 def _checked_target(out: Path, table: Path) -> Path:
