@@ -55,4 +55,6 @@ def open_index(location: str, digest: str | None = None) -> Index:
 
 
 def _is_postgres(location: str) -> bool:
+    if not location:
+        raise UserError("The location of the index is empty: name a folder, such as shop.index, or a URL.")
     return location.startswith(("postgresql://", "postgres://"))

@@ -125,7 +125,7 @@ class PostgresIndex:
 
     def fetch(self, ids: Sequence[str]) -> list[Hit]:
         with self._reading() as connection:
-            found = _fetch(connection, f"SELECT * FROM {PRODUCTS} WHERE id = ANY(%s)", [list(ids)])
+            found = _fetch(connection, f"SELECT * FROM {PRODUCTS} WHERE id = ANY(%s)", [rows.storable(ids)])
         hits = {row["id"]: rows.hit(row, self.contents) for row in found}
         return [hits[name] for name in ids if name in hits]
 
@@ -170,7 +170,7 @@ class PostgresIndex:
 
     def delete(self, ids: Sequence[str]) -> int:
         with self._changing() as connection:
-            return _execute(connection, f"DELETE FROM {PRODUCTS} WHERE id = ANY(%s)", [list(ids)])
+            return _execute(connection, f"DELETE FROM {PRODUCTS} WHERE id = ANY(%s)", [rows.storable(ids)])
 
     def rebuild(self) -> None:
         with self._changing() as connection:
