@@ -32,7 +32,7 @@ from fashionfae_lavis.models.retrieval import FashionRetrieval
 from fashionfae_lavis.models.saving import without_paths
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
 from fashionfae_lavis.text.product_text import prompt_template
-from fashionfae_lavis.text.word_pieces import Text
+from fashionfae_lavis.text.word_pieces import Text, ordinary_pieces
 
 CHECKED = 32  # images and texts that exported towers are checked on
 EXAMPLES, PIECES = 2, 8  # size of the batch that is traced; export fixes sizes of 0 and 1
@@ -197,14 +197,19 @@ def _write_processing(model: FashionRetrieval, path: Path) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def _random_texts(model: FashionRetrieval) -> list[str]:
+    """Draws texts of all lengths, without special pieces: a [SEP] decides what the model cuts off a long text."""
+    rng = np.random.default_rng(0)
+    words = sorted(model.tokenizer.convert_ids_to_tokens(ordinary_pieces(model.tokenizer).tolist()))
+    return [" ".join(rng.choice(words, length)) for length in np.linspace(1, model.max_length, CHECKED).astype(int)]
+
+
 @torch.no_grad()
 def _check(model: FashionRetrieval, towers: OnnxTowers) -> Parity:
     """Compares written towers with their model on random images, and on random words in texts of all lengths."""
-    rng = np.random.default_rng(0)
-    side, words = model.image_size, sorted(model.tokenizer.get_vocab())
-    images = rng.standard_normal((CHECKED, 3, side, side)).astype(np.float32)
-    lengths = np.linspace(1, model.max_length, CHECKED).astype(int)
-    texts = [" ".join(rng.choice(words, length)) for length in lengths]
+    side = model.image_size
+    images = np.random.default_rng(0).standard_normal((CHECKED, 3, side, side)).astype(np.float32)
+    texts = _random_texts(model)
     with model.without_dropout():
         samples = {"image": torch.from_numpy(images), "text_input": texts}
         ours = (

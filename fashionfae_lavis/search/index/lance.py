@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from fashionfae_lavis import locks
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import rows
-from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexInfo
+from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexFailed, IndexInfo
 from fashionfae_lavis.search.vectors import Vectors
 from fashionfae_lavis.search.where import Where, quoted
 
@@ -216,7 +216,7 @@ class LanceIndex:
 
     def _check_not_replaced(self) -> None:
         if self._description() != self._described:
-            raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
+            raise IndexFailed(f"{self.location} was replaced by an index of other products: open it again.")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -256,7 +256,7 @@ def _failures(location: str) -> Iterator[None]:
         yield
     except FAILURES as error:
         reason = RUST_SOURCE.sub("", " ".join(str(error).split()))[:300]
-        raise UserError(
+        raise IndexFailed(
             f"{location} cannot be used ({reason}): check the folder, its rights and its space, or delete it and "
             "create the index again."
         ) from error

@@ -9,6 +9,7 @@ from colour_shop import COLOURS, ColourEncoder, encoded, make_searcher, picture
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from fashionfae_lavis.search.index import IndexFailed
 from fashionfae_lavis.search.query import Query, Searcher
 from fashionfae_lavis.search.server import Settings, create_app
 
@@ -229,6 +230,19 @@ def test_an_unexpected_error_shows_nothing(accept):
     assert "The server failed to answer: its log says why." in answer.text
     assert "Error" not in answer.text and ".pth" not in answer.text and "Traceback" not in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_failing_index_is_no_mistake_of_who_asks(monkeypatch, caplog):
+    searcher = make_searcher(8)
+
+    def fail(self, *arguments):
+        raise IndexFailed("/srv/shop.index cannot be used (disk): check the folder.")
+
+    with TestClient(create_app(searcher)) as client:
+        monkeypatch.setattr(type(searcher.index), "nearest", fail)
+        answer = client.get("/search", params={"text": "red"})
+    assert answer.status_code == 500 and answer.json() == {"error": "The server failed to answer: its log says why."}
+    assert "/srv/shop.index cannot be used (disk)" in caplog.text
 
 
 def test_the_token():
