@@ -1,5 +1,6 @@
 """The API, with a model of colours and an index in memory."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -243,6 +244,23 @@ def test_a_failing_index_is_no_mistake_of_who_asks(monkeypatch, caplog):
         answer = client.get("/search", params={"text": "red"})
     assert answer.status_code == 500 and answer.json() == {"error": "The server failed to answer: its log says why."}
     assert "/srv/shop.index cannot be used (disk)" in caplog.text
+
+
+def test_a_client_that_leaves_during_its_upload_is_no_failure():
+    app = create_app(make_searcher(4))
+    arriving = iter([{"type": "http.request", "body": b"--x\r\n", "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(arriving)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/search", "root_path": "", "query_string": b""}
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    asyncio.run(app({**scope, "headers": headers}, receive, send))  # raises nothing, which uvicorn would log
+    assert sent[0]["status"] == 400
 
 
 def test_the_token():
