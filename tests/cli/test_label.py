@@ -132,6 +132,7 @@ def test_a_checkpoint_labels_without_help(shop, capsys, monkeypatch):
         (["--curve", "shop.csv"], {}, "--curve shop.csv must be a .png file: give it such a name."),
         (["--group", "id"], {}, "--group merges rows, and label keeps them: leave it out."),
         (["--recogniser", "fit=a.pth"], {}, "--recogniser fit=...: add fit to --attributes."),
+        (["--images", "none"], {}, "None of the photographs of 60 products can be used: check --images, and the table"),
         (["--catalogue", "none"], {}, "none/catalogue.jsonl is missing"),
     ],
 )
