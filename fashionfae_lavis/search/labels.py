@@ -130,8 +130,8 @@ class Labeller:
                     parts.append(scorer.scores(seen, way, name, choices[name].values))
         if having and not read:
             raise UserError(
-                f"None of the photographs of {len(having)} products can be used: check --images, and the table's column "
-                "of images."
+                f"None of the photographs of {len(having)} products can be used: check --images, and the table's "
+                "column of images."
             )
         fitted = {}
         for name, ways in tables.items():
