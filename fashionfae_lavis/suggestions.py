@@ -22,8 +22,12 @@ def hint(name: object, known: Iterable[str]) -> str:
     'did you mean fashionfae?'
     >>> hint("x", ["fashionfae", "blip"])
     'known are fashionfae, blip.'
+    >>> hint("x", [])
+    'there are none.'
     """
     known = list(known)
+    if not known:
+        return "there are none."
     meant = nearest(name, known)
     close = [meant] if meant else get_close_matches(str(name), known)
     return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}."

@@ -67,6 +67,9 @@ class ColourEncoder:
         tones = [np.mean([COLOURS[w] for w in text.split() if w in COLOURS] or [(130, 130, 130)], 0) for text in texts]
         return _unit(np.tile(np.array(tones) - 120, 16))
 
+    def reads(self, text):
+        return any(map(str.isalnum, text))
+
     def locate(self, images, text_embeds):
         """The brightest of four parts of each image matches most."""
         return torch.nn.functional.adaptive_avg_pool2d(images.mean(1), 2).clamp(min=0)

@@ -55,7 +55,23 @@ SUBCOMMANDS = (
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Parser that reports an error in one line, without the usage text. Its subparsers do the same."""
+    """Parser that reports an error in one line, without the usage text. Its subparsers do the same.
+
+    Attributes:
+        intermixed: whether positional arguments may also follow options, of which argparse finds optional ones only
+            before the options.
+    """
+
+    intermixed = False
+
+    def parse_known_args(self, args=None, namespace=None):
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # `parse_known_intermixed_args` calls this method
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")

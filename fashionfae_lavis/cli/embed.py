@@ -1,5 +1,8 @@
 """`fashionfae embed`: embeds the photographs of a table, a prepared catalogue or a folder."""
 
+from pathlib import Path
+
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.prepare.command import add_table_options, parse_pairs
 
 SHOWN = 5  # skipped products that are named
@@ -29,7 +32,7 @@ def add_parser(commands) -> None:
     parser.set_defaults(run=run)
 
 
-def run(model: str, device: str, out: str, columns: list[str], attributes: list[str], **options) -> None:
+def run(path: str, model: str, device: str, out: str, columns: list[str], attributes: list[str], **options) -> None:
     """Embeds and prints what was written and left out."""
     import time
 
@@ -37,12 +40,17 @@ def run(model: str, device: str, out: str, columns: list[str], attributes: list[
     from omegaconf import OmegaConf
 
     from fashionfae_lavis.distributed import init_distributed
-    from fashionfae_lavis.search.embedding import embed_products
+    from fashionfae_lavis.search.embedding import embed_products, report_of
     from fashionfae_lavis.search.encoder import Encoder
     from fashionfae_lavis.search.products import read_products
+    from fashionfae_lavis.search.vectors import check_target
 
+    target = Path(out)
+    check_target(target)
+    if Path(path).resolve() in (target.resolve(), report_of(target).resolve()):
+        raise UserError(f"--out {out} would replace {path}, which is read: give another file.")
     of_attributes = parse_pairs("--attributes", attributes, alone=True)
-    products = read_products(columns=parse_pairs("--map", columns), attributes=of_attributes, **options)
+    products = read_products(path, columns=parse_pairs("--map", columns), attributes=of_attributes, **options)
     encoder = Encoder.open(model, device)
     init_distributed(OmegaConf.create({"device": device}))
     try:

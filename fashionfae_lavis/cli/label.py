@@ -69,8 +69,8 @@ def run(
 ) -> None:
     """Fits a labeller, prints its figures, and writes the labelled table or the doubts."""
     target = _checked_target(Path(out), Path(table))
-    if curve and Path(curve).suffix.lower() != ".png":
-        raise UserError(f"--curve {curve} must be a .png file: give it such a name.")
+    if curve:
+        _check_file("--curve", Path(curve), ".png")
     if not 0 <= least_confidence <= 1:
         raise UserError(f"--least-confidence is {least_confidence}, but must be between 0 and 1.")
     if group:
@@ -87,6 +87,9 @@ def run(
     }
     if not asked:
         raise UserError("--attributes is missing: name the attributes to label, such as --attributes colour,material.")
+    shared = next((column for column in asked.values() if list(asked.values()).count(column) > 1), None)
+    if shared:
+        raise UserError(f"--attributes: several attributes have the column {shared}: name it once.")
     heads = {attribute_name(name): path for name, path in parse_pairs("--recogniser", recognisers).items()}
     unasked = next((name for name in heads if name not in asked), None)
     if unasked:
@@ -119,11 +122,16 @@ def run(
         _label(labeller, products, target, least_confidence)
 
 
+def _check_file(option: str, path: Path, suffix: str) -> None:
+    """Raises UserError if a file cannot be written, before the work begins."""
+    if path.suffix.lower() != suffix or path.is_dir():
+        raise UserError(f"{option} {path} must be a {suffix} file: give it such a name.")
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}; create it, or use another one.")
+
+
 def _checked_target(out: Path, table: Path) -> Path:
-    if out.suffix.lower() != ".csv":
-        raise UserError(f"--out {out} must be a .csv file: give it such a name.")
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}; create it, or use another one.")
+    _check_file("--out", out, ".csv")
     if out.resolve() == table.resolve():
         raise UserError(f"--out {out} is the table itself, which is never changed: give another file.")
     return out

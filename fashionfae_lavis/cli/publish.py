@@ -1,6 +1,5 @@
 """`fashionfae publish`: saves a model as a folder that others open by `load_model`, and uploads it to the hub."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,11 @@ def run(checkpoint: str, folder: str, data: str | None, licence: str, repo: str 
 
 def _facts(checkpoint: Path) -> dict[str, Any]:
     """Returns the datasets of a run and, if this is the checkpoint that it evaluated, its figures."""
+    from pydantic import TypeAdapter
+
     from fashionfae_lavis.checkpoints import read_checkpoint
     from fashionfae_lavis.compare.outcomes import kind_of, outcome
+    from fashionfae_lavis.files import read_json
 
     config = (read_checkpoint(checkpoint).get("config") or {}) if checkpoint.is_file() else {}
     if not {"datasets", "run"} <= config.keys():
@@ -48,6 +50,7 @@ def _facts(checkpoint: Path) -> dict[str, Any]:
     best, results = checkpoint.with_name("checkpoint_best.pth"), checkpoint.with_name("results.json")
     evaluated = best if best.exists() else checkpoint.with_name("checkpoint_last.pth")
     if checkpoint == evaluated and results.is_file() and kind_of(config):
-        measured = outcome(config, json.loads(results.read_text(encoding="utf-8")))
+        found = read_json(results, TypeAdapter(dict[str, Any]), "evaluate the run again, or remove the file")
+        measured = outcome(config, found) if len(found) == 1 else None  # several splits have no common figures
         facts["figures"] = measured.figures if measured else {}
     return facts

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from fashionfae_lavis.errors import UserError
+
 TEXTS = ("title", "description")  # columns that are not shown as attributes
 
 
@@ -34,6 +36,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the result as JSON")
     parser.add_argument("--sheet", metavar="PNG", help="picture of the result to write")
+    parser.intermixed = True  # TEXT may follow the options
     parser.set_defaults(run=run)
 
 
@@ -53,11 +56,12 @@ def run(
     from fashionfae_lavis.search.query import Query, Searcher
     from fashionfae_lavis.search.where import Where
 
-    info = open_index(location).info
-    condition = Where.parse(where, info.columns) if where else None
+    if sheet and Path(sheet).suffix.lower() != ".png":
+        raise UserError(f"--sheet {sheet} must be a .png file: give it such a name.")
+    condition = Where.parse(where, open_index(location).info.columns) if where else None
     photograph = read_photograph(image) if image else None
     query = Query(image=photograph, where=condition, **options)
-    searcher = Searcher.open(location, model or info.model, device)
+    searcher = Searcher.open(location, model, device)
     found = searcher.search(query)
     print(_json(found, query.offset) if as_json else _table(found, query.offset))
     if sheet:

@@ -1,9 +1,14 @@
 """`fashionfae serve`: answers searches over HTTP, for programs and with a page for people."""
 
 import os
+import socket
+from contextlib import suppress
+
+from fashionfae_lavis.errors import UserError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TOKEN = "FASHIONFAE_TOKEN"
+LARGEST = 1000  # MB of an upload, which is kept in memory
 
 
 def add_parser(commands) -> None:
@@ -24,9 +29,8 @@ def add_parser(commands) -> None:
 
 def run(
     index: str, model: str | None, host: str, port: int, token: str | None, max_upload_mb: float, queue: int
-) -> None:
+) -> int:
     """Serves until SIGINT or SIGTERM, and then answers the requests that have arrived."""
-    from fashionfae_lavis.errors import UserError
     from fashionfae_lavis.search.query import Searcher
 
     try:
@@ -37,12 +41,29 @@ def run(
         raise UserError(f'{error.name} is not installed: run `pip install "fashionfae-lavis[serve]"`.') from error
     if not 0 < port < 65536:
         raise UserError(f"--port is {port}, but must be from 1 to 65535.")
-    if max_upload_mb <= 0 or queue < 1:
-        raise UserError("--max-upload-mb and --queue must be greater than 0.")
-    searcher = Searcher.open(index, model)
-    settings = Settings(token=token or None, most_bytes=int(max_upload_mb * 1024**2), places=queue)
-    print(_where(host, port, settings.token is not None), flush=True)
-    uvicorn.run(create_app(searcher, settings), host=host, port=port, access_log=False, timeout_graceful_shutdown=15)
+    if not 0 < max_upload_mb <= LARGEST or queue < 1:
+        raise UserError(f"--max-upload-mb and --queue must be greater than 0, and --max-upload-mb {LARGEST} at most.")
+    token = token and token.strip()  # as clients send it
+    if token == "":
+        raise UserError(f"The token is empty: give a secret in --token or {TOKEN}, or leave out both.")
+    settings = Settings(token=token, most_bytes=int(max_upload_mb * 1024**2), places=queue)
+    app = create_app(Searcher.open(index, model), settings)
+    server = uvicorn.Server(uvicorn.Config(app, access_log=False, timeout_graceful_shutdown=15))
+    with _listening(host, port) as listener, suppress(KeyboardInterrupt):
+        print(_where(host, port, token is not None), flush=True)
+        server.run([listener])
+    return 0 if server.started else 1
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Listens to an address; raises UserError if that is not possible."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host with an empty or long label
+        raise UserError(
+            f"Cannot listen to --host {host} --port {port} ({getattr(error, 'strerror', None) or error}): use an "
+            "address of this machine and a free port."
+        ) from error
 
 
 def _where(host: str, port: int, token: bool) -> str:

@@ -35,6 +35,7 @@ from fashionfae_lavis.models.onnx_towers import (
 from fashionfae_lavis.models.portable_tokenizers import WORD_END
 from fashionfae_lavis.models.saving import without_paths
 from fashionfae_lavis.models.vocabulary import carried, load_tokenizer
+from fashionfae_lavis.processors.images import NormalisedTensor
 from fashionfae_lavis.text.word_pieces import Text
 
 CHECKED = 32  # images and texts that exported towers are checked on
@@ -207,8 +208,9 @@ def _how_to_process(adapter: Adapter, processing: Processing) -> dict[str, dict[
     image, text = (processing[side]["eval"] for side in ("vis_processor", "text_processor"))
     processors = load_preprocess(OmegaConf.create({"vis_processor": {"eval": image}, "text_processor": {"eval": text}}))
     steps: Any = getattr(getattr(processors[0]["eval"], "transform", None), "transforms", [])
+    normalised = [step for step in steps if isinstance(step, (Normalize, NormalisedTensor))]
     # The configuration may leave mean and deviation to the processor.
-    defaults = [{"mean": list(step.mean), "std": list(step.std)} for step in steps if isinstance(step, Normalize)]
+    defaults = [{"mean": list(step.mean), "std": list(step.std)} for step in normalised]
     prefix = processors[1]["eval"](WORD).removesuffix(WORD)
     longest = longest_text(adapter.text_tokenizer())
     return {"image": {**(defaults[0] if defaults else {}), **image}, "text": {"prefix": prefix, "max_length": longest}}

@@ -39,5 +39,5 @@ def in_chunks(function: Callable[..., Tensor], size: int, *inputs: Tensor) -> Te
     dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
     # With autocast's cache, all chunks would share one cast weight, and its gradient would be summed in 16 bits.
     with torch.autocast(device, dtype, enabled, cache_enabled=False):
-        chunks = zip(*(rows.split(size) for rows in inputs), strict=True)
+        chunks = ([rows[i : i + size] for rows in inputs] for i in range(0, len(inputs[0]), size))
         return torch.cat([checkpoint(function, *chunk, use_reentrant=False) for chunk in chunks])

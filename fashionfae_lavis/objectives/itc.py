@@ -70,7 +70,8 @@ def itc_loss(image: Tensor, text: Tensor, second_view: Tensor | None = None) -> 
     if second_view is not None:
         loss = loss + contrastive_loss(second_view, text)
     with torch.no_grad():
-        best = torch.cat([(rows @ text.T).argmax(1) for rows in image.split(_tile(len(text)))])
+        tile = _tile(len(text))
+        best = torch.cat([(image[i : i + tile] @ text.T).argmax(1) for i in range(0, len(image), tile)])
         hits = best == torch.arange(len(image), device=image.device)
     return ITCOutput(loss, hits.float().mean())
 

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from fashionfae_lavis.prepare.texts import spreadsheet_cell
 from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.parts import Part, Parts
 from fashionfae_lavis.search.products import Products, Skipped, is_price
-from fashionfae_lavis.search.vectors import Vectors, check_suffix
+from fashionfae_lavis.search.vectors import Vectors, check_target
 from fashionfae_lavis.threads import all_cores
 from fashionfae_lavis.workers import progress_bar
 
@@ -72,7 +71,7 @@ def embed_products(encoder: Encoder, products: Products, out: str | Path) -> Emb
         UserError: the file cannot be written, another process is writing it, or no photograph can be used.
     """
     out = Path(out)
-    check_suffix(out)
+    check_target(out)
     parts = Parts(out.with_name(f"{out.name}.parts"), encoder.digest, encoder.dim)
     make_folder(parts.path)
     lock = hold(parts.path, ".lock", "Another `fashionfae embed` is running", "use another --out", PATIENCE)
@@ -87,7 +86,7 @@ def embed_products(encoder: Encoder, products: Products, out: str | Path) -> Emb
         vectors, skipped = _joined(encoder, products, [_finished(parts, file) for file in files])
         vectors.write(out)
         report = _write_report(skipped, out)
-        shutil.rmtree(parts.path, ignore_errors=True)
+        parts.remove()
     return Embedded(vectors, skipped, resumed, report)
 
 
@@ -212,9 +211,14 @@ def _joined(encoder: Encoder, products: Products, found: list[Part]) -> tuple[Ve
     return vectors, skipped
 
 
+def report_of(out: Path) -> Path:
+    """Returns the file next to the vectors that lists skipped products."""
+    return out.with_name(f"{out.stem}.skipped.csv")
+
+
 def _write_report(skipped: list[Skipped], out: Path) -> Path | None:
     """Writes the list of skipped products, or removes an older one if there are none."""
-    path = out.with_name(f"{out.stem}.skipped.csv")
+    path = report_of(out)
     if not skipped:
         path.unlink(missing_ok=True)
         return None

@@ -94,6 +94,11 @@ class Encoder:
         embed = self.adapter.text_part if self.composes else self.adapter.embed_texts
         return _unit_rows(embed(self._processed(texts)))
 
+    def reads(self, text: str) -> bool:
+        """Returns whether the text processing leaves anything of a text, as it does not of `!?` for FashionFAE."""
+        given, nothing = self._processed([text, ""])
+        return given != nothing
+
     @torch.no_grad()
     def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Rows:
         """Embeds B pairs of an image and a text that changes it, such as `but in red`, as queries (B, dim).

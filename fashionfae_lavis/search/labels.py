@@ -133,6 +133,11 @@ class Labeller:
             for name, ways in tables.items():
                 for way, parts in ways.items():
                     parts.append(scorer.scores(seen, way, name, choices[name].values))
+        if having and not read:
+            raise UserError(
+                f"None of the photographs of {len(having)} products can be used: check --images, and the table's "
+                "column of images."
+            )
         fitted = {}
         for name, ways in tables.items():
             right = choices[name].columns([own[name][i] for i in read])

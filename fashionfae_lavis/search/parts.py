@@ -7,6 +7,7 @@ photographs, or by another model, is never found.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashionfae_lavis.files import replacing
+
+OWN_FILES = re.compile(r"[0-9a-f]{32}\.npz(\.[0-9a-f]+\.tmp)?|\.lock(\.pid)?")  # in the folder of the parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,14 @@ class Parts:
             if part.rows.shape == (len(part.names), self.dim):
                 return part
         return None
+
+    def remove(self) -> None:
+        """Removes all parts, and the folder if it holds no file of somebody else."""
+        with suppress(OSError):
+            for file in self.path.iterdir():
+                if OWN_FILES.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
+            self.path.rmdir()
 
 
 def _state(path: Path) -> tuple[int, int]:

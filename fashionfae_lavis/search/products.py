@@ -157,6 +157,12 @@ def _listed(
     listed = Products(folder)
     names = [*FREE_TEXT, *(["split"] if has_splits else []), *attributes]
     columns: dict[str, list[str | float | None]] = {name: [] for name in dict.fromkeys(names)}
+    taken = next((name for name in columns if name in OWN), None)
+    if taken:
+        raise UserError(
+            f"The attribute {taken} has the name of a column that every file of vectors has: give it another, such as "
+            f"--attributes product_{taken}={taken}."
+        )
     for product, fields in products:
         image, problem = _photograph_of(product)
         if problem:

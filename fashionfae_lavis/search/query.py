@@ -32,7 +32,9 @@ TEXT_WEIGHT = 0.75
 COMPOSED_TEXT_WEIGHT = 0.6
 WITHOUT_WEIGHT = 0.5
 NEAR_DUPLICATE = 0.99
+SHOWN = 50  # letters of a text in a message
 DIGITS = 6  # decimals of a cosine that count; the others are rounding errors of float32
+MOST = 1_000_000  # count, offset or rerank
 MATCH_DIGITS = 4  # the same for scores of image-text matching
 
 
@@ -117,7 +119,16 @@ class Searcher:
         Raises:
             UserError: the index or the model cannot be opened, or the vectors are of another model.
         """
-        encoder = Encoder.open(model or open_index(location).info.model, device)
+        info = open_index(location).info
+        try:
+            encoder = Encoder.open(model or info.model, device)
+        except UserError as error:
+            if model:
+                raise
+            raise UserError(
+                f"The model that {info.location} names cannot be opened ({str(error).rstrip('.?')}): put it back, or "
+                "name its new place with --model."
+            ) from error
         return cls(encoder, open_index(location, encoder.digest))
 
     def search(self, query: Query) -> list[Found]:
@@ -226,6 +237,13 @@ def _check(query: Query, encoder: Encoder) -> None:
         raise UserError("The query has a photograph and a product: leave one of them out.")
     if query.count < 1 or query.offset < 0 or query.rerank < 0:
         raise UserError("count must be 1 or more, offset and rerank 0 or more.")
+    if max(query.count, query.offset, query.rerank) > MOST:
+        raise UserError(f"count, offset and rerank must be {MOST:,} at most.")
+    if query.least_score is not None and math.isnan(query.least_score):
+        raise UserError("The least score is not a number: write one such as 0.2.")
+    for text in filter(None, (query.words, (query.without or "").strip())):
+        if not encoder.reads(text):
+            raise UserError(f"{encoder.name} reads nothing in {text[:SHOWN]!r}: use words of letters or digits.")
     if query.rerank and (not query.words or query.image is not None or query.like is not None):
         raise UserError("Re-ranking compares products with words: leave out rerank, or search by words alone.")
     if query.rerank and not encoder.matches:
@@ -249,17 +267,20 @@ def _folded(found: Iterable[Found], count: int, least: float) -> list[Found]:
     """Returns the first `count` products that duplicate no earlier one, each with the ids of its near-duplicates."""
     kept: list[Found] = []
     also: list[list[str]] = []
-    vectors = np.empty((0, 0), np.float32)
+    vectors = np.empty((0, 0), np.float32)  # those of `kept`, in an array that doubles when it is full
     for each in found:
-        near = np.flatnonzero(vectors @ _vector(each.hit) >= least) if kept else np.zeros(0, np.intp)
+        near = np.flatnonzero(vectors[: len(kept)] @ _vector(each.hit) >= least) if kept else np.zeros(0, np.intp)
         if len(near):
             also[near[0]].append(each.hit.id)
         elif len(kept) == count:
             break
         else:
+            if len(kept) == len(vectors):
+                more = np.empty((max(1, len(kept)), len(_vector(each.hit))), np.float32)
+                vectors = np.concatenate([vectors.reshape(-1, more.shape[1]), more])
+            vectors[len(kept)] = _vector(each.hit)
             kept.append(each)
             also.append([])
-            vectors = np.stack([_vector(one.hit) for one in kept])
     return [Found(one.hit, tuple(ids), one.match) for one, ids in zip(kept, also, strict=True)]
 
 

@@ -81,7 +81,7 @@ class Vectors:
         Raises:
             UserError: the name has another suffix, or the file cannot be written.
         """
-        check_suffix(path)
+        check_target(path)
         with replacing(path, WRITE_FAILURES) as temporary:
             if path.suffix == ".npz":
                 self._write_npz(temporary)
@@ -107,15 +107,18 @@ class Vectors:
         except WRITE_FAILURES as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path} cannot be read as Parquet ({reason}): {mend}.") from error
-        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        written = (table.schema.metadata or {}).items()
+        metadata = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in written}
         problem = _problem(table, metadata)
         if problem:
             raise UserError(f"{path} {problem}: {mend}.")
         return cls(table, metadata["model"], metadata["digest"])
 
 
-def check_suffix(path: Path) -> None:
+def check_target(path: Path) -> None:
     """Raises UserError if vectors cannot be written to a file of this name."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file, such as {path / 'vectors.parquet'}.")
     if path.suffix not in (".parquet", ".npz"):
         raise UserError(f"{path} must be a .parquet or .npz file: give it one of these names.")
 
@@ -130,7 +133,9 @@ def _problem(table: pa.Table, metadata: Mapping[str, str]) -> str | None:
     kind = table.schema.field("vector").type
     if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32() or table["vector"].null_count:
         return "has no vectors of float32 in the column 'vector'"
-    if table["id"].type != pa.string() or table["id"].null_count:
+    if table["id"].type != pa.string():
+        return f"has ids of the type {table['id'].type} instead of string"
+    if table["id"].null_count:
         return "has products without an id"
     if len(table["id"].unique()) < len(table):
         return "repeats ids"

@@ -127,7 +127,7 @@ class Where:
                 raise UserError(f"The index has no column {column!r}; {hint(column, columns)}")
             if columns[column] != "text":
                 raise UserError(f"The column {column} holds numbers: compare it in a filter, such as {column} < 60.")
-            if sum(map(len, values)) > LONGEST or not all(map(_can_be_stored, values)):
+            if sum(map(len, values)) > LONGEST or not all(map(can_be_stored, values)):
                 raise UserError(f"The values chosen for the column {column} are too long or damaged: choose others.")
             if values:
                 conditions.append(OneOf(column, tuple(values)))
@@ -191,7 +191,7 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _can_be_stored(text: str) -> bool:
+def can_be_stored(text: str) -> bool:
     """Returns whether both engines can hold a text: no null character and no lone surrogate."""
     try:
         return b"\0" not in text.encode()
@@ -215,7 +215,7 @@ class _Parser:
         self.conditions = 0
         if len(text) > LONGEST:
             raise UserError(f"The filter has {len(text)} characters, more than {LONGEST}: shorten it.")
-        if not _can_be_stored(text):
+        if not can_be_stored(text):
             raise UserError("The filter holds a character that is not text: type it again.")
         self.tokens = self._tokens()
         self.at = 0

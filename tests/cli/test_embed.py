@@ -57,6 +57,10 @@ def test_a_folder_into_npz(shop, capsys):
         (["--out", "v.csv"], "v.csv must be a .parquet or .npz file: give it one of these names."),
         (["--map", "file"], "--map takes NAME=COLUMN, not 'file'."),
         (["--attributes", "colour=hue"], "--attributes colour=hue: shop.csv lacks this column; use one of"),
+        (["--attributes", "vector=sku"], "The attribute vector has the name of a column that every file of vectors"),
+        (["--attributes", "image=sku"], "The attribute image has the name of a column that every file of vectors has"),
+        (["--out", "photos"], "photos is a folder: name a file, such as photos/vectors.parquet."),
+        (["--out", ""], ". is a folder: name a file, such as vectors.parquet."),
     ],
 )
 def test_errors_are_one_sentence(arguments, message, shop, capsys):
@@ -64,6 +68,15 @@ def test_errors_are_one_sentence(arguments, message, shop, capsys):
         main([*ARGUMENTS, *arguments])
     error = capsys.readouterr().err
     assert caught.value.code == 2 and error.count("\n") == 1 and error.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(("table", "out"), [("shop.parquet", "./shop.parquet"), ("shop.skipped.csv", "shop.npz")])
+def test_the_input_is_never_replaced(table, out, shop, capsys):
+    (shop / table).write_bytes(b"precious")
+    with pytest.raises(SystemExit):
+        main(["embed", table, "--model", "last.pth", "--out", out])
+    assert f"--out {out} would replace {table}, which is read: give another file." in capsys.readouterr().err
+    assert (shop / table).read_bytes() == b"precious"
 
 
 def command(out: str) -> list[str]:

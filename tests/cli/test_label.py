@@ -128,9 +128,12 @@ def test_a_checkpoint_labels_without_help(shop, capsys, monkeypatch):
         ([], {"attributes": ""}, "--attributes is missing: name the attributes to label"),
         ([], {"attributes": "fit"}, "--attributes fit=fit: shop.csv lacks this column"),
         (["--least-confidence", "2"], {}, "--least-confidence is 2.0, but must be between 0 and 1."),
+        (["--curve", "no/curve.png"], {}, "--curve no/curve.png: there is no folder no; create it, or use another"),
+        ([], {"attributes": "colour=baseColour,hue=baseColour"}, "several attributes have the column baseColour: name"),
         (["--curve", "shop.csv"], {}, "--curve shop.csv must be a .png file: give it such a name."),
         (["--group", "id"], {}, "--group merges rows, and label keeps them: leave it out."),
         (["--recogniser", "fit=a.pth"], {}, "--recogniser fit=...: add fit to --attributes."),
+        (["--images", "none"], {}, "None of the photographs of 60 products can be used: check --images, and the table"),
         (["--catalogue", "none"], {}, "none/catalogue.jsonl is missing"),
     ],
 )

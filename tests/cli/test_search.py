@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fashionfae_lavis.cli import main
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.encoder import Encoder
 from fashionfae_lavis.search.index import create_index
 from fashionfae_lavis.search.vectors import Vectors
@@ -25,6 +26,9 @@ class ColourEncoder:
 
     def embed_texts(self, texts):
         return unit([np.sum([COLOURS[word] for word in text.split()], 0) for text in texts])
+
+    def reads(self, text):
+        return any(map(str.isalnum, text))
 
     def rerank(self, images, text, cosines):
         return np.full(len(images), 0.5), np.linspace(0, 1, len(images))
@@ -182,6 +186,7 @@ def test_the_model_is_that_of_the_index_unless_named(search, encoder):
         (("red", "--count", "0"), "count must be 1 or more"),
         (("--like", "red-00", "--image", "{index}/red-00.png"), "leave one of them out"),
         (("--like", "red-00", "--rerank", "9"), "search by words alone"),
+        (("red", "--sheet", "out.jpg"), "--sheet out.jpg must be a .png file: give it such a name."),
         (("red", "--sheet", "/nowhere/out.png"), "Cannot write /nowhere/out.png"),
     ],
 )
@@ -198,6 +203,23 @@ def test_an_index_of_another_model_is_refused(index, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["search", str(index / "index"), "red"])
     assert "holds vectors of the model colours" in capsys.readouterr().err
+
+
+def test_words_may_follow_the_options(hits):
+    assert ids(hits("--like", "red-00", "green", "--no-fold")) == ids(hits("green", "--like", "red-00", "--no-fold"))
+
+
+def test_a_model_that_is_gone_is_named_with_its_index(index, capsys, monkeypatch):
+    def gone(model, device="auto"):
+        raise UserError(f"There is no checkpoint file {model}.")
+
+    monkeypatch.setattr(Encoder, "open", gone)
+    with pytest.raises(SystemExit):
+        main(["search", str(index / "index"), "red"])
+    assert capsys.readouterr().err == (
+        f"error: The model that {index / 'index'} names cannot be opened (There is no checkpoint file colours): "
+        "put it back, or name its new place with --model.\n"
+    )
 
 
 def test_a_missing_index_is_one_sentence(tmp_path, capsys):

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.models import export, onnx_towers
+from fashionfae_lavis.models import FashionFAE, export, onnx_towers
 from fashionfae_lavis.models.export import export_onnx
 from fashionfae_lavis.models.onnx_towers import (
     FILES,
@@ -204,3 +204,11 @@ def test_the_loss_of_recall_is_printed(exported, tmp_path, monkeypatch, capsys):
     assert rows["PyTorch"] == rows["ONNX"] and all(0 <= value <= 100 for row in rows.values() for value in row)
     assert rows["PyTorch"][1] > 0
     assert re.match(r"ONNX: largest difference \d\.\de-0[5-9], same best text for 100.0 % of 12 images", lines[8])
+
+
+def test_texts_of_the_check_have_no_special_pieces():
+    """The mini model's drawn texts had a [SEP], and the export of the shipped weights failed its check."""
+    model = FashionFAE.from_pretrained("mini").eval()
+    texts = export._random_texts(model)
+    assert [len(text.split()) for text in (texts[0], texts[-1])] == [1, model.max_length]
+    assert not set(" ".join(texts).split()) & set(model.tokenizer.all_special_tokens)

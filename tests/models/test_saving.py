@@ -295,3 +295,19 @@ def test_publish_refuses_a_wrong_id_before_it_writes(tmp_path, capsys):
         main(["publish", "mini", str(tmp_path / "new"), "--repo", "model"])
     assert "--repo model is not the id of a model on the hub" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("results", ["no json", "[]", "\ufffd"])
+def test_publish_names_damaged_results(results, tmp_path, capsys):
+    _, path = run_checkpoint(tmp_path / "run", run={"task": "fashionfae_pretrain"})
+    (path.parent / "results.json").write_text(results)
+    with pytest.raises(SystemExit):
+        main(["publish", str(path), str(tmp_path / "new")])
+    assert "results.json is damaged" in capsys.readouterr().err
+
+
+def test_publish_states_no_figures_of_several_splits(tmp_path):
+    _, path = run_checkpoint(tmp_path / "run", run={"task": "fashionfae_pretrain"})
+    (path.parent / "results.json").write_text('{"val": {}, "test": {}}')
+    main(["publish", str(path), str(tmp_path / "new")])
+    assert "stated no figures" in (tmp_path / "new" / "README.md").read_text()

@@ -143,3 +143,11 @@ def test_a_diverged_model(tmp_path):
     save_photographs(tmp_path / "photos", 1)
     with pytest.raises(UserError, match="gives embeddings that are NaN or infinite"):
         embed_products(diverged, read_products(tmp_path / "photos"), tmp_path / "v.parquet")
+
+
+def test_files_of_others_next_to_the_parts_stay(encoder, tmp_path):
+    folder = tmp_path / "v.parquet.parts"
+    folder.mkdir()
+    (folder / "mine.npz").write_bytes(b"precious")
+    embed_products(encoder, products_in(tmp_path / "photos", 3), tmp_path / "v.parquet")
+    assert [path.name for path in folder.iterdir()] == ["mine.npz"]

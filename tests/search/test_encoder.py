@@ -95,3 +95,9 @@ def test_what_a_model_cannot_do(opened, tmp_path):
         encoder.embed_images([])
     with pytest.raises(UserError, match="'texts' is empty"):
         encoder.embed_texts([])
+
+
+def test_texts_without_a_word_are_not_read(opened):
+    encoder, _ = opened("fashionfae")
+    assert encoder.reads("red") and encoder.reads("فستان") and encoder.reads("🎉 40")
+    assert not any(encoder.reads(text) for text in ("", "?!", "🎉", "\udcff"))

@@ -56,6 +56,9 @@ class ToyEncoder:
     def embed_images(self, images):
         return np.stack([self.vectors[shade(image)] for image in images])
 
+    def reads(self, text):
+        return any(map(str.isalnum, text))
+
     def compose(self, images, texts):
         assert self.composes
         self.asked.append(("compose", [shade(image) for image in images], list(texts)))
@@ -290,6 +293,12 @@ PHOTOGRAPH = Image.new("RGB", (8, 8))
         (Query("red", like="none"), "toys has no product with the id 'none'"),
         (Query("red", count=0), "count must be 1 or more"),
         (Query("red", offset=-1), "offset and rerank 0 or more"),
+        (Query("red", count=10**30), "count, offset and rerank must be 1,000,000 at most"),
+        (Query("red", offset=2**32), "count, offset and rerank must be 1,000,000 at most"),
+        (Query("red", rerank=2**64), "count, offset and rerank must be 1,000,000 at most"),
+        (Query("red", least_score=float("nan")), "The least score is not a number"),
+        (Query("?!"), "toy reads nothing in '\\?!': use words of letters or digits"),
+        (Query("red", without="..."), "toy reads nothing in '\\.\\.\\.'"),
         (Query("red", rerank=10), "toy has no image-text matching"),
         (Query("red", image=PHOTOGRAPH, rerank=10), "search by words alone"),
         (Query(like="p01", rerank=10), "search by words alone"),

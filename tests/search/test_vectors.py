@@ -64,6 +64,7 @@ def test_files_that_cannot_be_written_or_read(tmp_path):
         (vectors().table.drop_columns(["vector"]), "has no column 'vector'"),
         (vectors(ids=["a", "b", "a"]).table, "repeats ids"),
         (vectors(ids=["a", "b", None]).table, "has products without an id"),
+        (vectors().table.set_column(0, "id", pa.array([1, 2, 3])), "has ids of the type int64 instead of string"),
         (vectors().table.set_column(2, "vector", pa.array([1.0, 2.0, 3.0])), "has no vectors of float32"),
     ],
 )
@@ -77,3 +78,9 @@ def test_a_table_of_another_program(tmp_path):
     pq.write_table(vectors().table, tmp_path / "v.parquet")
     with pytest.raises(UserError, match="does not say which model its vectors are of: write it with"):
         Vectors.read(tmp_path / "v.parquet")
+
+
+def test_metadata_that_is_no_text(tmp_path):
+    described = vectors().table.replace_schema_metadata({b"model": b"m", b"digest": b"\xff", b"\xfe": b"x"})
+    pq.write_table(described, tmp_path / "v.parquet")
+    assert Vectors.read(tmp_path / "v.parquet").digest == "\ufffd"

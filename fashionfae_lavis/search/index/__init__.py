@@ -1,10 +1,10 @@
 """Indexes of products: a folder or object store kept by LanceDB, or a PostgreSQL database with pgvector."""
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.search.index.base import Contents, Hit, Index, IndexInfo
+from fashionfae_lavis.search.index.base import Contents, Hit, Index, IndexFailed, IndexInfo
 from fashionfae_lavis.search.vectors import Vectors
 
-__all__ = ["Contents", "Hit", "Index", "IndexInfo", "create_index", "open_index"]
+__all__ = ["Contents", "Hit", "Index", "IndexFailed", "IndexInfo", "create_index", "open_index"]
 
 
 def create_index(location: str, vectors: Vectors, replace: bool = False) -> Index:
@@ -55,4 +55,6 @@ def open_index(location: str, digest: str | None = None) -> Index:
 
 
 def _is_postgres(location: str) -> bool:
+    if not location:
+        raise UserError("The location of the index is empty: name a folder, such as shop.index, or a URL.")
     return location.startswith(("postgresql://", "postgres://"))

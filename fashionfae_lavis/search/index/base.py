@@ -7,11 +7,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.vectors import Vectors
 from fashionfae_lavis.search.where import ColumnType, Where
 
 # Up to this many rows, a query is compared with all of them, which is exact. Larger indexes are approximate.
 EXACT_ROWS = 100_000
+
+
+class IndexFailed(UserError):
+    """Raised when an index that was there cannot be read or written any more: no mistake of who searches it."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ visible when the manifest of its version is put in place. A killed program there
 """
 
 import os
+import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from fashionfae_lavis import locks
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import rows
-from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexInfo
+from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexFailed, IndexInfo
 from fashionfae_lavis.search.vectors import Vectors
 from fashionfae_lavis.search.where import Where, quoted
 
@@ -39,6 +40,7 @@ TABLE = "products"
 METADATA = b"fashionfae_index"  # key of the schema's metadata that holds the Contents
 CONTENTS = TypeAdapter(Contents)
 FAILURES = (RuntimeError, OSError, ValueError)  # what LanceDB raises
+RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+")  # in its messages
 KEPT = timedelta(minutes=10)  # a query that began before a rebuild may take so long
 PARTITION = 4096  # rows of a partition of the approximate index
 SUBVECTOR = 4  # dimensions that one byte of the approximate index describes
@@ -112,7 +114,7 @@ class LanceIndex:
 
     def fetch(self, ids: Sequence[str]) -> list[Hit]:
         with self._reading():
-            return self._with_ids(self._table, ids)
+            return self._with_ids(self._table, rows.storable(ids))
 
     def browse(self, where: Where | None, offset: int, count: int) -> list[Hit]:
         with self._reading():
@@ -148,8 +150,8 @@ class LanceIndex:
     def delete(self, ids: Sequence[str]) -> int:
         with self._changing():
             count = self._table.count_rows()
-            if ids:
-                self._table.delete(_one_of(ids))
+            if known := rows.storable(ids):
+                self._table.delete(_one_of(known))
             return count - self._table.count_rows()
 
     def rebuild(self) -> None:
@@ -214,7 +216,7 @@ class LanceIndex:
 
     def _check_not_replaced(self) -> None:
         if self._description() != self._described:
-            raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
+            raise IndexFailed(f"{self.location} was replaced by an index of other products: open it again.")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -253,8 +255,11 @@ def _failures(location: str) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{location} cannot be used ({reason}): check the folder, its rights and its space.") from error
+        reason = RUST_SOURCE.sub("", " ".join(str(error).split()))[:300]
+        raise IndexFailed(
+            f"{location} cannot be used ({reason}): check the folder, its rights and its space, or delete it and "
+            "create the index again."
+        ) from error
 
 
 def _reader(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index import rows
-from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexInfo
+from fashionfae_lavis.search.index.base import EXACT_ROWS, Contents, Hit, IndexFailed, IndexInfo
 from fashionfae_lavis.search.vectors import Vectors
 from fashionfae_lavis.search.where import Where
 
@@ -125,7 +125,7 @@ class PostgresIndex:
 
     def fetch(self, ids: Sequence[str]) -> list[Hit]:
         with self._reading() as connection:
-            found = _fetch(connection, f"SELECT * FROM {PRODUCTS} WHERE id = ANY(%s)", [list(ids)])
+            found = _fetch(connection, f"SELECT * FROM {PRODUCTS} WHERE id = ANY(%s)", [rows.storable(ids)])
         hits = {row["id"]: rows.hit(row, self.contents) for row in found}
         return [hits[name] for name in ids if name in hits]
 
@@ -170,7 +170,7 @@ class PostgresIndex:
 
     def delete(self, ids: Sequence[str]) -> int:
         with self._changing() as connection:
-            return _execute(connection, f"DELETE FROM {PRODUCTS} WHERE id = ANY(%s)", [list(ids)])
+            return _execute(connection, f"DELETE FROM {PRODUCTS} WHERE id = ANY(%s)", [rows.storable(ids)])
 
     def rebuild(self) -> None:
         with self._changing() as connection:
@@ -219,7 +219,7 @@ class PostgresIndex:
         """Yields the connection in a transaction, and refuses an index that was replaced since it was opened."""
         with self._transaction() as connection:
             if _description(connection) != self._described:
-                raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
+                raise IndexFailed(f"{self.location} was replaced by an index of other products: open it again.")
             yield connection
 
     @contextmanager
@@ -228,7 +228,7 @@ class PostgresIndex:
         with self._transaction() as connection:
             _lock(connection)
             if _description(connection) != self._described:
-                raise UserError(f"{self.location} was replaced by an index of other products: open it again.")
+                raise IndexFailed(f"{self.location} was replaced by an index of other products: open it again.")
             yield connection
 
 
@@ -257,7 +257,7 @@ def _connect(url: str) -> Connection:
             url, autocommit=True, row_factory=dict_row, prepare_threshold=None, connect_timeout=10
         )
     except psycopg.Error as error:
-        raise UserError(
+        raise IndexFailed(
             f"{where} cannot be reached ({_reason(error)}): check the URL, and that the server runs."
         ) from error
     if _fetch_one(connection, "SELECT current_schema() AS schema")["schema"] is None:
@@ -272,15 +272,15 @@ def _failures(location: str) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
-        raise UserError(
+        raise IndexFailed(
             f"{without_password(location)} refuses it ({_reason(error)}): grant the role this right, or use another."
         ) from error
     except psycopg.OperationalError as error:
-        raise UserError(
+        raise IndexFailed(
             f"The connection to {without_password(location)} failed ({_reason(error)}): run the command again."
         ) from error
     except psycopg.Error as error:
-        raise UserError(f"{without_password(location)} cannot be used ({_reason(error)}).") from error
+        raise IndexFailed(f"{without_password(location)} cannot be used ({_reason(error)}).") from error
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -17,12 +17,12 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.index.base import Contents, Hit
 from fashionfae_lavis.search.index.thumbnails import thumbnails
 from fashionfae_lavis.search.vectors import Vectors
-from fashionfae_lavis.search.where import ColumnType
+from fashionfae_lavis.search.where import ColumnType, can_be_stored
 from fashionfae_lavis.suggestions import hint
 
 CHUNK = 128  # rows whose thumbnails one worker makes at a time
 LONGEST_ID = 1000  # bytes; PostgreSQL cannot look up much longer ones
-SHOWN = 5  # ids in a message
+SHOWN, LONGEST_SHOWN = 5, 200  # ids or problems in a message, and their letters
 UNIT = 1e-3  # largest difference of a vector's length from 1
 
 
@@ -32,7 +32,7 @@ def contents_of(vectors: Vectors) -> Contents:
     Raises:
         UserError: the vectors are damaged.
     """
-    columns = {name: _type(vectors.table.schema.field(name).type) for name in vectors.columns}
+    columns = {name: _type(name, vectors.table.schema.field(name).type) for name in vectors.columns}
     _check_rows(vectors)
     return Contents(vectors.model, vectors.digest, vectors.dim, columns)
 
@@ -52,10 +52,10 @@ def check_fits(vectors: Vectors, contents: Contents, location: str) -> None:
         kind = vectors.table.schema.field(name).type
         if name not in contents.columns:
             raise UserError(f"{location} has no column {name!r}; {hint(name, contents.columns)}")
-        if not pa.types.is_null(kind) and _type(kind) != contents.columns[name]:
+        if not pa.types.is_null(kind) and _type(name, kind) != contents.columns[name]:
             raise UserError(
-                f"The column {name} holds {contents.columns[name]}s in {location} and {_type(kind)}s in the vectors: "
-                "correct the table, or replace the index."
+                f"The column {name} holds {contents.columns[name]}s in {location} and {_type(name, kind)}s in the "
+                "vectors: correct the table, or replace the index."
             )
     _check_rows(vectors)
 
@@ -127,7 +127,12 @@ def _cleaned(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return pc.replace_substring(column.cast(kind), "\0", "")
 
 
-def _type(kind: pa.DataType) -> ColumnType:
+def _type(name: str, kind: pa.DataType) -> ColumnType:
+    """Returns the type of a column; raises UserError if it holds neither texts nor numbers."""
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise UserError(
+            f"The column {name} of the vectors is of the type {kind}: make it texts or numbers, or drop it."
+        )
     return "number" if pa.types.is_floating(kind) or pa.types.is_integer(kind) else "text"
 
 
@@ -153,13 +158,19 @@ def _check_rows(vectors: Vectors) -> None:
 def shown(names: list[str]) -> str:
     """Returns the first of many ids for a message."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    cut = (name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..." for name in names[:SHOWN])
+    return ", ".join(cut) + more
 
 
 def refuse_known(ids: list[str], location: str) -> None:
     """Raises UserError if any of these ids, which are in the index already, were to be added."""
     if ids:
         raise UserError(f"{location} has products with the id {shown(ids)} already: use `update` to replace them.")
+
+
+def storable(ids: Sequence[str]) -> list[str]:
+    """Returns the ids that an index can hold at all; the engines raise errors for the others."""
+    return [name for name in ids if can_be_stored(name)]
 
 
 def facet_names(columns: Sequence[str], contents: Contents) -> dict[str, str]:

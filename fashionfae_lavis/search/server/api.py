@@ -25,6 +25,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The upload is too large."},
     422: {"model": Problem, "description": "A parameter is missing, unknown or out of range."},
+    500: {"model": Problem, "description": "The server or its index failed; its log says why."},
     503: {
         "model": Problem,
         "description": "Too many requests, or attributes cannot be read yet; Retry-After says when to ask again.",

@@ -1,5 +1,6 @@
 """The web application: an API for programs and a page for people, over one index."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.search.index import IndexFailed
 from fashionfae_lavis.search.query import Searcher
 from fashionfae_lavis.search.server import api, page
 from fashionfae_lavis.search.server.access import POLICY, Guarded
@@ -27,6 +29,8 @@ from fashionfae_lavis.search.server.workers import Busy, TooSlow, Workers
 SENTENCES = {404: "There is no such page.", 405: "This address does not take such requests."}
 STATUSES: dict[type[Exception], int] = {
     UserError: 400,
+    IndexFailed: 500,
+    ClientDisconnect: 400,  # nobody reads the answer
     UploadTooSlow: 408,
     TooLarge: 413,
     Busy: 503,
@@ -91,6 +95,8 @@ async def _handle(request: Request, error: Exception) -> Response:
         sentence = SENTENCES.get(error.status_code, error.detail) if error.detail.istitle() else error.detail
         return failure(request, error.status_code, sentence)
     status = STATUSES.get(type(error), 500)
+    if isinstance(error, IndexFailed):
+        logging.error("%s", error)
     response = failure(request, status, FAILED if status == 500 else str(error))
     if isinstance(error, Busy | Fitting):
         response.headers["retry-after"] = str(error.seconds)

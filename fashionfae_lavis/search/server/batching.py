@@ -53,6 +53,10 @@ class BatchingEncoder(Encoder):
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
+    def reads(self, text: str) -> bool:
+        """Returns whether the text processing leaves anything of a text."""
+        return self.encoder.reads(text)
+
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Embeds B images at unit length, (B, dim)."""
         return self._call("embed_images", list(images))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from starlette.datastructures import FormData
@@ -13,7 +13,7 @@ from fashionfae_lavis.search.server.metrics import Metrics
 from fashionfae_lavis.search.server.service import Service
 from fashionfae_lavis.search.server.settings import Settings
 from fashionfae_lavis.search.server.uploads import read_form
-from fashionfae_lavis.search.server.workers import Workers
+from fashionfae_lavis.search.server.workers import Busy, Workers
 
 Result = TypeVar("Result")
 
@@ -35,6 +35,11 @@ class Context:
     workers: Workers
     pictures: Workers  # for thumbnails that are not in memory, so that they do not displace searches
 
+    @cached_property
+    def uploads(self) -> asyncio.Semaphore:
+        """The places for forms that arrive, which are kept in memory."""
+        return asyncio.Semaphore(self.settings.places)
+
     async def run(self, function: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         """Answers a request in one of the threads; see `Workers.run`."""
         return await self.workers.run(partial(function, *arguments, **named))
@@ -43,12 +48,17 @@ class Context:
         """Reads a form within the limits.
 
         Raises:
+            Busy: too many forms arrive at the same time.
             UploadTooSlow: the form does not arrive in time.
         """
-        try:
-            return await asyncio.wait_for(read_form(request, self.settings.most_bytes), self.settings.upload_seconds)
-        except asyncio.TimeoutError as error:
-            raise UploadTooSlow from error
+        if self.uploads.locked():
+            raise Busy
+        async with self.uploads:
+            try:
+                reading = read_form(request, self.settings.most_bytes)
+                return await asyncio.wait_for(reading, self.settings.upload_seconds)
+            except asyncio.TimeoutError as error:
+                raise UploadTooSlow from error
 
     def close(self) -> None:
         """Waits for the requests in work."""

@@ -1,6 +1,7 @@
 """The page for people: a form, the products, and the filters, made on the server."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +24,7 @@ from fashionfae_lavis.search.server.access import COOKIE, cookie_for, equals
 from fashionfae_lavis.search.server.api import Shared, thumbnail_path
 from fashionfae_lavis.search.server.service import Facets, Service, both
 from fashionfae_lavis.search.server.uploads import decode_upload, from_text, reduce, to_text
-from fashionfae_lavis.search.where import And, Comparison, Condition, Where
+from fashionfae_lavis.search.where import And, ColumnType, Comparison, Condition, Where
 from fashionfae_lavis.text.product_text import normalise
 
 COUNT = 24  # products on a page
@@ -114,19 +115,27 @@ class Asked:
         chosen = [("f", f"{name}:{value}") for name, values in self.chosen.items() for value in values]
         return f"./?{urlencode([(name, value) for name, value in fields if value] + chosen)}"
 
-    def price(self) -> Where | None:
+    def price(self, columns: Mapping[str, ColumnType]) -> Where | None:
         """Returns the condition on the price.
 
+        Args:
+            columns: columns of the index with their types.
+
         Raises:
-            UserError: a limit is not a number.
+            UserError: a limit is not a number, or the index has no prices.
         """
+        if (self.low or self.high) and columns.get(PRICE) != "number":
+            raise UserError("The products have no prices: leave the limits of the price empty.")
         conditions: list[Condition] = []
         for limit, operator in ((self.low, ">="), (self.high, "<=")):
             if limit:
                 try:
-                    conditions.append(Comparison(PRICE, operator, float(limit.replace(",", "."))))
-                except ValueError as error:
-                    raise UserError(f"The price {limit!r} is not a number: write one such as 49.90.") from error
+                    number = float(limit.replace(",", "."))
+                except ValueError:
+                    number = math.nan
+                if not math.isfinite(number):
+                    raise UserError(f"The price {limit!r} is not a number: write one such as 49.90.")
+                conditions.append(Comparison(PRICE, operator, number))
         return Where(And(tuple(conditions))) if conditions else None
 
 
@@ -172,7 +181,8 @@ def answer(service: Service, asked: Asked, upload: bytes) -> tuple[Asked, Result
     if asked.picture:
         image = from_text(asked.picture)  # what the next pages will search by
         asked = replace(asked, like="")
-    price, columns = asked.price(), service.index.info.columns
+    columns = service.index.info.columns
+    price = asked.price(columns)
     where = both(Where.choose(asked.chosen, columns), price)
     offset = COUNT * (asked.page - 1)
     if asked.is_query:

@@ -166,10 +166,20 @@ def test_damaged_vectors_are_refused(location):
         matrix[2] = value
         with pytest.raises(UserError, match="The vector of it's 00002 is not of length 1"):
             create_index(location, type(damaged).of(damaged.ids, [""] * 4, matrix, {}, "toy", "0"))
-    with pytest.raises(UserError, match="is empty, longer than"):
+    with pytest.raises(UserError, match="The id x{200}... is empty, longer than 1000 bytes or no text: use another"):
         create_index(location, type(damaged).of(["x" * 1001], [""], directions(1), {}, "toy", "0"))
+    for values in ([["a"], ["b"]], [b"a", b"\xff"]):
+        with pytest.raises(UserError, match="The column sizes of the vectors is of the type .*: make it texts or numb"):
+            create_index(location, products(2, sizes=pa.array(values)))
     with pytest.raises(UserError, match="holds no index"):
         open_index(location)
+
+
+def test_ids_that_cannot_be_stored_are_not_in_the_index(location):
+    index = create_index(location, products(2))
+    odd = ["a\0b", "\udcff"]
+    assert [hit.id for hit in index.fetch([*odd, "it's 00001"])] == ["it's 00001"] and index.fetch(odd) == []
+    assert index.delete([*odd, "it's 00001"]) == 1 and index.delete(odd) == 0
 
 
 def test_an_index_is_replaced_only_if_told_and_not_below_a_reader(location):

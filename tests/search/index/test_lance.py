@@ -62,7 +62,14 @@ def test_a_damaged_file_gives_one_sentence(tmp_path):
     data.write_bytes(b"x" * 100)
     with pytest.raises(UserError, match="cannot be used") as error:
         open_index(str(tmp_path)).browse(None, 0, 3)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and ".rs:" not in str(error.value)
+    assert str(error.value).endswith("or delete it and create the index again.")
+
+
+def test_a_location_is_named():
+    for use in (open_index, lambda location: create_index(location, products(1))):
+        with pytest.raises(UserError, match="The location of the index is empty: name a folder"):
+            use("")
 
 
 def test_the_missing_extra_is_named(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The API, with a model of colours and an index in memory."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ from colour_shop import COLOURS, ColourEncoder, encoded, make_searcher, picture,
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from fashionfae_lavis.search.index import IndexFailed
 from fashionfae_lavis.search.query import Query, Searcher
 from fashionfae_lavis.search.server import Settings, create_app
 
@@ -231,6 +233,36 @@ def test_an_unexpected_error_shows_nothing(accept):
     assert "The server failed to answer: its log says why." in answer.text
     assert "Error" not in answer.text and ".pth" not in answer.text and "Traceback" not in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_failing_index_is_no_mistake_of_who_asks(monkeypatch, caplog):
+    searcher = make_searcher(8)
+
+    def fail(self, *arguments):
+        raise IndexFailed("/srv/shop.index cannot be used (disk): check the folder.")
+
+    with TestClient(create_app(searcher)) as client:
+        monkeypatch.setattr(type(searcher.index), "nearest", fail)
+        answer = client.get("/search", params={"text": "red"})
+    assert answer.status_code == 500 and answer.json() == {"error": "The server failed to answer: its log says why."}
+    assert "/srv/shop.index cannot be used (disk)" in caplog.text
+
+
+def test_a_client_that_leaves_during_its_upload_is_no_failure():
+    app = create_app(make_searcher(4))
+    arriving = iter([{"type": "http.request", "body": b"--x\r\n", "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(arriving)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/search", "root_path": "", "query_string": b""}
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    asyncio.run(app({**scope, "headers": headers}, receive, send))  # raises nothing, which uvicorn would log
+    assert sent[0]["status"] == 400
 
 
 def test_the_token():

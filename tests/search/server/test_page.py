@@ -129,6 +129,8 @@ def test_why(client):
     ("params", "status", "message"),
     [
         ({"like": "p999"}, 400, "no product with the id 'p999'"),
+        ({"high": "nan"}, 400, "The price 'nan' is not a number: write one such as 49.90."),
+        ({"low": "1e999"}, 400, "The price '1e999' is not a number: write one such as 49.90."),
         ({"low": "cheap"}, 400, "The price 'cheap' is not a number: write one such as 49.90."),
         ({"f": "size:M"}, 400, "The index has no column 'size'"),
         ({"q": "broken"}, 400, "The text is broken: write another."),
@@ -195,3 +197,13 @@ def test_the_title_may_have_another_name(column, shown):
     ]
     with TestClient(create_app(searcher)) as client:
         assert shown in cards(page(client.get("/", headers={"accept": "text/html"})))
+
+
+@pytest.mark.parametrize("columns", [{"title": "text"}, {"title": "text", "price": "text"}])
+def test_limits_of_the_price_need_prices(columns):
+    searcher = make_searcher(4)
+    searcher.index.columns = columns
+    searcher.index.hits = [replace(hit, fields={**hit.fields, "price": "10"}) for hit in searcher.index.hits]
+    with TestClient(create_app(searcher)) as client:
+        answer = client.get("/", params={"low": "5"})
+        assert answer.status_code == 400 and "The products have no prices" in answer.json()["error"]

@@ -11,6 +11,7 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.search.server import Settings, uploads
 from fashionfae_lavis.search.server.context import Context, UploadTooSlow
 from fashionfae_lavis.search.server.uploads import TooLarge, decode_upload, from_text, read_form, reduce, to_text
+from fashionfae_lavis.search.server.workers import Busy
 
 BOUNDARY = b"----limit"
 
@@ -123,3 +124,20 @@ def test_a_slow_upload_times_out():
     context = Context(None, Settings(upload_seconds=0.05), None, None, None)
     with pytest.raises(UploadTooSlow, match="took too long to arrive"):
         asyncio.run(context.read_form(asked))
+
+
+def test_uploads_at_the_same_time_are_limited():
+    context = Context(None, Settings(places=1, upload_seconds=0.2), None, None, None)
+
+    async def two():
+        slow, _ = request(body(b"x" * 5000))
+        slow._receive = asyncio.Event().wait  # never
+        waiting = asyncio.create_task(context.read_form(slow))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy):
+            await context.read_form(request(body(b"a"))[0])
+        with pytest.raises(UploadTooSlow):
+            await waiting
+        return await context.read_form(request(body(b"a"))[0])
+
+    assert "photo" in asyncio.run(two())
