@@ -216,18 +216,25 @@ def _how_to_process(adapter: Adapter, processing: Processing) -> dict[str, dict[
     return {"image": {**(defaults[0] if defaults else {}), **image}, "text": {"prefix": prefix, "max_length": longest}}
 
 
+def _random_texts(tokenizer: Tokenizer) -> list[str]:
+    """Draws texts of all lengths from whole words, because models and tokenizer files cut long texts at different ends.
+
+    A whole word is one piece. Special pieces such as [SEP], which decide where a model cuts a text, are no words.
+    """
+    pieces = sorted(tokenizer.get_vocab())
+    known = [piece.removesuffix(WORD_END) for piece in pieces if piece.endswith(WORD_END)] or pieces
+    words = [word for word in known if word.isalpha()]
+    words = [word for word in words if word.isascii()] or words
+    rng, lengths = np.random.default_rng(0), np.linspace(1, longest_text(tokenizer) - 2, CHECKED).astype(int)
+    return [" ".join(rng.choice(words, length)) for length in lengths]
+
+
 @torch.no_grad()
 def _check(adapter: Adapter, towers: OnnxTowers) -> Parity:
     """Compares written towers with their model on random images, and on random words in texts of all lengths."""
-    rng = np.random.default_rng(0)
-    tokenizer, side = adapter.text_tokenizer(), adapter.image_size
-    images = rng.standard_normal((CHECKED, 3, side, side)).astype(np.float32)
-    # Whole words, which are one piece each, because models and tokenizer files cut too long texts at different ends.
-    pieces = tokenizer.get_vocab()
-    known = sorted(piece.removesuffix(WORD_END) for piece in pieces if piece.endswith(WORD_END)) or sorted(pieces)
-    words = [word for word in known if word.isalpha() and word.isascii()] or known
-    lengths = np.linspace(1, longest_text(tokenizer) - 2, CHECKED).astype(int)
-    texts = [" ".join(rng.choice(words, length)) for length in lengths]
+    side = adapter.image_size
+    images = np.random.default_rng(0).standard_normal((CHECKED, 3, side, side)).astype(np.float32)
+    texts = _random_texts(adapter.text_tokenizer())
     with without_dropout(adapter.model):
         ours = (
             adapter.embed_images(torch.from_numpy(images)).cpu().numpy(),
