@@ -80,7 +80,7 @@ def test_a_run_that_measured_nothing_and_one_that_measured_too_much():
     assert planned_outcome(config("image_text_pretrain")) is None
     with pytest.raises(UserError, match="Results of the task fashion_composition cannot be compared"):
         outcome(config("fashion_composition"), {"val": {}})
-    with pytest.raises(UserError, match="tests one split, not val, train"):
+    with pytest.raises(UserError, match="must test one split, not val, train"):
         outcome(config("fashion_retrieval"), {"val": retrieval(), "train": retrieval()})
 
 
