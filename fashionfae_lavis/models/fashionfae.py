@@ -116,10 +116,10 @@ class FashionFAE(FashionRetrieval):
         Raises:
             UserError: a key is missing or does not fit, or an objective is unknown.
         """
+        images, texts = self._pairs(samples)
         names = _known_objectives(samples.get("objectives", OBJECTIVES))
         if set(names) == {"itc"}:
             return super().forward(samples)
-        images, texts = self._pairs(samples)
         tokens, text = self.image_encoder(images), self.tokenize(texts)
         rng = np.random.default_rng(samples.get("mask_seed"))
         steps = []
