@@ -58,8 +58,8 @@ class OneLineParser(argparse.ArgumentParser):
     """Parser that reports an error in one line, without the usage text. Its subparsers do the same.
 
     Attributes:
-        intermixed: whether positional arguments may also follow options, of which argparse finds optional ones only
-            before the options.
+        intermixed: whether positional arguments may also follow options. By default, argparse finds optional positional
+            arguments only before the options.
     """
 
     intermixed = False

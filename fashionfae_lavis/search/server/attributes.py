@@ -55,7 +55,7 @@ class AttributeReader:
 
     Args:
         encoder: the model, shared by threads.
-        index: the products, some of which calibrate the labeller.
+        index: the products. Up to `CALIBRATING` of them calibrate the labeller.
         counts: attribute -> value -> number of products; the values to choose from.
     """
 
