@@ -192,6 +192,10 @@ def _probe(measured: Mapping[str, Any]) -> Measured:
     pairs = [row["pairs"]["accuracy"] for row in seen.values() if "pairs" in row]
     figures = {"probe.values": _mean(row["itc"]["accuracy"] for row in seen.values())}
     chance = {"probe.values": _mean(row["chance"] for row in seen.values())}
+    for key, name in {"photo_only": "probe.photo_only", "linear_probe": "probe.linear"}.items():
+        if all(key in row for row in seen.values()):  # results of earlier versions lack them
+            figures[name] = _mean(row[key]["accuracy"] for row in seen.values())
+            chance[name] = chance["probe.values"]
     if pairs:
         figures["probe.pairs"], chance["probe.pairs"] = _mean(pairs), 50.0
     asked = [

@@ -24,6 +24,8 @@ MAIN = {
     "recognition.macro_f1": "recognition, macro-F1",
     "probe.pairs": "probe, pairs",
     "probe.values": "probe, values",
+    "probe.photo_only": "probe, photo only",
+    "probe.linear": "probe, linear",
 }
 RECALLS = {f"{way.lower()}_r{k}": f"{way} R@{k}" for way in ("I2T", "T2I") for k in (1, 5, 10)} | {"mean": "mean"}
 

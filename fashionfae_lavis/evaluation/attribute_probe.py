@@ -8,6 +8,13 @@ The probe asks three questions about each attribute, given the first image of a 
            value away are hidden, and with the prompt alone. It needs a model that predicts masked words (FashionFAE).
     pairs  Which of two texts that differ only in this attribute is closer to the image?
 
+Two figures sum up what a model knows about the attribute:
+
+    photo only    The right value, named from the photograph alone by ITC or AETP. Each half of the products is answered
+                  in the way that does better on the other half.
+    linear probe  The right value, predicted by a linear classifier on the global embeddings of the images. It shows
+                  what the image encoder has learned, whether or not a text can ask for it.
+
 A value of k word pieces scores the mean log-probability of its pieces at k [MASK]s. Among values of equal length this
 orders them by likelihood. Across lengths, the likelihood would nearly always favour the shortest value, because each
 further piece multiplies it by a number below one. The prior counts as part of the answer, as in AETP's training. The
@@ -32,13 +39,15 @@ from fashionfae_lavis.evaluation.attribute_questions import attribute_values, hi
 from fashionfae_lavis.evaluation.embedding import embed_texts, first_images, spread_products
 from fashionfae_lavis.evaluation.results import EvaluationResult
 from fashionfae_lavis.masking.word_masks import mask_value, pad_masked
-from fashionfae_lavis.metrics.attribute_probe import pair_hits, piece_scores, share, value_ranks, value_shares
+from fashionfae_lavis.metrics.attribute_probe import best_way, pair_hits, piece_scores, share, value_ranks, value_shares
+from fashionfae_lavis.metrics.linear_probe import linear_probe_hits
 from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.reports.attribute_chart import draw_attribute_chart
 from fashionfae_lavis.reports.tables import attribute_table
 from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
 BATCH = 32  # texts in one joint pass
+PHOTO_ONLY = ("itc", "aetp_prompt_only")  # questions that show the model no text of the product
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +60,8 @@ class ProbeResult(EvaluationResult):
             `values`, `products`: their numbers,
             `chance`, `majority`: accuracies of guessing, and of always answering the most frequent value,
             `itc`, and for models that predict masked words `aetp` and `aetp_prompt_only`: {accuracy, half_width, n},
+            `photo_only`: the same for the better of `itc` and `aetp_prompt_only`,
+            `linear_probe`: the same for a linear classifier on image embeddings,
             `pairs`: the same, if there are any pairs.
         left_out: attribute that was skipped -> the reason.
     """
@@ -103,6 +114,8 @@ def evaluate_attribute_probe(
         if adapter.predicts_words:
             scores |= word_scores(adapter, split, tokens, chosen, name, values, known)
         row = {"seen": name not in split.unseen_attributes, **_value_figures(scores, values, known, chosen)}
+        having = np.array([bool(values[product]) for product in chosen])
+        row["linear_probe"] = share(linear_probe_hits(images[having], [values[p] for p in chosen[having]]))
         # A separate generator for each attribute keeps its pairs independent of the other attributes.
         rng = np.random.default_rng((seed, *name.encode()))
         positions, right, wrong = pair_texts(split, name, values, chosen, rng)
@@ -125,12 +138,15 @@ def _value_figures(
     """
     having = np.array([position for position, product in enumerate(products) if values[product]])
     right = np.array([known.index(values[product]) for product in products[having]])
+    ranks = {key: value_ranks(table[having], right) for key, table in scores.items()}
+    photo_only = {key: ranks[key] == 1 for key in PHOTO_ONLY if key in ranks}
     return {
         "values": len(known),
         "products": len(having),
         "chance": 100 / len(known),
         "majority": 100 * float(np.bincount(right).max() / len(right)),
-        **{key: value_shares(value_ranks(table[having], right), len(known)) for key, table in scores.items()},
+        **{key: value_shares(found, len(known)) for key, found in ranks.items()},
+        "photo_only": share(best_way(photo_only)),
     }
 
 

@@ -4,7 +4,7 @@ Shares are in percent. Ties count against the model, so a model that gives the s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,29 @@ def value_shares(ranks: ArrayLike, values: int) -> dict[str, float]:
     """
     ranks = np.asarray(ranks)
     return share(ranks == 1) | ({"top5": 100 * float(np.mean(ranks <= TOP))} if values > MANY else {})
+
+
+def best_way(hits: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Answers each half of N questions in the way that is right more often on the other half.
+
+    The choice therefore never sees the questions that it answers. Of equally good ways, the first is chosen.
+
+    Args:
+        hits: way of answering -> booleans (N,), True where its answer is right.
+
+    Returns:
+        Booleans (N,).
+
+    >>> best_way({"a": np.array([True, False, True, True]), "b": np.array([False, False, True, False])}).tolist()
+    [True, False, True, True]
+    """
+    answers = np.stack(list(hits.values()))
+    even = np.arange(answers.shape[1]) % 2 == 0
+    chosen = np.empty(answers.shape[1], dtype=bool)
+    for half in (even, ~even):
+        way = answers[:, ~half].sum(1).argmax()
+        chosen[half] = answers[way, half]
+    return chosen
 
 
 def pair_hits(true: ArrayLike, false: ArrayLike) -> NDArray[np.bool_]:

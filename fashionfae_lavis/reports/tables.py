@@ -186,6 +186,8 @@ def benchmark_table(benchmark: Mapping[str, Mapping[str, Any]]) -> str:
 PROBE_COLUMNS = (
     ("itc", "ITC, photo only"),
     ("aetp_prompt_only", "AETP, photo only"),
+    ("photo_only", "the better, photo only"),
+    ("linear_probe", "linear probe"),
     ("aetp", "AETP, photo + text"),
     ("pairs", "pairs of texts (chance 50)"),
 )

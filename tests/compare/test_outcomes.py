@@ -73,6 +73,12 @@ def test_the_probe_s_means_leave_out_what_no_picture_shows():
     assert found.figures == {"probe.values": 40, "probe.pairs": 90}
     assert found.chance == {"probe.values": 20, "probe.pairs": 50}
     assert found.protocol["attributes (products/values/pairs)"] == "colour 50/4/7, trim 50/4/0"
+    measured = probe()
+    for name, row in measured["attributes"].items():
+        row |= {"photo_only": {"accuracy": 50.0}, "linear_probe": {"accuracy": 60.0 if name == "colour" else 70.0}}
+    found = outcome(config("attribute_probe"), {"val": measured})
+    assert found.figures == {"probe.values": 40, "probe.pairs": 90, "probe.photo_only": 50, "probe.linear": 65}
+    assert found.chance["probe.photo_only"] == found.chance["probe.linear"] == 20
 
 
 def test_a_run_that_measured_nothing_and_one_that_measured_too_much():

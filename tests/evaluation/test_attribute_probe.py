@@ -31,7 +31,8 @@ def test_a_model_that_knows_tells_everything_and_one_value_is_left_out():
     assert results["left_out"] == {"gender": "it has only one value"}
     assert set(results["attributes"]) == {"category", "sub category", "season", "composition", "colour"}
     for name, row in results["attributes"].items():
-        assert row["itc"]["accuracy"] == row["pairs"]["accuracy"] == 100.0, name
+        assert row["itc"]["accuracy"] == row["pairs"]["accuracy"] == row["photo_only"]["accuracy"] == 100.0, name
+        assert row["linear_probe"]["accuracy"] > 90.0, name
         assert "aetp" not in row and "aetp_prompt_only" not in row
     assert results["agg_metrics"] == 100.0
 
@@ -58,6 +59,8 @@ def test_a_blind_model_is_near_chance():
     dataset = ToyProducts(800)
     results = probe(BagOfWords(dataset, knows=False), dataset, products=800)["attributes"]
     for name, row in results.items():
+        assert row["photo_only"] == row["itc"]  # nothing else names values
+        assert row["linear_probe"]["accuracy"] < row["majority"] + 10, name
         for figures, chance in ((row["itc"], row["chance"]), (row["pairs"], 50.0)):
             error = math.sqrt(chance * (100 - chance) / figures["n"])
             assert abs(figures["accuracy"] - chance) < 4 * error, name
@@ -125,6 +128,7 @@ def test_words_read_off_the_image_are_right_with_and_without_the_text(monkeypatc
     monkeypatch.setattr(model, "fusion_tokens", lambda images: images[:, :1, 0, :1].expand(-1, 17, 32))
     for name, row in probe(model, dataset)["attributes"].items():
         assert row["aetp"]["accuracy"] == row["aetp_prompt_only"]["accuracy"] == 100.0, name
+        assert row["itc"]["accuracy"] < row["photo_only"]["accuracy"] == 100.0, name
 
 
 def test_the_text_is_shown_in_one_question_and_its_answer_hidden(monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.metrics.attribute_probe import (
+    best_way,
     pair_hits,
     piece_scores,
     share,
@@ -98,3 +99,13 @@ def test_a_preference_for_some_value_gains_nothing_on_partners():
 def test_no_partner_where_all_have_one_value():
     assert swap_partners(["a"] * 5, np.random.default_rng(0)) == []
     assert swap_partners([], np.random.default_rng(0)) == []
+
+
+def test_the_way_is_chosen_by_the_other_half_of_the_questions():
+    """`a` knows the even questions and `b` the odd ones, so each half is asked in the wrong way."""
+    even = np.arange(10) % 2 == 0
+    assert not best_way({"a": even, "b": ~even}).any()
+    assert best_way({"a": np.zeros(10, bool), "b": np.ones(10, bool)}).all()
+    rng = np.random.default_rng(0)
+    hits = {"a": rng.random(2001) < 0.5, "b": rng.random(2001) < 0.6}
+    assert (best_way(hits) == hits["b"]).all() and (best_way({"a": hits["a"]}) == hits["a"]).all()

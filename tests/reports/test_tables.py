@@ -133,6 +133,8 @@ def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
         "chance": 8.33,
         "majority": 10.0,
         "itc": accuracy_of(90.0, top5=99.0),
+        "photo_only": accuracy_of(91.0),
+        "linear_probe": accuracy_of(92.0),
     }
     season = {
         **row,
@@ -143,13 +145,15 @@ def test_attributes_in_a_table_with_a_dash_for_what_was_not_asked():
     }
     attributes = {"colour": {**row, "pairs": accuracy_of(75.0)}, "season": season}
     lines = attribute_table(attributes, {"gender": "it has only one value"}).splitlines()
-    titles = ["ITC, photo only", "AETP, photo only", "AETP, photo + text", "pairs of texts (chance 50)"]
+    titles = ["ITC, photo only", "AETP, photo only", "the better, photo only", "linear probe", "AETP, photo + text"]
+    titles.append("pairs of texts (chance 50)")
     starts = [lines[0].index(title) for title in titles]
     assert starts == sorted(starts)
     assert lines[2].split() == (
-        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "-", "-", "75.0", "±", "1.2", "99.0", "40"]
+        ["colour", "12", "50", "8.3", "10.0", "90.0", "±", "1.2", "-"]
+        + ["91.0", "±", "1.2", "92.0", "±", "1.2", "-", "75.0", "±", "1.2", "99.0", "40"]
     )
-    expected = "season (not visible) 12 50 8.3 10.0 9.0 ± 1.2 7.0 ± 1.2 8.0 ± 1.2 - - -"
+    expected = "season (not visible) 12 50 8.3 10.0 9.0 ± 1.2 7.0 ± 1.2 91.0 ± 1.2 92.0 ± 1.2 8.0 ± 1.2 - - -"
     assert " ".join(lines[3].split()) == expected
     assert lines[4].startswith("photo only: ") and lines[5].startswith("photo + text: ")
     assert lines[6] == "Left out: gender, because it has only one value."
