@@ -6,9 +6,9 @@
 
 Computes the gradient of every objective for each of `--batches` training batches of the recipe, at the weights in
 `model.pretrained` and with dropout. Prints the mean cosine of two objectives' gradients on the same batch, and its
-standard deviation over the batches, for the image encoder and for the fusion encoder. The diagonal has the cosine of one
-objective's gradients on two successive batches; it shows how far noise alone lowers a cosine. `norm` is the mean length
-of a gradient.
+standard deviation over the batches, for the image encoder and for the fusion encoder. The diagonal has the cosine of
+one objective's gradients on two successive batches; it shows how far noise alone lowers a cosine. `norm` is the mean
+length of a gradient.
 """
 
 import argparse
