@@ -11,17 +11,24 @@ def add_parser(commands) -> None:
         metavar="DIR",
         help="train the shipped image encoder further on the class folders in DIR/train, and test on DIR/test",
     )
+    parser.add_argument(
+        "--unlabelled",
+        action="store_true",
+        help="train both encoders without labels of attributes, also on the photographs in DIR/train, if given",
+    )
     parser.set_defaults(run=run)
 
 
-def run(path: str, photographs: str | None) -> None:
+def run(path: str, photographs: str | None, unlabelled: bool) -> None:
     """Trains the encoders, writes them and prints their accuracies on held-out products or photographs."""
     from pathlib import Path
 
-    from fashionfae_lavis.mini.encoders import add_photographs, make_mini_encoders
+    from fashionfae_lavis.mini.encoders import add_photographs, make_mini_encoders, make_unlabelled_encoders
 
-    if photographs is not None:
-        print(f"{100 * add_photographs(Path(path), Path(photographs)):.1f} % correct on test photographs")
+    folder = None if photographs is None else Path(photographs)
+    if folder and not unlabelled:
+        print(f"{100 * add_photographs(Path(path), folder):.1f} % correct on test photographs")
         return
-    for name, accuracy in make_mini_encoders(Path(path)).items():
+    accuracies = make_unlabelled_encoders(Path(path), folder) if unlabelled else make_mini_encoders(Path(path))
+    for name, accuracy in accuracies.items():
         print(f"{name:<14}{100 * accuracy:5.1f} % correct on held-out products")

@@ -3,6 +3,6 @@
 They replace the pre-trained ViT and BERT that the paper's encoders start from.
 """
 
-from fashionfae_lavis.mini.encoders.make import add_photographs, make_mini_encoders
+from fashionfae_lavis.mini.encoders.make import add_photographs, make_mini_encoders, make_unlabelled_encoders
 
-__all__ = ["add_photographs", "make_mini_encoders"]
+__all__ = ["add_photographs", "make_mini_encoders", "make_unlabelled_encoders"]
