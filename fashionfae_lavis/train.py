@@ -30,7 +30,7 @@ from fashionfae_lavis.config_options import add_config_options
 from fashionfae_lavis.configuration import load_config
 from fashionfae_lavis.distributed import gather_objects, init_distributed
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.evaluation.results import EvaluationResult
+from fashionfae_lavis.evaluation.results import HITS, EvaluationResult, save_hits
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.interruption import Interrupted, interruptible, requested
 from fashionfae_lavis.preflight import check_files, check_same_on_all_processes, flat_settings
@@ -226,7 +226,7 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
     """Writes results.json, prints the results as tables, draws pictures, and lists the files of the run.
 
     results.json is written first, and again with the paths of the pictures. A picture that cannot be drawn is a
-    warning. With several test splits, each split has a folder for its pictures.
+    warning. With several test splits, each split has a folder for its pictures and its hits.npz.
 
     Raises:
         UserError: results.json cannot be written; the tables are printed all the same.
@@ -239,11 +239,12 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
         for split, result in results.items():
             print(f"\n{split}\n{result.table()}", flush=True)
     for split, result in results.items():
+        own = folder if len(results) == 1 else folder / split
         with optional_picture(f"The picture of {split}"):
-            pictures = folder if len(results) == 1 else folder / split
-            pictures.mkdir(exist_ok=True)
-            figures[split] |= result.draw(pictures)
+            own.mkdir(exist_ok=True)
+            figures[split] |= result.draw(own)
             write_results(figures, folder)
+        save_hits(result, own / HITS)
     folders = [folder, *(folder / split for split in results)]
     files = (folder / name for name in ("results.json", BEST_CHECKPOINT, LAST_CHECKPOINT))
     paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *filter(Path.exists, files)]

@@ -4,12 +4,16 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from fashionfae_lavis.checkpoints import damaged, read_checkpoint
 from fashionfae_lavis.compare.outcomes import RECOGNITION, Outcome, check_agreement, kind_of, outcome
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.results import HITS
 from fashionfae_lavis.files import open_regular
 from fashionfae_lavis.runners.data_order import DataOrder
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT
@@ -26,17 +30,33 @@ class Row:
         seed: seed of the training; None if unknown.
         figures: dotted name -> number, from the training and the evaluations.
         outcomes: the evaluations.
+        hits: dotted name -> the products' shares (P, C) in the figure, see `EvaluationResult.hits`.
     """
 
     system: str
     seed: int | None = None
     figures: dict[str, float] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    hits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    def add(self, found: Outcome) -> None:
-        """Adds an evaluation and its figures."""
+    def add(self, found: Outcome, hits: Path | None = None) -> None:
+        """Adds an evaluation and its figures.
+
+        Args:
+            found: the evaluation.
+            hits: its file of the products' shares, if any.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         self.outcomes.append(found)
         self.figures |= found.figures
+        if hits and hits.is_file():
+            try:
+                with np.load(hits) as arrays:
+                    self.hits |= dict(arrays)
+            except (OSError, ValueError, BadZipFile) as error:
+                raise UserError(f"{hits} is damaged: delete it and evaluate the run again.") from error
 
 
 def training_figures(folder: Path) -> dict[str, float]:
@@ -143,7 +163,7 @@ def read_rows(folders: list[str]) -> list[Row]:
             continue
         if any(row.figures.get(name, value) != value for name, value in found.figures.items()):
             raise UserError(f"Two of the runs give different results for {found.kind} of {row.system}: name only one.")
-        row.add(found)
+        row.add(found, folder / HITS)
     check_agreement((row.system, found) for row in rows.values() for found in row.outcomes)
     return list(rows.values())
 

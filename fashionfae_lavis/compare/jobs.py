@@ -1,15 +1,19 @@
 """Runs the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
 
     <output>/<system>/seed<k>/<job>.json          result, written when the program has succeeded
+                              <job>.npz           the products' shares in the figures of an evaluation
                               <job>.log           output of the program
                               <job>-<digest>/     runs of the job
 
 The digest is that of the job's configuration. It ensures that an interrupted job never resumes from a checkpoint of
-another configuration.
+another configuration. The .json and .npz files name no path outside the output folder, so a plan can go on from them on
+another machine. A training job whose checkpoint is missing runs again only if one of its evaluations needs it, and then
+all of them run again, because another machine's weights differ slightly.
 """
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,8 +25,11 @@ from fashionfae_lavis.compare.locks import COMPARISON, PROGRAM, hold
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, outcome
 from fashionfae_lavis.compare.plan import Job, Plan
 from fashionfae_lavis.errors import UserError
+from fashionfae_lavis.evaluation.results import HITS
 from fashionfae_lavis.files import replacing
 from fashionfae_lavis.runners.output_folder import LAST_CHECKPOINT, find_newest_run
+
+SUFFIXES = (".npz", ".json")  # of a finished job's files; the second says that it has finished
 
 
 def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
@@ -40,17 +47,62 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
     with hold(plan.output, COMPARISON):
         with hold(plan.output, PROGRAM):
             pass  # ensure that no program of an earlier comparison is still running
+        _copy_finished(plan)
+        _discard_unusable(plan)
         for number, job in enumerate(plan.jobs, 1):
-            result = _run(job, plan.output, f"[{number}/{len(plan.jobs)}] {job.title}", checkpoint)
+            heading = f"[{number}/{len(plan.jobs)}] {job.title}"
+            result = _run(job, plan.output, heading, checkpoint)
             row = rows.setdefault((job.system, job.seed), Row(job.system, job.seed))
             if job.after:
-                row.add(Outcome(**result["outcome"]))
+                row.add(Outcome(**result["outcome"]), plan.output / job.path.with_suffix(".npz"))
             else:
                 checkpoint = plan.output.absolute() / result["checkpoint"]
                 row.figures |= result["figures"]
             machines.append(result["hardware"])
     check_agreement((row.system, found) for row in rows.values() for found in row.outcomes)
     return list(rows.values()), list(dict.fromkeys(machines))
+
+
+def _copy_finished(plan: Plan) -> None:
+    """Copies the results of trainings that finished on another machine, with those of their evaluations."""
+    for training, evaluations in _groups(plan):
+        if _finished(training, plan.output):
+            continue
+        for job in (training, *evaluations):
+            if _finished(job, plan.finished):
+                (plan.output / job.path).parent.mkdir(parents=True, exist_ok=True)
+                for suffix in SUFFIXES:
+                    source, target = (folder / job.path.with_suffix(suffix) for folder in (plan.finished, plan.output))
+                    if source.is_file():
+                        with replacing(target) as temporary:
+                            shutil.copyfile(source, temporary)
+
+
+def _discard_unusable(plan: Plan) -> None:
+    """Deletes the results of a training and its evaluations if one of these is left to run without a checkpoint."""
+    for training, evaluations in _groups(plan):
+        result = _finished(training, plan.output)
+        left = any(not _finished(job, plan.output) for job in evaluations)
+        if result and left and not (plan.output / result["checkpoint"]).is_file():
+            print(f"{training.title}: running again, because its checkpoint is missing", flush=True)
+            for job in (training, *evaluations):
+                for suffix in SUFFIXES:
+                    (plan.output / job.path.with_suffix(suffix)).unlink(missing_ok=True)
+
+
+def _groups(plan: Plan) -> list[tuple[Job, list[Job]]]:
+    """Returns each training job with its evaluations."""
+    found: dict[Path, tuple[Job, list[Job]]] = {job.path: (job, []) for job in plan.jobs if not job.after}
+    for job in plan.jobs:
+        if job.after:
+            found[job.after.path][1].append(job)
+    return list(found.values())
+
+
+def _finished(job: Job, output: Path) -> dict | None:
+    """Returns the result of a job that ran with the same configuration; None if it must run."""
+    result = _read_result(output / job.path.with_suffix(".json"))
+    return result if result and result["digest"] == job.digest else None
 
 
 def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
@@ -77,14 +129,19 @@ def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
     start = time.perf_counter()
     _call(locked, output / job.path.with_suffix(".log"), job)
     seconds = time.perf_counter() - start
+    portable = [argument.replace(f"{output.absolute()}/", "") for argument in arguments]
     result = {
         "digest": job.digest,
         "seconds": round(seconds, 1),
         "hardware": hardware(),
         **_gather(job, runs, output.absolute()),
-        "command": [sys.executable, "-m", f"lavis.{program}", *arguments],
+        "command": ["python", "-m", f"lavis.{program}", *portable],
         "key": job.key,
     }
+    hits = max(runs.glob(f"*/{HITS}"), key=lambda file: file.stat().st_mtime, default=None) if job.after else None
+    if hits:
+        with replacing(path.with_suffix(".npz")) as temporary:
+            shutil.copyfile(hits, temporary)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{heading}: {seconds:.0f} s", flush=True)

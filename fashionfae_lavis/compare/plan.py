@@ -37,7 +37,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
 from fashionfae_lavis.configuration import check_containers, load_config
 from fashionfae_lavis.datasets.builders.catalogue import find_catalogue
-from fashionfae_lavis.datasets.datasets.catalogue_file import NAME
+from fashionfae_lavis.datasets.datasets.catalogue_file import NAME, read_head
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.preflight import check_files
@@ -63,6 +63,12 @@ Options = dict[Text, Annotated[Any, Must("text, a number, true, false, null, or 
 Seeds = Annotated[
     list[CountOrZero],
     Must("a list of distinct whole numbers, such as [0, 1, 2]", lambda seeds: 0 < len(seeds) == len(set(seeds))),
+]
+
+
+Contrast = Annotated[
+    list[Text],
+    Must("a pair of systems, such as [with AETP, without]", lambda names: len(names) == len(set(names)) == 2),
 ]
 
 
@@ -93,6 +99,7 @@ class PlanFile(Section):
     training: Options | None = None
     evaluations: Annotated[dict[str, EvaluationEntry | None], MinLen(1)]
     systems: Annotated[dict[str, SystemEntry], MinLen(1)]
+    contrasts: list[Contrast] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,16 +179,20 @@ class Plan:
         name: name of the plan's file, without suffix.
         title: heading of the plan's section in the report.
         output: folder of runs, results and tables.
+        finished: folder of the results that came with the plan, from other machines; may be missing.
         report: Markdown file that gets the section, if any.
         seeds: seeds of the training jobs.
+        contrasts: pairs of systems whose differences the tables show; empty for all from the first.
         jobs: the jobs in the order of execution, each training job followed by its evaluations.
     """
 
     name: str
     title: str
     output: Path
+    finished: Path
     report: Path | None
     seeds: list[int]
+    contrasts: list[tuple[str, str]]
     jobs: list[Job]
 
 
@@ -213,10 +224,19 @@ def read_plan(
         name=Path(path).stem,
         title=content.title,
         output=Path(output or content.output),
+        finished=Path(path).parent / "finished" / Path(path).stem,
         report=Path(content.report) if content.report else None,
         seeds=content.seeds,
+        contrasts=_contrasts(path, content),
         jobs=jobs,
     )
+
+
+def _contrasts(path: str, content: PlanFile) -> list[tuple[str, str]]:
+    for name in (name for pair in content.contrasts or [] for name in pair):
+        if name not in content.systems:
+            raise UserError(f"{path}: `contrasts` has {name}; {hint(name, content.systems)}")
+    return [(one, other) for one, other in content.contrasts or []]
 
 
 def _planned(path: str, jobs: list[Job]) -> Iterator[tuple[str, Outcome]]:
@@ -322,8 +342,15 @@ def _catalogues(datasets: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Returns a digest of each catalogue by its root, under the key "catalogues"; nothing if there is none."""
     roots = [data["root"] for data in datasets.values() if data.get("root")]
     folders = {root: find_catalogue(root) for root in roots}
-    found = {root: _digest((folder / NAME).read_bytes()) for root, folder in folders.items() if folder}
+    found = {root: _products_digest(folder) for root, folder in folders.items() if folder}
     return {"catalogues": found} if found else {}
+
+
+def _products_digest(folder: Path) -> str:
+    """Returns the digest of a catalogue's products, wherever their photographs are."""
+    settings = {key: value for key, value in read_head(folder).items() if key not in ("table", "images")}
+    products = (folder / NAME).read_bytes().split(b"\n", 1)[1]
+    return _digest(json.dumps(settings).encode() + products)
 
 
 def _digest(content: bytes) -> str:

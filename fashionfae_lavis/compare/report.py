@@ -43,9 +43,12 @@ def compare_plan(
     command += f" --seeds {' '.join(map(str, seeds))}" if seeds is not None else ""
     command += f" --catalogue {catalogue}" if catalogue is not None else ""
     spread = f"; ± gives the standard deviation over these {len(plan.seeds)}" if len(plan.seeds) > 1 else ""
+    spread += "; brackets give the 95 % interval over products" if any(row.hits for row in rows) else ""
     reading = f"Seeds: {', '.join(map(str, plan.seeds))}{spread}. {READING}"
     measured = "\n".join(f"Measured on {machine}." for machine in machines)
-    text = "\n\n".join([f"## {plan.title}", f"`{command}`", reading, measured, markdown_tables(rows), _protocols(rows)])
+    text = "\n\n".join(
+        [f"## {plan.title}", f"`{command}`", reading, measured, markdown_tables(rows, plan.contrasts), _protocols(rows)]
+    )
     written = write_tables(rows, plan.title, text, plan.output)
     if plan.report:
         written += write_report(plan.report, plan, text, plan.output / "figure.png")

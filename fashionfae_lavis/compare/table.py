@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Sequence
 
+from fashionfae_lavis.compare.bootstrap import difference_interval
 from fashionfae_lavis.compare.finished import Row
 from fashionfae_lavis.text.product_text import TEXT_MODES
 
@@ -74,14 +75,20 @@ def csv_table(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def markdown_tables(rows: Sequence[Row]) -> str:
-    """Formats up to four tables: main figures and cost, recalls, leaders, and differences from the first system."""
+def markdown_tables(rows: Sequence[Row], contrasts: Sequence[tuple[str, str]] = ()) -> str:
+    """Formats up to four tables: main figures and cost, recalls, leaders, and differences.
+
+    Args:
+        rows: the results.
+        contrasts: pairs of systems; the difference is that of the first from the second. Empty: all from the first row.
+    """
     parts = [_main_table(rows), _recall_table(rows)]
     systems = by_system(rows)
     if len(systems) > 1:
         parts.append(_leaders(systems))
-    if len(systems) > 2:
-        parts.append(_differences(systems))
+    if contrasts or len(systems) > 2:
+        base, *others = systems
+        parts.append(_differences(systems, contrasts or [(system, base) for system in others]))
     return "\n\n".join(filter(None, parts))
 
 
@@ -172,15 +179,25 @@ def _leaders(systems: dict[str, list[Row]]) -> str:
     return markdown_table(["figure", "best system", "lead, points", "second best"], body) if body else ""
 
 
-def _differences(systems: dict[str, list[Row]]) -> str:
-    """Formats the mean difference of every other system from the first over the seeds."""
-    base, *others = systems
-    columns = {name: title for name, title in MAIN.items() if values(systems[base], name)}
+def _differences(systems: dict[str, list[Row]], contrasts: Sequence[tuple[str, str]]) -> str:
+    """Formats the mean difference of each pair of systems over the seeds, with its interval over products if known."""
+    columns = {name: title for name, title in MAIN.items() if any(values(rows, name) for rows in systems.values())}
     body = [
-        [system, *(_signed(paired_differences(systems[system], systems[base], name)) for name in columns)]
-        for system in others
+        [f"{one} - {other}", *(_difference(systems[one], systems[other], name) for name in columns)]
+        for one, other in contrasts
     ]
-    return markdown_table([f"difference to {base}, points", *columns.values()], body) if columns else ""
+    return markdown_table(["difference, points", *columns.values()], body) if columns else ""
+
+
+def _difference(first: Sequence[Row], second: Sequence[Row], name: str) -> str:
+    others = {row.seed: row.hits[name] for row in second if name in row.hits}
+    pairs = [(row.hits[name], others[row.seed]) for row in first if name in row.hits and row.seed in others]
+    differences = paired_differences(first, second, name)
+    cell = _signed(differences)
+    if not pairs or len(pairs) < len(differences):
+        return cell
+    low, high = difference_interval(*zip(*pairs, strict=True))
+    return f"{cell} [{low:+.2f}, {high:+.2f}]"
 
 
 def _signed(differences: Sequence[float]) -> str:

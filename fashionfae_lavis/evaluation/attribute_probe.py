@@ -22,7 +22,7 @@ share of the most frequent value shows how far the prior alone gets.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,6 +47,12 @@ from fashionfae_lavis.reports.tables import attribute_table
 from fashionfae_lavis.text.word_pieces import Text, text_pieces
 
 BATCH = 32  # texts in one joint pass
+PROBE_FIGURES = {  # key of an attribute's figures -> name of their mean over the attributes that photographs show
+    "itc": "probe.values",
+    "photo_only": "probe.photo_only",
+    "linear_probe": "probe.linear",
+    "pairs": "probe.pairs",
+}
 PHOTO_ONLY = ("itc", "aetp_prompt_only")  # questions that show the model no text of the product
 
 
@@ -64,10 +70,13 @@ class ProbeResult(EvaluationResult):
             `linear_probe`: the same for a linear classifier on image embeddings,
             `pairs`: the same, if there are any pairs.
         left_out: attribute that was skipped -> the reason.
+        answers: attribute -> key of `attributes` -> (P,), 1 where the answer about a product is right, 0 where it is
+            wrong, NaN where the product was not asked about.
     """
 
     attributes: Mapping[str, dict[str, Any]]
     left_out: Mapping[str, str]
+    answers: Mapping[str, Mapping[str, NDArray[np.float32]]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -78,6 +87,11 @@ class ProbeResult(EvaluationResult):
 
     def to_json(self) -> dict[str, Any]:
         return {"attributes": dict(self.attributes), "left_out": dict(self.left_out), "agg_metrics": self.mean}
+
+    def hits(self) -> dict[str, NDArray[np.float32]]:
+        seen = [answers for name, answers in self.answers.items() if self.attributes[name]["seen"]]
+        columns = {name: [row[key] for row in seen if key in row] for key, name in PROBE_FIGURES.items()}
+        return {name: np.stack(parts, axis=1) for name, parts in columns.items() if parts}
 
     def table(self) -> str:
         return attribute_table(self.attributes, self.left_out)
@@ -107,57 +121,71 @@ def evaluate_attribute_probe(
     chosen = spread_products(split, products)
     asked, left_out = choose_attributes(attribute_values(split), chosen)
     images, tokens = read_images(adapter, data_loader, chosen)
-    results = {}
+    results, answers = {}, {}
     for name, values in asked.items():
         known = sorted(set(values) - {""})
         scores = {"itc": images @ embed_texts(adapter, [prompt(name, value) for value in known]).T}
         if adapter.predicts_words:
             scores |= word_scores(adapter, split, tokens, chosen, name, values, known)
-        row = {"seen": name not in split.unseen_attributes, **_value_figures(scores, values, known, chosen)}
-        having = np.array([bool(values[product]) for product in chosen])
-        row["linear_probe"] = share(linear_probe_hits(images[having], [values[p] for p in chosen[having]]))
+        having = np.array([position for position, product in enumerate(chosen) if values[product]])
+        of_those = [values[product] for product in chosen[having]]
+        figures, hits = _value_figures({key: table[having] for key, table in scores.items()}, of_those, known)
+        hits["linear_probe"] = linear_probe_hits(images[having], of_those)
+        figures["linear_probe"] = share(hits["linear_probe"])
+        results[name] = {"seen": name not in split.unseen_attributes, **figures}
+        answers[name] = {key: _among_all(found, having, len(chosen)) for key, found in hits.items()}
         # A separate generator for each attribute keeps its pairs independent of the other attributes.
         rng = np.random.default_rng((seed, *name.encode()))
         positions, right, wrong = pair_texts(split, name, values, chosen, rng)
         if len(positions):
-            row["pairs"] = _pair_figures(adapter, images[positions], right, wrong)
-        results[name] = row
-    return ProbeResult(results, left_out)
+            found = _pair_hits(adapter, images[positions], right, wrong)
+            results[name]["pairs"] = share(found)
+            answers[name]["pairs"] = _among_all(found, positions, len(chosen))
+    return ProbeResult(results, left_out, answers)
 
 
 def _value_figures(
-    scores: Mapping[str, NDArray[np.float32]], values: Sequence[str], known: list[str], products: NDArray[np.int64]
-) -> dict[str, Any]:
+    scores: Mapping[str, NDArray[np.float32]], values: Sequence[str], known: list[str]
+) -> tuple[dict[str, Any], dict[str, NDArray[np.bool_]]]:
     """Computes how often the right value scores highest, and the baselines.
 
     Args:
-        scores: kind of question -> scores (N, V) of the `known` values.
-        values: value of the attribute for each product of the split, "" for none.
+        scores: kind of question -> scores (N, V) of the `known` values for N products.
+        values: the right value of each product.
         known: the V values.
-        products: (N,) product indices.
+
+    Returns:
+        The figures, and the answers (N,) that are right, for each kind of question and "photo_only".
     """
-    having = np.array([position for position, product in enumerate(products) if values[product]])
-    right = np.array([known.index(values[product]) for product in products[having]])
-    ranks = {key: value_ranks(table[having], right) for key, table in scores.items()}
-    photo_only = {key: ranks[key] == 1 for key in PHOTO_ONLY if key in ranks}
+    right = np.array([known.index(value) for value in values])
+    ranks = {key: value_ranks(table, right) for key, table in scores.items()}
+    hits = {key: found == 1 for key, found in ranks.items()}
+    hits["photo_only"] = best_way({key: hits[key] for key in PHOTO_ONLY if key in hits})
     return {
         "values": len(known),
-        "products": len(having),
+        "products": len(values),
         "chance": 100 / len(known),
         "majority": 100 * float(np.bincount(right).max() / len(right)),
         **{key: value_shares(found, len(known)) for key, found in ranks.items()},
-        "photo_only": share(best_way(photo_only)),
-    }
+        "photo_only": share(hits["photo_only"]),
+    }, hits
 
 
-def _pair_figures(
+def _pair_hits(
     adapter: Adapter, images: NDArray[np.float32], right: Sequence[str], wrong: Sequence[str]
-) -> dict[str, Any]:
-    """Computes how often the right one of Q pairs of texts is closer to its image; `images` are embeddings (Q, D)."""
+) -> NDArray[np.bool_]:
+    """Returns (Q,), True where the right text of a pair is closer to its image; `images` are embeddings (Q, D)."""
     row_of = {text: row for row, text in enumerate(dict.fromkeys([*right, *wrong]))}
     texts = embed_texts(adapter, list(row_of))
     fits = [(images * texts[[row_of[text] for text in side]]).sum(1) for side in (right, wrong)]
-    return share(pair_hits(*fits))
+    return pair_hits(*fits)
+
+
+def _among_all(hits: NDArray[np.bool_], positions: NDArray[np.int64], products: int) -> NDArray[np.float32]:
+    """Returns the hits (n,) of the products at `positions` (n,) among all of them (P,), with NaN for the others."""
+    found = np.full(products, np.nan, dtype=np.float32)
+    found[positions] = hits
+    return found
 
 
 def choose_attributes(

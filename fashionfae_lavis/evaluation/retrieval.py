@@ -19,6 +19,7 @@ from fashionfae_lavis.metrics.retrieval import (
     full_ranks,
     recalls,
     shared_texts,
+    shares_of_products,
     sub_test_of,
     text_groups,
 )
@@ -43,6 +44,7 @@ class RetrievalResult(EvaluationResult):
         split: the split.
         images: unit-length embeddings (N, D).
         texts: unit-length embeddings (M, D) of the products' whole texts.
+        found: text mode -> the products' shares in the recalls of the full test, see `shares_of_products`.
         grounding: "aetp" and "apir", see evaluation/grounding.py; empty if not measured.
     """
 
@@ -52,6 +54,7 @@ class RetrievalResult(EvaluationResult):
     split: ProductSplit
     images: NDArray[np.float32]
     texts: NDArray[np.float32]
+    found: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     grounding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,6 +78,9 @@ class RetrievalResult(EvaluationResult):
     def table(self) -> str:
         recalls = retrieval_table(self.recalls, self.chance, self.equal_texts)
         return "\n\n".join(filter(None, (recalls, grounding_table(self.grounding))))
+
+    def hits(self) -> dict[str, NDArray[np.float32]]:
+        return {f"retrieval.{mode}.full.mean": shares for mode, shares in self.found.items()}
 
     def draw(self, folder: Path) -> dict[str, str]:
         """Draws four random products with the texts and images that they retrieve."""
@@ -118,11 +124,13 @@ def evaluate_retrieval(
     images = embed_images(adapter, data_loader)
     results: dict[str, dict[str, dict[str, float]]] = {}
     equal: dict[str, dict[str, Any]] = {}
+    found = {}
     for mode in TEXT_MODES:  # WHOLE comes last
         texts = [fashion_text(split.product_fields(i), mode) for i in products]
         embeds = images, embed_texts(adapter, texts)
         ranks = full_ranks(*embeds, *sides)
         results[mode] = {"full": recalls(*ranks), "sub": sub_test_of(*embeds, draws)}
+        found[mode] = shares_of_products(*ranks, split.row_product)
         # Equal texts are equal answers, so the group of its text replaces the product.
         group = text_groups(texts)
         groups, shared = (group[split.row_product], group), shared_texts(group)
@@ -137,4 +145,4 @@ def evaluate_retrieval(
         reranking = rerank(adapter, data_loader, texts, embeds, k_test)
         results[WHOLE]["reranked"] = {**recalls(*reranking.ranks(sides, ranks)), "k_test": k_test}
         equal[WHOLE]["reranked"] = {**recalls(*reranking.ranks(groups, equal_ranks)), "k_test": k_test}
-    return RetrievalResult(results, equal, lists_digest(draws), split, *embeds)
+    return RetrievalResult(results, equal, lists_digest(draws), split, *embeds, found)

@@ -307,6 +307,23 @@ def recalls(i2t: NDArray[np.int64], t2i: NDArray[np.int64]) -> dict[str, float]:
     return result | {"mean": sum(result.values()) / len(result)}
 
 
+def shares_of_products(i2t: NDArray[np.int64], t2i: NDArray[np.int64], image_product: ArrayLike) -> NDArray[np.float32]:
+    """Divides the recalls among the products, for resampling them.
+
+    Args:
+        i2t, t2i: ranks of the images (N,) and of the products' texts (P,).
+        image_product: (N,), the row of each image's product among the texts.
+
+    Returns:
+        An array (P, 6). The means over the products, in percent, are the recalls in the order of `recalls`.
+
+    >>> shares_of_products(np.array([1, 3, 1]), np.array([2, 1]), [0, 0, 1])[:, 0].round(2).tolist()
+    [0.67, 0.67]
+    """
+    of_images = [np.bincount(image_product, i2t <= top, len(t2i)) * len(t2i) / len(i2t) for top in TOP]
+    return np.stack([*of_images, *(t2i <= top for top in TOP)], axis=1).astype(np.float32)
+
+
 def _same_product(
     image_ids: NDArray[np.int64], text_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import programs
 import pytest
 from omegaconf import OmegaConf
@@ -179,7 +181,7 @@ def test_a_plan_from_its_command_to_its_report(workplace, compare):
     ]
     figures = first["itc/seed3/training"]["figures"]
     assert (figures["updates"], figures["samples"]) == (UPDATES, 8 * UPDATES) and figures["milliseconds"] > 0
-    assert "cores of" in first["itc/seed3/probe"]["hardware"]
+    assert re.match(r"\d+ cores? of ", first["itc/seed3/probe"]["hardware"])
 
     # The table holds what the runs wrote.
     folder = workplace / "compared" / "itc" / "seed3"
@@ -207,6 +209,30 @@ def test_a_plan_from_its_command_to_its_report(workplace, compare):
     second = results_of(workplace)
     differ = [name for name in first if first[name] != second[name]]
     assert differ == ["itc-mlm/seed3/retrieval", "itc-mlm/seed3/training"]
+
+    # On another machine: the results are there, the runs are not. A training runs again only if it is needed.
+    for path in (*(workplace / "compared").glob("*/seed3/*.json"), *(workplace / "compared").glob("*/seed3/*.npz")):
+        assert str(workplace).encode() not in path.read_bytes(), path
+    for runs in (workplace / "compared").glob("*/seed3/*-*/"):
+        runs.rename(workplace / f"kept-{runs.name}")
+    shutil.copytree(
+        workplace / "compared", workplace / "finished" / "plan", ignore=lambda *_: ["table.md", "table.csv"]
+    )
+    shutil.rmtree(workplace / "compared")
+    moved = compare("--cfg-path", "plan.yaml")
+    assert moved.returncode == 0 and moved.stdout.count("finished earlier") == 6, moved.stderr
+    for results in (folder, workplace / "finished" / "plan" / "itc" / "seed3"):
+        (results / "probe.json").unlink()
+        (results / "probe.npz").unlink()
+    repeated = compare("--cfg-path", "plan.yaml")
+    assert repeated.returncode == 0 and repeated.stdout.count("finished earlier") == 2, repeated.stderr
+    assert "itc, seed 3, training: running again, because its checkpoint is missing" in repeated.stdout
+    third = results_of(workplace)
+    (row, _) = csv.DictReader((workplace / "compared" / "table.csv").open())
+    assert third["itc/seed3/probe"]["outcome"] == second["itc/seed3/probe"]["outcome"]
+    with np.load(folder / "probe.npz") as hits:
+        pairs = third["itc/seed3/probe"]["outcome"]["figures"]["probe.pairs"]
+        assert 100 * np.nanmean(hits["probe.pairs"], axis=0).mean() == pytest.approx(pairs)
 
     # A result by another protocol, such as that of an older dataset.
     path = folder / "retrieval.json"

@@ -97,6 +97,8 @@ def test_the_key_changes_with_everything_that_decides_a_result_and_nothing_else(
         ([(("systems", "B", "config"), "none.yaml")], "B, seed 0, training: There is no configuration file none.yaml"),
         ([(("systems", "B", "evaluations", "x"), None)], "has x; known are retrieval, recognition"),
         ([(("evaluations", "retrieval", "config"), None)], "`evaluations.retrieval.config` is not set"),
+        ([(("contrasts",), [["A", "A"]])], "contrasts.0 is .*, but must be a pair of systems, such as"),
+        ([(("contrasts",), [["A", "C"]])], "`contrasts` has C; "),
         ([(("base",), "plan.yaml")], "plan.yaml: `base` leads back to .*plan.yaml"),
         (
             [(("training",), {"run.max_iter": 3})],
@@ -309,6 +311,10 @@ def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue)
         return [job.digest for job in plan.jobs if job.system == "CLIP"]
 
     before = digests()
+    assert digests() == before
+    index = catalogue / "catalogue.jsonl"
+    head, products = index.read_text().split("\n", 1)
+    index.write_text("\n".join([json.dumps({**json.loads(head), "images": "/elsewhere"}), products]))
     assert digests() == before
     write_catalogue(catalogue, colour="blue")
     assert not set(digests()) & set(before)

@@ -7,7 +7,7 @@ from fashionfae_lavis.errors import UserError
 
 
 def plan(name, report):
-    return Plan(name, "Title", report.parent, report, [0], [])
+    return Plan(name, "Title", report.parent, report.parent / "finished", report, [0], [], [])
 
 
 def test_sections_are_replaced_and_other_text_stays(tmp_path):

@@ -1,6 +1,8 @@
 import csv
 import io
+import re
 
+import numpy as np
 import pytest
 from comparison_rows import ACCURACY, PAIRS, comparison_rows
 
@@ -43,8 +45,21 @@ def test_leaders_and_the_differences_to_the_first_system():
     _, leaders, differences = markdown_tables(comparison_rows()).split("\n\n")
     assert cells(leaders, "probe, pairs") == ["better", "+2.00 ± 1.41", "base"]
     assert cells(leaders, "recognition, accuracy") == ["base", "+13.00 ± 9.90", "better"]
-    assert cells(differences, "better") == ["-13.00 ± 9.90", "+2.00 ± 1.41"]
-    assert cells(differences, "other") == ["-", "-11.00 ± 1.41"]
+    assert cells(differences, "better - base") == ["-13.00 ± 9.90", "+2.00 ± 1.41"]
+    assert cells(differences, "other - base") == ["-", "-11.00 ± 1.41"]
+
+
+def test_differences_of_chosen_pairs_with_their_interval_over_products():
+    rows = comparison_rows()
+    for row in rows:
+        right = row.figures[PAIRS] / 100 * 50
+        row.hits[PAIRS] = (np.arange(50)[:, None] < right).astype(np.float32)
+    table = markdown_tables(rows, [("better", "other"), ("other", "base")]).split("\n\n")[-1]
+    accuracy, pairs = cells(table, "better - other")
+    found = re.fullmatch(r"\+13\.00 ± 0\.00 \[\+(.+), \+(.+)\]", pairs)
+    assert accuracy == "-" and found, pairs
+    assert float(found[1]) < 13 < float(found[2])
+    assert cells(table, "other - base")[1].startswith("-11.00 ± 1.41 [-")
 
 
 def test_recalls_have_a_line_for_each_text_test_and_system():

@@ -54,6 +54,21 @@ def test_counts_chance_and_the_most_frequent_value():
     assert fewer["category"]["products"] == 40 and fewer["category"]["values"] == results["category"]["values"]
 
 
+def test_hits_of_products_have_the_figures_as_their_means():
+    dataset = ToyProducts()
+    dataset.unseen_attributes = ("season",)
+    result = probe(BagOfWords(dataset, knows=False), dataset)
+    seen = {name: row for name, row in result.attributes.items() if row["seen"]}
+    hits = result.hits()
+    assert set(hits) == {"probe.values", "probe.photo_only", "probe.linear", "probe.pairs"}
+    for name, key in (("probe.values", "itc"), ("probe.linear", "linear_probe"), ("probe.pairs", "pairs")):
+        assert hits[name].shape == (len(dataset.product_ids), len(seen))
+        expected = [row[key]["accuracy"] for row in seen.values()]
+        assert 100 * np.nanmean(hits[name], axis=0) == pytest.approx(expected, rel=1e-5)
+        asked = np.isfinite(hits[name]).sum(0).tolist()
+        assert asked == [row[key]["n"] for row in seen.values()] and asked[list(seen).index("colour")] == 80
+
+
 def test_a_blind_model_is_near_chance():
     """Images are noise, so answers are right at chance level, within four standard errors."""
     dataset = ToyProducts(800)

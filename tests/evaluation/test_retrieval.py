@@ -56,6 +56,10 @@ def test_recalls_equal_a_plain_computation(dataset, loader):
         full = results[mode]["full"]
         assert full["i2t_r1"] == pytest.approx(100 * np.mean(best_text == dataset.row_product))
         assert full["t2i_r1"] == pytest.approx(100 * np.mean(dataset.row_product[best_image] == np.arange(PRODUCTS)))
+        shares = results.hits()[f"retrieval.{mode}.full.mean"]
+        assert shares.shape == (PRODUCTS, 6) and 100 * shares.mean() == pytest.approx(full["mean"], rel=1e-5)
+        own = [dataset.row_product[best_image[product]] == product for product in range(PRODUCTS)]
+        assert shares[:, 3].tolist() == own
     assert results["chance"] == 100 / PRODUCTS
     assert results["agg_metrics"] == results["description+attributes"]["full"]["mean"]
     assert results["sub_test_lists"] == lists_digest(candidate_lists(dataset))

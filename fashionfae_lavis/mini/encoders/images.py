@@ -83,12 +83,8 @@ class Pictures:
         picture = self.pixels[row, top : top + self.size, left : left + self.size]
         return picture.flip(1) if torch.rand(()) < 0.5 else picture
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """Normalises images (B, 3, S, S) with values in 0..1 as the model reads them."""
-        return (images - self.mean) / self.std
-
     def _processed(self, pixels: Tensor) -> Tensor:
-        return self.normalised(pixels.permute(0, 3, 1, 2) / 255)
+        return (pixels.permute(0, 3, 1, 2) / 255 - self.mean) / self.std
 
 
 def train_image_encoder(

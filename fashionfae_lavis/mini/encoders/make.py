@@ -32,7 +32,7 @@ from fashionfae_lavis.models.fashionfae import FashionFAE
 
 PRODUCTS = 12_000
 UPDATES = {"text": 5000, "images": 8000, "alignment": 500, "photographs": 3600}
-UNLABELLED_UPDATES = {"text": 3000, "images": 2000}
+UNLABELLED_UPDATES = {"text": 3000, "images": 4000}
 DRAWN = "mini_encoders.safetensors"
 
 
@@ -79,8 +79,9 @@ def make_unlabelled_encoders(
     photographs = ClassFolders(folder / "train", processing, torch.device("cpu")) if folder else None
     model, drawn, pictures = _new_model(products)
     accuracy = {"masked words": train_text_encoder_on_words(model, drawn, updates["text"])}
-    accuracy |= train_image_encoder_on_views(model.image_encoder, pictures, photographs, drawn, updates["images"])
-    _save(model, path)
+    encoder = model.image_encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    accuracy |= train_image_encoder_on_views(encoder, pictures, photographs, drawn, updates["images"])
+    _save(model.cpu(), path)
     return accuracy
 
 

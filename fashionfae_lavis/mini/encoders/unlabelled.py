@@ -67,16 +67,19 @@ def train_image_encoder_on_views(
     Returns:
         Accuracy (0..1) of a linear probe of each attribute on the held-out pictures.
     """
+    device = next(encoder.parameters()).device
     head = nn.Sequential(
         nn.Linear(encoder.embed_dim, encoder.embed_dim), nn.GELU(), nn.Linear(encoder.embed_dim, WIDTH)
-    )
-    sources = [pictures.pixels[pictures.train_rows].permute(0, 3, 1, 2)]
-    sources += [photographs.pixels] if photographs else []
+    ).to(device)
+    sources = [pictures.pixels[pictures.train_rows].permute(0, 3, 1, 2).to(device)]
+    sources += [photographs.pixels.to(device)] if photographs else []
+    mean, std = pictures.mean.to(device), pictures.std.to(device)
 
     def loss_of_batch() -> Tensor:
-        chosen = [source[torch.randint(len(source), (IMAGES // len(sources),))].float() / 255 for source in sources]
+        drawn = [torch.randint(len(source), (IMAGES // len(sources),), device=device) for source in sources]
+        chosen = [source[rows].float() / 255 for source, rows in zip(sources, drawn, strict=True)]
         views = [
-            torch.cat([erase(pictures.normalised(jitter(crop(images, pictures.size)))) for images in chosen])
+            torch.cat([erase((jitter(crop(images, pictures.size)) - mean) / std) for images in chosen])
             for _ in range(2)
         ]
         one, other = (F.normalize(head(encoder(view).mean(1)), dim=-1) / TEMPERATURE**0.5 for view in views)
@@ -85,7 +88,7 @@ def train_image_encoder_on_views(
     optimise(nn.ModuleList([encoder, head]), loss_of_batch, updates, "image encoder", lr=1e-3, weight_decay=0.05)
     values, labels = look_labels(products)
     with torch.no_grad():
-        batches = [(encoder(images).mean(1), labels[rows]) for images, rows in pictures.test_batches()]
+        batches = [(encoder(images.to(device)).mean(1).cpu(), labels[rows]) for images, rows in pictures.test_batches()]
     features, wanted = (torch.cat(part).numpy() for part in zip(*batches, strict=True))
     shown = {name: column >= 0 for name, column in zip(values, wanted.T, strict=True)}
     hits = {
