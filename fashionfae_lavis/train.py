@@ -229,7 +229,7 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
     warning. With several test splits, each split has a folder for its pictures and its hits.npz.
 
     Raises:
-        UserError: results.json cannot be written; the tables are printed all the same.
+        UserError: results.json or hits.npz cannot be written; the tables are printed all the same.
     """
     figures = {split: result.to_json() for split, result in results.items()}
     try:
@@ -244,12 +244,13 @@ def report(results: Mapping[str, EvaluationResult], folder: Path) -> None:
             own.mkdir(exist_ok=True)
             figures[split] |= result.draw(own)
             write_results(figures, folder)
-        save_hits(result, own / HITS)
     folders = [folder, *(folder / split for split in results)]
     files = (folder / name for name in ("results.json", BEST_CHECKPOINT, LAST_CHECKPOINT))
     paths = [*(path for each in folders for path in sorted(each.glob("*.png"))), *filter(Path.exists, files)]
     width = max((len(path.stem) for path in paths), default=0) + 1
     print("".join(f"\n{path.stem + ':':<{width}} {path}" for path in paths) + "\n", flush=True)
+    for split, result in results.items():
+        save_hits(result, (folder if len(results) == 1 else folder / split) / HITS)
 
 
 def write_results(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> None:

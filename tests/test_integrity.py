@@ -93,7 +93,9 @@ def test_a_digest_covers_names_types_shapes_bytes_and_metadata():
     assert digest(dict(reversed(STATE.items())), {"sha256": "x"}) == digest(STATE, {})
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_encoders", "mini_photograph_encoders", "mini_tokenizer"])
+@pytest.mark.parametrize(
+    "name", ["mini", "mini_encoders", "mini_photograph_encoders", "mini_unlabelled_encoders", "mini_tokenizer"]
+)
 def test_shipped_weights_carry_their_digest(name):
     path = shipped("weights", f"{name}.safetensors")
     with safe_open(path, framework="pt") as file:

@@ -1,6 +1,7 @@
 """Reads finished runs as rows of a comparison: their results, and the cost of training from the checkpoint."""
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Row:
         seed: seed of the training; None if unknown.
         figures: dotted name -> number, from the training and the evaluations.
         outcomes: the evaluations.
-        hits: dotted name -> the products' shares (P, C) in the figure, see `EvaluationResult.hits`.
+        hits: dotted name -> per-product scores (P, C), see `EvaluationResult.hits`.
     """
 
     system: str
@@ -44,7 +45,7 @@ class Row:
 
         Args:
             found: the evaluation.
-            hits: its file of the products' shares, if any.
+            hits: its file of per-product scores, if any.
 
         Raises:
             UserError: the file is damaged.
@@ -52,11 +53,20 @@ class Row:
         self.outcomes.append(found)
         self.figures |= found.figures
         if hits and hits.is_file():
-            try:
-                with np.load(hits) as arrays:
-                    self.hits |= dict(arrays)
-            except (OSError, ValueError, BadZipFile) as error:
-                raise UserError(f"{hits} is damaged: delete it and evaluate the run again.") from error
+            self.hits |= _read_hits(hits)
+
+
+def _read_hits(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Reads a file of `save_hits`; raises UserError if it is damaged."""
+    try:
+        with np.load(path) as arrays:
+            hits = dict(arrays)
+        if not all(array.ndim == 2 and array.dtype == np.float32 for array in hits.values()):
+            raise ValueError("other arrays")
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        results = path.with_suffix(".json") if path.name != HITS else path.with_name("results.json")
+        raise UserError(f"{path} is damaged: delete it and {results.name}, and evaluate the run again.") from error
+    return hits
 
 
 def training_figures(folder: Path) -> dict[str, float]:

@@ -1,14 +1,14 @@
 """Runs the jobs of a plan one after another, each in a separate process; finished jobs are skipped.
 
     <output>/<system>/seed<k>/<job>.json          result, written when the program has succeeded
-                              <job>.npz           the products' shares in the figures of an evaluation
+                              <job>.npz           per-product scores of an evaluation
                               <job>.log           output of the program
                               <job>-<digest>/     runs of the job
 
 The digest is that of the job's configuration. It ensures that an interrupted job never resumes from a checkpoint of
-another configuration. The .json and .npz files name no path outside the output folder, so a plan can go on from them on
-another machine. A training job whose checkpoint is missing runs again only if one of its evaluations needs it, and then
-all of them run again, because another machine's weights differ slightly.
+another configuration. The .json and .npz files name no path outside the output folder, so another machine can reuse
+them from `finished/<plan>/` beside the plan. A training job whose checkpoint is missing runs again only if one of its
+evaluations needs it. Then all of them run again, because another machine's weights differ slightly.
 """
 
 import json
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from fashionfae_lavis.compare.finished import Row, read_run, training_figures
@@ -41,53 +42,28 @@ def run_plan(plan: Plan) -> tuple[list[Row], list[str]]:
     Raises:
         UserError: a program failed, another comparison runs in the output folder, or the results' protocols differ.
     """
-    rows: dict[tuple[str, int], Row] = {}
+    rows = []
     machines = []
-    checkpoint = None  # from the latest training job, which a plan lists right before its evaluations
+    number = 0
     with hold(plan.output, COMPARISON):
         with hold(plan.output, PROGRAM):
             pass  # ensure that no program of an earlier comparison is still running
-        _copy_finished(plan)
-        _discard_unusable(plan)
-        for number, job in enumerate(plan.jobs, 1):
-            heading = f"[{number}/{len(plan.jobs)}] {job.title}"
-            result = _run(job, plan.output, heading, checkpoint)
-            row = rows.setdefault((job.system, job.seed), Row(job.system, job.seed))
-            if job.after:
-                row.add(Outcome(**result["outcome"]), plan.output / job.path.with_suffix(".npz"))
-            else:
-                checkpoint = plan.output.absolute() / result["checkpoint"]
-                row.figures |= result["figures"]
-            machines.append(result["hardware"])
-    check_agreement((row.system, found) for row in rows.values() for found in row.outcomes)
-    return list(rows.values()), list(dict.fromkeys(machines))
-
-
-def _copy_finished(plan: Plan) -> None:
-    """Copies the results of trainings that finished on another machine, with those of their evaluations."""
-    for training, evaluations in _groups(plan):
-        if _finished(training, plan.output):
-            continue
-        for job in (training, *evaluations):
-            if _finished(job, plan.finished):
-                (plan.output / job.path).parent.mkdir(parents=True, exist_ok=True)
-                for suffix in SUFFIXES:
-                    source, target = (folder / job.path.with_suffix(suffix) for folder in (plan.finished, plan.output))
-                    if source.is_file():
-                        with replacing(target) as temporary:
-                            shutil.copyfile(source, temporary)
-
-
-def _discard_unusable(plan: Plan) -> None:
-    """Deletes the results of a training and its evaluations if one of these is left to run without a checkpoint."""
-    for training, evaluations in _groups(plan):
-        result = _finished(training, plan.output)
-        left = any(not _finished(job, plan.output) for job in evaluations)
-        if result and left and not (plan.output / result["checkpoint"]).is_file():
-            print(f"{training.title}: running again, because its checkpoint is missing", flush=True)
+        for training, evaluations in _groups(plan):
+            _copy_finished(training, evaluations, plan)
+            _discard_unusable(training, evaluations, plan.output)
+            row, checkpoint = Row(training.system, training.seed), None
             for job in (training, *evaluations):
-                for suffix in SUFFIXES:
-                    (plan.output / job.path.with_suffix(suffix)).unlink(missing_ok=True)
+                number += 1
+                result = _run(job, plan.output, f"[{number}/{len(plan.jobs)}] {job.title}", checkpoint)
+                if job.after:
+                    row.add(Outcome(**result["outcome"]), plan.output / job.path.with_suffix(".npz"))
+                else:
+                    checkpoint = plan.output.absolute() / result["checkpoint"]
+                    row.figures |= result["figures"]
+                machines.append(result["hardware"])
+            rows.append(row)
+    check_agreement((row.system, found) for row in rows for found in row.outcomes)
+    return rows, list(dict.fromkeys(machines))
 
 
 def _groups(plan: Plan) -> list[tuple[Job, list[Job]]]:
@@ -97,6 +73,42 @@ def _groups(plan: Plan) -> list[tuple[Job, list[Job]]]:
         if job.after:
             found[job.after.path][1].append(job)
     return list(found.values())
+
+
+def _usable(training: Job, evaluations: Sequence[Job], output: Path) -> bool:
+    """Returns whether the training has finished, and the evaluations too unless its checkpoint is there for them."""
+    result = _finished(training, output)
+    if not result:
+        return False
+    return (output / result["checkpoint"]).is_file() or all(_finished(job, output) for job in evaluations)
+
+
+def _copy_finished(training: Job, evaluations: Sequence[Job], plan: Plan) -> None:
+    """Copies the results of a training and its evaluations from another machine, unless this one has them."""
+    if not _finished(training, plan.finished) or _usable(training, evaluations, plan.output):
+        return
+    for job in (*evaluations, training):  # the training last, because it makes the others valid
+        if _finished(job, plan.finished):
+            (plan.output / job.path).parent.mkdir(parents=True, exist_ok=True)
+            for suffix in SUFFIXES:
+                _copy(*((folder / job.path).with_suffix(suffix) for folder in (plan.finished, plan.output)))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file atomically; deletes the target if there is no source."""
+    target.unlink(missing_ok=True)
+    if source.is_file():
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _discard_unusable(training: Job, evaluations: Sequence[Job], output: Path) -> None:
+    """Deletes the results of a training and its evaluations if one of these is left to run without a checkpoint."""
+    if _finished(training, output) and not _usable(training, evaluations, output):
+        print(f"{training.title}: running again, because its checkpoint is missing", flush=True)
+        for job in (*evaluations, training):  # the training last, because it makes the others valid
+            for suffix in SUFFIXES:
+                (output / job.path).with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _finished(job: Job, output: Path) -> dict | None:
@@ -138,10 +150,9 @@ def _run(job: Job, output: Path, heading: str, checkpoint: Path | None) -> dict:
         "command": ["python", "-m", f"lavis.{program}", *portable],
         "key": job.key,
     }
-    hits = max(runs.glob(f"*/{HITS}"), key=lambda file: file.stat().st_mtime, default=None) if job.after else None
-    if hits:
-        with replacing(path.with_suffix(".npz")) as temporary:
-            shutil.copyfile(hits, temporary)
+    if job.after:
+        newest = max(runs.glob("*/results.json"), key=lambda file: file.stat().st_mtime)
+        _copy(newest.with_name(HITS), path.with_suffix(".npz"))
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{heading}: {seconds:.0f} s", flush=True)

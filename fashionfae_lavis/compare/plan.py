@@ -22,10 +22,11 @@ protocol.
 import argparse
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fashionfae_lavis.compare.outcomes import Outcome, check_agreement, planned_outcome
 from fashionfae_lavis.configuration import check_containers, load_config
 from fashionfae_lavis.datasets.builders.catalogue import find_catalogue
-from fashionfae_lavis.datasets.datasets.catalogue_file import NAME, read_head
+from fashionfae_lavis.datasets.datasets.catalogue_file import NAME, listed_products
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.configuration import shipped
 from fashionfae_lavis.preflight import check_files
@@ -342,15 +343,24 @@ def _catalogues(datasets: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Returns a digest of each catalogue by its root, under the key "catalogues"; nothing if there is none."""
     roots = [data["root"] for data in datasets.values() if data.get("root")]
     folders = {root: find_catalogue(root) for root in roots}
-    found = {root: _products_digest(folder) for root, folder in folders.items() if folder}
+    found = {
+        root: _products_digest(folder, (folder / NAME).stat().st_mtime_ns) for root, folder in folders.items() if folder
+    }
     return {"catalogues": found} if found else {}
 
 
-def _products_digest(folder: Path) -> str:
-    """Returns the digest of a catalogue's products, wherever their photographs are."""
-    settings = {key: value for key, value in read_head(folder).items() if key not in ("table", "images")}
-    products = (folder / NAME).read_bytes().split(b"\n", 1)[1]
-    return _digest(json.dumps(settings).encode() + products)
+@lru_cache
+def _products_digest(folder: Path, written: int) -> str:
+    """Returns the digest of a catalogue's products and of the sizes of their photographs, in whatever folder these are.
+
+    Args:
+        folder: the catalogue.
+        written: when it was written; a new time makes a new digest.
+    """
+    images, attributes, products = listed_products(folder)
+    names = {name for split in products.values() for product in split for name in product["images"]}
+    sizes = {name: os.stat(images / name).st_size for name in sorted(names) if (images / name).is_file()}
+    return _digest(json.dumps([attributes, products, sizes]).encode())
 
 
 def _digest(content: bytes) -> str:

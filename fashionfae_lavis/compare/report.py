@@ -19,7 +19,8 @@ HEAD = "# Results\n\n`fashionfae compare` generates the marked sections. All oth
 READING = (
     "All figures except cost are in percent. Retrieval is the mean of six recalls; the sub-test ranks one product "
     "among 101. Probe figures are means over the attributes that are visible in pictures. Trained parameters are "
-    "those that updates have changed. Milliseconds are wall time of training and include the load of other programs."
+    "those that updates have changed. Milliseconds are wall time of training and include the load of other programs. "
+    "Brackets give the 95 % interval of a difference when the products are resampled."
 )
 
 
@@ -43,7 +44,6 @@ def compare_plan(
     command += f" --seeds {' '.join(map(str, seeds))}" if seeds is not None else ""
     command += f" --catalogue {catalogue}" if catalogue is not None else ""
     spread = f"; ± gives the standard deviation over these {len(plan.seeds)}" if len(plan.seeds) > 1 else ""
-    spread += "; brackets give the 95 % interval over products" if any(row.hits for row in rows) else ""
     reading = f"Seeds: {', '.join(map(str, plan.seeds))}{spread}. {READING}"
     measured = "\n".join(f"Measured on {machine}." for machine in machines)
     text = "\n\n".join(

@@ -80,7 +80,7 @@ def markdown_tables(rows: Sequence[Row], contrasts: Sequence[tuple[str, str]] = 
 
     Args:
         rows: the results.
-        contrasts: pairs of systems; the difference is that of the first from the second. Empty: all from the first row.
+        contrasts: pairs (a, b) of systems; a row shows a minus b. If empty, every system is compared with the first.
     """
     parts = [_main_table(rows), _recall_table(rows)]
     systems = by_system(rows)
@@ -174,7 +174,7 @@ def _leaders(systems: dict[str, list[Row]]) -> str:
         if len(means) < 2:
             continue
         first, second = sorted(means, key=means.__getitem__, reverse=True)[:2]
-        lead = _signed(paired_differences(systems[first], systems[second], name))
+        lead = _difference(systems[first], systems[second], name)
         body.append([title, first, lead, second])
     return markdown_table(["figure", "best system", "lead, points", "second best"], body) if body else ""
 
@@ -196,8 +196,8 @@ def _difference(first: Sequence[Row], second: Sequence[Row], name: str) -> str:
     cell = _signed(differences)
     if not pairs or len(pairs) < len(differences):
         return cell
-    low, high = difference_interval(*zip(*pairs, strict=True))
-    return f"{cell} [{low:+.2f}, {high:+.2f}]"
+    interval = difference_interval(*zip(*pairs, strict=True))
+    return f"{cell} [{interval[0]:+.2f}, {interval[1]:+.2f}]" if interval else cell
 
 
 def _signed(differences: Sequence[float]) -> str:

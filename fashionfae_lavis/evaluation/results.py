@@ -28,7 +28,7 @@ class EvaluationResult(Mapping[str, Any]):
         """Formats the figures as a text table."""
 
     def hits(self) -> dict[str, NDArray[np.float32]]:
-        """Returns the products' shares in figures, as hits.npz stores them.
+        """Returns per-product scores, as hits.npz stores them.
 
         Returns:
             Dotted figure name, as in compare/outcomes.py -> an array (P, C). The figure in percent is 100 times the

@@ -30,3 +30,16 @@ def test_products_and_not_answers_are_resampled():
 def test_equal_systems_have_no_difference_whatever_they_were_not_asked():
     shares = np.array([[1.0, np.nan], [0.0, 1.0], [1.0, 0.0]] * 20, dtype=np.float32)
     assert difference_interval([shares], [shares]) == (0.0, 0.0)
+
+
+def test_a_column_that_few_products_have_still_gives_numbers():
+    shares = np.full((200, 2), np.nan, dtype=np.float32)
+    shares[:, 0] = 1.0
+    shares[:3, 1] = 1.0
+    low, high = difference_interval([shares], [0 * shares])
+    assert (low, high) == (100.0, 100.0)
+
+
+def test_one_product_has_no_interval():
+    one = np.ones((1, 6), dtype=np.float32)
+    assert difference_interval([one], [one]) is None

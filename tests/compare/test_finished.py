@@ -1,12 +1,47 @@
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from runner_toy import make_runner
 from toy_runs import probe, recognition, retrieval, write_run
 
-from fashionfae_lavis.compare.finished import evaluated_weights, read_rows, read_run, training_figures
+from fashionfae_lavis.compare.finished import Row, evaluated_weights, read_rows, read_run, training_figures
+from fashionfae_lavis.compare.outcomes import Outcome
 from fashionfae_lavis.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(content[60:70], b"0123456789"),
+        lambda content: saved(np.save, np.ones((3, 6), np.float32)),
+        lambda content: saved(np.savez, a=np.ones(3, np.float32)),
+        lambda content: saved(np.savez, a=np.ones((3, 6), np.int64)),
+    ],
+)
+def test_damaged_scores_of_products_are_one_sentence(tmp_path, damage):
+    path = tmp_path / "hits.npz"
+    scores = np.random.default_rng(0).random((50, 6)).astype(np.float32)
+    path.write_bytes(saved(np.savez_compressed, scores=scores))
+    row = Row("A")
+    row.add(Outcome("retrieval", {}), path)
+    assert np.array_equal(row.hits["scores"], scores)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match="hits.npz is damaged: delete it and results.json, and evaluate the run again"):
+        Row("A").add(Outcome("retrieval", {}), path)
+    path.unlink()
+    assert row.add(Outcome("retrieval", {}), path) is None
+
+
+def saved(save, *arrays, **named):
+    """The bytes that NumPy saves."""
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
 
 
 def test_what_training_took(tmp_path):

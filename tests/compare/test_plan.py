@@ -97,7 +97,7 @@ def test_the_key_changes_with_everything_that_decides_a_result_and_nothing_else(
         ([(("systems", "B", "config"), "none.yaml")], "B, seed 0, training: There is no configuration file none.yaml"),
         ([(("systems", "B", "evaluations", "x"), None)], "has x; known are retrieval, recognition"),
         ([(("evaluations", "retrieval", "config"), None)], "`evaluations.retrieval.config` is not set"),
-        ([(("contrasts",), [["A", "A"]])], "contrasts.0 is .*, but must be a pair of systems, such as"),
+        ([(("contrasts",), [["A", "A"]])], "contrasts.0. is .*, but must be a pair of systems, such as"),
         ([(("contrasts",), [["A", "C"]])], "`contrasts` has C; "),
         ([(("base",), "plan.yaml")], "plan.yaml: `base` leads back to .*plan.yaml"),
         (
@@ -303,7 +303,7 @@ def test_auto_agrees_with_the_split_that_it_means(monkeypatch, catalogue, tmp_pa
         read_plan(str(tmp_path / "plan.yaml"), seeds=[0], catalogue=str(catalogue))
 
 
-def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue):
+def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue, tmp_path):
     monkeypatch.chdir(ROOT)
 
     def digests():
@@ -314,10 +314,15 @@ def test_a_job_runs_again_when_its_catalogue_has_changed(monkeypatch, catalogue)
     assert digests() == before
     index = catalogue / "catalogue.jsonl"
     head, products = index.read_text().split("\n", 1)
-    index.write_text("\n".join([json.dumps({**json.loads(head), "images": "/elsewhere"}), products]))
+    moved = shutil.copytree(catalogue, tmp_path / "moved")
+    index.write_text("\n".join([json.dumps({**json.loads(head), "images": str(moved)}), products]))
     assert digests() == before
+    index.write_text(f"{head}\n{products}")
+    (catalogue / "0.jpg").write_bytes(b"another photograph")
+    photographed = digests()
+    assert not set(photographed) & set(before)
     write_catalogue(catalogue, colour="blue")
-    assert not set(digests()) & set(before)
+    assert not set(digests()) & {*before, *photographed}
 
 
 def test_a_plan_without_a_catalogue_takes_none(write_plan):
