@@ -317,11 +317,14 @@ def shares_of_products(i2t: NDArray[np.int64], t2i: NDArray[np.int64], image_pro
     Returns:
         An array (P, 6). The means over the products, in percent, are the recalls in the order of `recalls`.
 
-    >>> shares_of_products(np.array([1, 3, 1]), np.array([2, 1]), [0, 0, 1])[:, 0].round(2).tolist()
-    [0.67, 0.67]
+    >>> shares_of_products(np.array([1, 3, 1, 2]), np.array([2, 1]), [0, 0, 1, 1])[:, 1].tolist()
+    [1.0, 1.0]
+    >>> shares_of_products(np.array([1, 3, 1, 2]), np.array([2, 1]), [0, 0, 0, 1])[:, 0].tolist()
+    [1.0, 0.0]
     """
     of_images = [np.bincount(image_product, i2t <= top, len(t2i)) * len(t2i) / len(i2t) for top in TOP]
-    return np.stack([*of_images, *(t2i <= top for top in TOP)], axis=1).astype(np.float32)
+    shares: NDArray[np.float32] = np.stack([*of_images, *(t2i <= top for top in TOP)], axis=1).astype(np.float32)
+    return shares
 
 
 def _same_product(
