@@ -20,7 +20,7 @@ from fashionfae_lavis.masking.patch_masks import batch_block_masks
 from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
 from fashionfae_lavis.models.attribute_promotion import AttributePromotion
 from fashionfae_lavis.models.evaluation_mode import without_dropout
-from fashionfae_lavis.models.fusion_encoder import FusionEncoder
+from fashionfae_lavis.models.fusion_encoder import CLS, FusionEncoder
 from fashionfae_lavis.models.image_encoder import ImageEncoder
 from fashionfae_lavis.models.image_tokenizer import ImageTokenizer
 from fashionfae_lavis.models.inputs import check_rows, value_of
@@ -172,7 +172,7 @@ class FashionFAE(FashionRetrieval):
 
     def match_logits(self, image_tokens: Tensor, text: Text) -> Tensor:
         """Scores pairs of pooled image tokens (B, N, D) and texts; returns logits (B, 2) of no match and match."""
-        joint = self.fusion_encoder.encode_joint(text, image_tokens)
+        joint = self.fusion_encoder.encode_joint(text, image_tokens, wanted=CLS)
         return self.itm_head(self.fusion_encoder.pooler(joint)).float()
 
     def predict_words(self, image_tokens: Tensor, text: Text, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ class FashionFAE(FashionRetrieval):
         Returns:
             Vocabulary logits (P, V) at the P positions in row-major order, and the text states (B, L, D).
         """
-        states = self.fusion_encoder.encode_joint(text, image_tokens)[:, : positions.shape[1]]
+        states = self.fusion_encoder.encode_joint(text, image_tokens, wanted=slice(positions.shape[1]))
         return self.mlm_head(states[positions], self.fusion_encoder.embeddings.word_embeddings.weight), states
 
     def read_masked_text(self, image_tokens: Tensor, text: Text, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -224,8 +224,7 @@ class FashionFAE(FashionRetrieval):
         promoted = self.promotion(low[:, 0], visual_cls)
         filled_tokens = F.pad(patch_mask, (1, 0), value=True)
         filled = torch.where(filled_tokens.unsqueeze(-1), promoted.unsqueeze(1).to(image_tokens.dtype), image_tokens)
-        joint = bert.encode_upper(low, text.mask, filled)
-        return joint[:, -patch_mask.shape[1] :], promoted
+        return bert.encode_upper(low, text.mask, filled, wanted=slice(-patch_mask.shape[1], None)), promoted
 
     def read_masked_image(self, image_tokens: Tensor, text: Text, patch_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Computes the inputs of the APIR loss. Takes the arguments of `reconstruct`.

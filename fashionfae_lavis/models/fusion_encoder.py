@@ -10,9 +10,13 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 from fashionfae_lavis.models.attention_init import mimetic_attention_
 from fashionfae_lavis.text.word_pieces import Text
 
+CLS = slice(0, 1)  # the position whose state the pooler reads
+
 
 class SdpaSelfAttention(nn.Module):
-    """BERT's self-attention, computed without storing the attention map.
+    """BERT's self-attention by torch's fused kernel.
+
+    The kernel stores no attention map, except on CPU in training with dropout.
 
     Args:
         attention: transformers' self-attention, whose layers this module takes over.
@@ -24,11 +28,27 @@ class SdpaSelfAttention(nn.Module):
         self.dropout = attention.dropout
         self.heads = attention.num_attention_heads
 
-    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, *_, **__) -> tuple[Tensor]:
-        """Maps states (B, L, D), with a boolean mask (B, 1, 1, L) of real positions, to a context (B, L, D)."""
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: None = None,
+        encoder_hidden_states: Tensor | None = None,
+        *_,
+        **__,
+    ) -> tuple[Tensor]:
+        """Maps states (B, Q, D) to a context (B, Q, D); arguments as in transformers.
+
+        Args:
+            hidden_states: the states that ask.
+            attention_mask: boolean (B, 1, 1, L), True at real positions.
+            head_mask: not supported.
+            encoder_hidden_states: the states (B, L, D) that are read; None for `hidden_states`.
+        """
+        read = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = (
-            layer(hidden_states).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
+            layer(states).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for layer, states in ((self.query, hidden_states), (self.key, read), (self.value, read))
         )
         dropout = self.dropout.p if self.training else 0.0
         context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
@@ -93,12 +113,23 @@ class FusionEncoder(BertModel):
             angles = torch.arange(len(table))[:, None] * frequencies
             table.copy_(2**0.5 * size * torch.cat((angles.sin(), angles.cos()), 1))
 
-    def run_layers(self, states: Tensor, mask: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """Passes states (B, L, hidden) through layers first to last - 1; mask (B, L) is 1 at real positions."""
+    def run_layers(
+        self, states: Tensor, mask: Tensor, first: int = 0, last: int | None = None, wanted: slice | None = None
+    ) -> Tensor:
+        """Passes states (B, L, hidden) through layers first to last - 1; mask (B, L) is 1 at real positions.
+
+        Returns the states at the `wanted` positions (None: all). The last layer computes only these.
+        """
         mask = mask[:, None, None, :].bool()
-        for layer in self.encoder.layer[first:last]:
+        layers = self.encoder.layer[first:last]
+        if wanted is None or not layers:
+            for layer in layers:
+                states = layer(states, mask)[0]
+            return states[:, wanted or slice(None)]
+        for layer in layers[:-1]:
             states = layer(states, mask)[0]
-        return states
+        top = layers[-1]
+        return top.feed_forward_chunk(top.attention(states[:, wanted], mask, encoder_hidden_states=states)[0])
 
     def normalise(self, embeddings: Tensor) -> Tensor:
         """Applies the embedding LayerNorm and dropout to a whole sequence (B, L, hidden)."""
@@ -118,18 +149,25 @@ class FusionEncoder(BertModel):
         """Reads text alone and returns its states (B, L, hidden) after `layers` layers (None: all)."""
         return self.run_layers(self.normalise(self.embed_text(text)), text.mask, last=layers)
 
-    def encode_joint(self, text: Text, image_tokens: Tensor) -> Tensor:
-        """Reads texts (B, L) followed by image tokens (B, N, visual_width); returns joint states (B, L + N, hidden)."""
-        embeddings = torch.cat((self.embed_text(text), self.visual_embeddings(image_tokens)), dim=1)
-        return self.run_layers(self.normalise(embeddings), _joint_mask(text.mask, image_tokens))
+    def encode_joint(self, text: Text, image_tokens: Tensor, wanted: slice | None = None) -> Tensor:
+        """Reads texts (B, L) followed by image tokens (B, N, visual_width).
 
-    def encode_upper(self, text_states: Tensor, mask: Tensor, image_tokens: Tensor) -> Tensor:
+        Returns the joint states (B, L + N, hidden), or only those at the `wanted` positions.
+        """
+        embeddings = torch.cat((self.embed_text(text), self.visual_embeddings(image_tokens)), dim=1)
+        return self.run_layers(self.normalise(embeddings), _joint_mask(text.mask, image_tokens), wanted=wanted)
+
+    def encode_upper(
+        self, text_states: Tensor, mask: Tensor, image_tokens: Tensor, wanted: slice | None = None
+    ) -> Tensor:
         """Passes lower-layer text states (B, L, hidden) followed by image tokens through the upper layers, for APIR.
+
+        Returns the states (B, L + N, hidden), or only those at the `wanted` positions.
 
         The text states pass the embedding LayerNorm a second time, as in the authors' code.
         """
         embeddings = torch.cat((text_states, self.visual_embeddings(image_tokens)), dim=1)
-        return self.run_layers(self.normalise(embeddings), _joint_mask(mask, image_tokens), first=self.split)
+        return self.run_layers(self.normalise(embeddings), _joint_mask(mask, image_tokens), self.split, wanted=wanted)
 
     @staticmethod
     def masked_mean(states: Tensor, mask: Tensor) -> Tensor:

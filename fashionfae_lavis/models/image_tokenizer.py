@@ -292,7 +292,8 @@ class ImageTokenizer(BaseModel):
 
     def features(self, images: Tensor) -> Tensor:
         """Maps images (B, 3, S, S) to features before quantisation (B, h, w, code_dim)."""
-        return self.quant_conv(self.encoder(images)).permute(0, 2, 3, 1)
+        # On CPU, its convolutions are faster on channels-last images (benchmarks/kernels.py).
+        return self.quant_conv(self.encoder(images.contiguous(memory_format=torch.channels_last))).permute(0, 2, 3, 1)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

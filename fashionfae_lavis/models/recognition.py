@@ -15,6 +15,7 @@ from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.encoders import FashionEncoders
+from fashionfae_lavis.models.fusion_encoder import CLS
 from fashionfae_lavis.models.guards import model_section
 from fashionfae_lavis.models.inputs import images_of, labels_of, texts_of
 from fashionfae_lavis.models.saved_head import check_same_head
@@ -89,7 +90,7 @@ class FashionRecognition(FashionEncoders):
 
     def logits(self, image_tokens: Tensor, text: Text) -> Tensor:
         """Classifies pairs of pooled tokens (B, N, D) and texts; returns category logits (B, num_classes)."""
-        joint = self.fusion_encoder.encode_joint(text, image_tokens)
+        joint = self.fusion_encoder.encode_joint(text, image_tokens, wanted=CLS)
         return self.classifier(self.fusion_encoder.pooler(joint)).float()
 
     def classify(self, samples: dict[str, Any]) -> Tensor:

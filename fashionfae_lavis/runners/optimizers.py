@@ -14,9 +14,10 @@ from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.schedules import IterationSchedule
 
 # Both decouple weight decay. transformers' AdamW adds eps before the bias correction and decays after the step, as the
-# authors' code does. In the first updates, gradients of about eps then move a parameter less.
+# authors' code does. In the first updates, gradients of about eps then move a parameter less. torch's fused kernel
+# updates each parameter in one pass over memory, on CPU and GPU (benchmarks/kernels.py).
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
+    "adamw": partial(torch.optim.AdamW, fused=True),
     "transformers_adamw": partial(TransformersAdamW, no_deprecation_warning=True),
 }
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from fashionfae_lavis.models.fusion_encoder import FusionEncoder
+from fashionfae_lavis.models.fusion_encoder import CLS, FusionEncoder
 from fashionfae_lavis.text.word_pieces import Text
 
 CONFIG = BertConfig(
@@ -67,3 +67,22 @@ def test_masked_mean(bert):
 
 def test_rows_of_a_text(text):
     assert text.rows(torch.tensor([1, 1])).mask.sum(1).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("wanted", [CLS, slice(6), slice(-5, None)])
+def test_wanted_states_and_their_gradients_equal_those_of_the_whole_sequence(bert, text, wanted):
+    images = torch.randn(2, 5, 24)
+    whole, some = bert.encode_joint(text, images)[:, wanted], bert.encode_joint(text, images, wanted)
+    torch.testing.assert_close(some, whole)
+    top = bert.encoder.layer[-1].attention.self
+    for weight in (top.query.weight, top.key.weight, bert.embeddings.word_embeddings.weight):
+        gradient, expected = (
+            torch.autograd.grad(states.square().sum(), weight, retain_graph=True)[0] for states in (some, whole)
+        )
+        torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_wanted_upper_states_equal_those_of_the_whole_sequence(bert, text):
+    low, images = torch.randn(2, 6, 32), torch.randn(2, 5, 24)
+    whole = bert.encode_upper(low, text.mask, images)
+    torch.testing.assert_close(bert.encode_upper(low, text.mask, images, slice(-5, None)), whole[:, 6:])
