@@ -19,7 +19,7 @@ from lavis.common.dist_utils import get_rank, is_dist_avail_and_initialized, is_
 from lavis.common.registry import registry
 from lavis.datasets.data_utils import apply_to_sample
 from lavis.runners.runner_base import RunnerBase
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
@@ -194,7 +194,7 @@ class FashionRunner(RunnerBase):
         model = self.model
         joined = bool(self.run_cfg.get("grad_cache")) and self.task.joins_batches(self.progress.iters)
         accumulate = 1 if joined else self.accum_grad_iters
-        values: dict[str, list[float]] = defaultdict(list)
+        values: dict[str, list[Tensor]] = defaultdict(list)
         for micro_step in range(accumulate):
             loaded = join_batches([next(batches) for _ in range(self.accum_grad_iters)]) if joined else next(batches)
             samples = apply_to_sample(lambda x: x.to(self.device, non_blocking=True), loaded)
@@ -209,12 +209,15 @@ class FashionRunner(RunnerBase):
                     output = {"loss": output}
                 self.scaler.scale(output["loss"] / accumulate).backward()
             for name, value in output.items():
-                values[name].append(float(value.detach()))
-        losses = {name: sum(of_batches) / len(of_batches) for name, of_batches in values.items()}
+                values[name].append(value.detach())
         self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         limit = float(self.run_cfg.get("max_grad_norm") or math.inf)
-        norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+        norm_tensor = nn.utils.clip_grad_norm_(parameters, limit)
+        means = {name: torch.stack(of_batches).float().mean().to(self.device) for name, of_batches in values.items()}
+        # One transfer, because each one waits for the GPU.
+        norm, *numbers = torch.stack([norm_tensor, *means.values()]).tolist()
+        losses = dict(zip(means, numbers, strict=True))
         if self.scaler.is_enabled():  # the scaler skips an update with an infinite gradient
             norm = 0.0
         check_finite(losses, norm, self.progress.iters + 1, self.output_dir / LAST_CHECKPOINT, self.device)

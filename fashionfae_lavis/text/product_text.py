@@ -8,6 +8,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -43,6 +44,7 @@ _SEASON = re.compile(r"(ss|fw) ?(\d{4})")
 _SEASON_NAMES = {"ss": "spring summer", "fw": "fall winter"}
 
 
+@lru_cache(maxsize=1 << 14)  # the values of attributes recur in every batch
 def normalise(text: str) -> str:
     """Normalises a text to lower-case words and numbers.
 
