@@ -33,6 +33,7 @@ bench:                    ## speed and memory, as ratios of one run; minutes
 	python benchmarks/data_loading.py
 	python benchmarks/prepare_catalogue.py
 	python benchmarks/threads.py
+	python benchmarks/kernels.py
 	python benchmarks/step_time.py
 	python benchmarks/load_weights.py
 	python benchmarks/embed.py

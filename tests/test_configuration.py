@@ -19,7 +19,7 @@ def load(*options, path=RECIPE):
 def test_values_of_options_are_yaml():
     run = load("run.max_iters=8", "run.init_lr=1e-4", "run.test_splits=[]", "run.steps[0].ratio=0.5").run_cfg
     assert (run.max_iters, run.init_lr, run.test_splits, run.steps[0].ratio) == (8, 1e-4, [], 0.5)
-    assert run.steps[1] == {"objectives": ["itm"], "ratio": 0.28}
+    assert run.steps[1] == {"objectives": ["itc", "mlm", "aetp"], "ratio": 0.38}
     run = load("run.lr_scale={scale: 1}", "run.max_iters=${run.batch_size_train}").run_cfg
     assert run.lr_scale.scale == 1 and run.lr_scale.promotion == 3 and run.max_iters == 32
 

@@ -64,7 +64,7 @@ def test_files_that_a_run_does_not_read_may_be_missing(recipe, options):
 def test_one_process_agrees_with_itself():
     cfg = load("fashionfae/pretrain.yaml", "run.gpu=3")
     settings = flat_settings(cfg)
-    assert settings["run.max_iters"] == 1500 and settings["model.image_encoder.width"] == 128
+    assert settings["run.max_iters"] == 1000 and settings["model.image_encoder.width"] == 128
     assert "run.gpu" not in settings  # differs between processes
     check_same_on_all_processes(settings)
 
@@ -91,7 +91,7 @@ except UserError as error:
     [
         (
             "run.max_iters=7",
-            "run.max_iters is 1500 on process 0, but 7 on process 1: start all processes with the same",
+            "run.max_iters is 1000 on process 0, but 7 on process 1: start all processes with the same",
         ),
         ("run.max_minutes=7", "run.max_minutes is null on process 0, but 7 on process 1"),
     ],

@@ -285,7 +285,7 @@ def test_settings_that_look_unusual_but_make_sense(check):
     check({"run.max_iters": None, "run.max_epoch": 0.5, "run.warmup_steps": 0, "run.warmup_share": 0})
     minutes = {"run.max_minutes": 5, "run.warmup_steps": 0, "run.warmup_share": 0.05}
     check({**minutes, "run.max_iters": None})
-    check({"run.max_minutes": 5, "run.milestones": [100]})  # of the 1,500 updates that are scaled to the minutes
+    check({"run.max_minutes": 5, "run.milestones": [100]})  # of the 1,000 updates that are scaled to the minutes
     check({"run.distributed": True, "run.gpu": 0, "run.rank": 0, "run.world_size": 1, "run.dist_url": "env://"})
 
 
