@@ -136,7 +136,7 @@ class GoldenRun:
     def matching(self) -> None:
         with torch.no_grad(), recording(self.model) as calls:
             logits = self.model.match_logits(self.pooled, self.text)
-        joint = calls["last"][0][1][0]
+            joint = self.model.fusion_encoder.encode_joint(self.text, self.pooled)
         self.add("joint.text_slice", joint[:, :5, :16])
         self.add("joint.visual_slice", joint[:, self.length : self.length + 5, :16])
         self.add("itm.pooled", calls["pooler"][0][1])
@@ -184,10 +184,13 @@ class GoldenRun:
         self.add("apir.visual_cls", visual_cls)
         self.add("apir.fused_cls", fused)
         self.add("apir.masked_image_slice", calls["visual_embeddings"][0][0][0][:, :8, :16])
-        for name, states in (("encoder_in", calls["upper"][0][0][0]), ("joint", calls["last"][0][1][0])):
+        bert, (encoder_in, encoder_mask, *_) = self.model.fusion_encoder, calls["upper"][0][0]
+        with torch.no_grad():
+            joint = bert.run_layers(encoder_in, encoder_mask[:, 0, 0], first=bert.split)
+        for name, states in (("encoder_in", encoder_in), ("joint", joint)):
             self.add(f"apir.{name}_text_slice", states[:, :5, :16])
             self.add(f"apir.{name}_visual_slice", states[:, self.length : self.length + 5, :16])
-        self.add("apir.joint_patch_meanpool", calls["last"][0][1][0][:, -mask.shape[1] :].mean(1))
+        self.add("apir.joint_patch_meanpool", joint[:, -mask.shape[1] :].mean(1))
         self.add("apir.target_masked", codes)
         self.add_logits("apir", logits, codes)
         self.add("apir.visual_embeddings", clean)
