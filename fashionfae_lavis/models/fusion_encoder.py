@@ -78,7 +78,8 @@ class FusionEncoder(BertModel):
         config: sizes of the BERT.
         visual_width: width of the image tokens.
         split: number of lower layers whose text states APIR reads (4 of 12 in the paper).
-        grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory.
+        grad_ckpt: recomputes activations in the backward pass (fairscale) to save memory, except in a last layer that
+            computes only some positions.
     """
 
     def __init__(self, config: BertConfig, visual_width: int, split: int, grad_ckpt: bool = False):
