@@ -9,7 +9,7 @@
     full test    recalls of generated embeddings of width 768, with one image a product
     images       the same for 4,000 products with several images each
     batch        an update of the mini model, the mean of the steps of its recipe, by the number of products in it
-    processes    16 updates of the main job under torchrun, with 32 products and one thread a process
+    processes    an update of the main job under torchrun (mean of 16), with 32 products and one thread a process
 
 Each measurement runs in a new process. Memory is the growth of that process's peak over the start of the measurement
 (for `prepare` without its workers, for `processes` not measured). `exponent` compares with the row above: 1 means in
