@@ -4,7 +4,7 @@ Every dataset collates its items in a method `collater`, as LAVIS's `BaseDataset
 """
 
 import os
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any, cast
 
 import torch
@@ -16,26 +16,68 @@ from fashionfae_lavis.distributed import own_share
 from fashionfae_lavis.interruption import ignore_signals
 from fashionfae_lavis.random_state import seeded
 
+Prepare = Callable[[Any, int], Any]  # maps a batch and its number in the run
 
-class SeededDataset(Dataset):
-    """Dataset that makes random processors reproducible by reading each item `(epoch, index)` under a separate seed."""
 
-    def __init__(self, dataset: Split, seed: int):
+class SeededBatches(Dataset):
+    """Dataset of whole batches: reads their items, collates them and prepares the batch for the model.
+
+    Each item `(epoch, index)` is read under a separate seed, which makes random processors reproducible.
+
+    Args:
+        dataset: the split to read from.
+        seed: seed of the run.
+        prepare: is applied to each batch; None for nothing.
+    """
+
+    def __init__(self, dataset: Split, seed: int, prepare: Prepare | None = None):
         self.dataset = dataset
         self.seed = seed
+        self.prepare = prepare
 
-    def __len__(self) -> int:
-        return len(self.dataset)
+    def __getitem__(self, batch: tuple[int, Sequence[tuple[int, int]]]) -> Any:
+        number, keys = batch
+        samples = self.dataset.collater([self._item(*key) for key in keys])
+        return self.prepare(samples, number) if self.prepare else samples
 
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        epoch, index = key
+    def _item(self, epoch: int, index: int) -> Any:
         with seeded(self.seed, epoch, index):
             return self.dataset[index]
 
 
-def training_loader(dataset: Split, batches: Sampler, seed: int, workers: int, pin: bool) -> DataLoader:
-    """Makes an endless loader in the order of `batches`. Its workers live as long as its only iterator."""
-    return _loader(SeededDataset(dataset, seed), dataset.collater, workers, pin, batch_sampler=batches)
+class Numbered(Sampler[tuple[int, list[tuple[int, int]]]]):
+    """Sampler that numbers the batches of a sampler from `first` on."""
+
+    def __init__(self, batches: Sampler[list[tuple[int, int]]], first: int):
+        self.batches = batches
+        self.first = first
+
+    def __iter__(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        return enumerate(self.batches, self.first)
+
+
+def training_loader(
+    dataset: Split,
+    batches: Sampler[list[tuple[int, int]]],
+    seed: int,
+    workers: int,
+    pin: bool,
+    prepare: Prepare | None = None,
+    first: int = 0,
+) -> DataLoader:
+    """Makes an endless loader in the order of `batches`. Its workers live as long as its only iterator.
+
+    Args:
+        dataset: the training split.
+        batches: sampler of batches of `(epoch, index)`.
+        seed: seed of the run.
+        workers: number of worker processes.
+        pin: whether to load into pinned memory, for a GPU.
+        prepare: is applied to each collated batch and its number in the run, in the workers.
+        first: number of the first batch.
+    """
+    items = SeededBatches(dataset, seed, prepare)
+    return _loader(items, None, workers, pin, sampler=Numbered(batches, first), batch_size=None)
 
 
 def evaluation_loader(dataset: Any, batch_size: int, workers: int, pin: bool) -> DataLoader:
@@ -63,7 +105,7 @@ def _leave_signals_to_the_parent(worker: int) -> None:
     ignore_signals()
 
 
-def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batching: Any) -> DataLoader:
+def _loader(items: Dataset, collate: Callable | None, workers: int, pin: bool, **batching: Any) -> DataLoader:
     if workers:  # tokenizers would warn that its threads do not survive the fork
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return DataLoader(

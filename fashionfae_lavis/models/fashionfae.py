@@ -16,8 +16,7 @@ from transformers import BertConfig, PreTrainedTokenizerBase
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from fashionfae_lavis.errors import UserError
-from fashionfae_lavis.masking.patch_masks import batch_block_masks
-from fashionfae_lavis.masking.word_masks import mask_text, pad_masked
+from fashionfae_lavis.masking.preparation import MaskedTexts, Preparation, Prepared
 from fashionfae_lavis.models.attribute_promotion import AttributePromotion
 from fashionfae_lavis.models.evaluation_mode import without_dropout
 from fashionfae_lavis.models.fusion_encoder import CLS, FusionEncoder
@@ -79,6 +78,7 @@ class FashionFAE(FashionRetrieval):
         if not 0 < masked_patches <= patches:
             raise UserError(f"`model.apir.masked_patches` is {masked_patches}, but must be from 1 to {patches}.")
         self.masked_patches = masked_patches
+        self.preparation = Preparation(tokenizer, max_length, image_encoder.pooled_grid, masked_patches)
         self.itm_head = nn.Linear(config.hidden_size, 2)
         self.mlm_head = WordHead(config)
         self.promotion = AttributePromotion(config.hidden_size)
@@ -107,7 +107,8 @@ class FashionFAE(FashionRetrieval):
         Args:
             samples: "image" (B, 3, S, S), "text_input" (B strings), "fields" (B dicts, for MLM and AETP), and
                 optionally "image_2" (B, 3, S, S) (second views), "product_id" (B,), "objectives" (names, default all
-                five), "mask_seed" (integers that fix masks and replacements).
+                five), "mask_seed" (integers that fix masks and replacements), "prepared" (what `preparation` makes of
+                the texts, fields, objectives and mask_seed; computed here if absent).
 
         Returns:
             The total "loss"; "loss_<objective>" and "acc_<objective>" (a share in 0..1) of each objective; and the
@@ -120,24 +121,30 @@ class FashionFAE(FashionRetrieval):
         names = _known_objectives(samples.get("objectives", OBJECTIVES))
         if set(names) == {"itc"}:
             return super().forward(samples)
-        tokens, text = self.image_encoder(images), self.tokenize(texts)
-        rng = np.random.default_rng(samples.get("mask_seed"))
+        tokens = self.image_encoder(images)
+        prepared = samples.get("prepared") or self._prepare(samples, texts, names)
+        text = prepared.text.to(self.device)
         steps = []
         if "itc" in names:
             steps.append(self._itc(self.image_embedding(tokens), text, self._second_view(samples, len(images))))
         if "itm" in names:
             product_id = samples.get("product_id", torch.arange(len(images)))
             check_rows(product_id, "product_id", len(images))
-            steps.append(self._itm(tokens, text, torch.as_tensor(product_id), rng))
-        if "mlm" in names or "aetp" in names:
-            fields = value_of(samples, "fields", "MLM or AETP")
-            check_rows(fields, "fields", len(images))
-            steps.append(self._text_prediction(tokens, fields, names, rng))
-        if "apir" in names:
-            steps.append(self._apir(images, tokens, text, rng))
+            steps.append(self._itm(tokens, text, torch.as_tensor(product_id), prepared.rng))
+        if prepared.masked is not None:
+            steps.append(self._text_prediction(tokens, prepared.masked, names))
+        if prepared.patches is not None:
+            steps.append(self._apir(images, tokens, text, prepared.patches.to(self.device)))
         merged = {name: value for step in steps for name, value in step.items()}
         merged["loss"] = sum((step["loss"] for step in steps), start=tokens.new_zeros((), dtype=torch.float32))
         return merged
+
+    def _prepare(self, samples: dict[str, Any], texts: list[str], names: Sequence[str]) -> Prepared:
+        fields = []
+        if "mlm" in names or "aetp" in names:
+            fields = value_of(samples, "fields", "MLM or AETP")
+            check_rows(fields, "fields", len(texts))
+        return self.preparation(texts, fields, names, samples.get("mask_seed"))
 
     def _itm(self, tokens: Tensor, text: Text, product_id: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         with torch.no_grad(), without_dropout(self):
@@ -148,12 +155,8 @@ class FashionFAE(FashionRetrieval):
         output = itm_loss(logits, pairs.match)
         return {"loss": output.loss, "loss_itm": output.loss, "acc_itm": output.accuracy}
 
-    def _text_prediction(
-        self, tokens: Tensor, fields: list[dict[str, str]], names: Sequence[str], rng: np.random.Generator
-    ) -> dict[str, Tensor]:
-        mlm, aetp = "mlm" in names, "aetp" in names
-        masked = [mask_text(product, self.tokenizer, rng, self.max_length, mlm, aetp) for product in fields]
-        input_ids, mask, labels, is_prompt = (t.to(self.device) for t in pad_masked(masked, self.tokenizer))
+    def _text_prediction(self, tokens: Tensor, masked: MaskedTexts, names: Sequence[str]) -> dict[str, Tensor]:
+        input_ids, mask, labels, is_prompt = (t.to(self.device, non_blocking=True) for t in masked)
         labelled = labels >= 0
         pooled = self.image_encoder.pool_tokens(tokens)
         logits, joint, clean = self.read_masked_text(pooled, Text(input_ids, mask), labels)
@@ -162,10 +165,8 @@ class FashionFAE(FashionRetrieval):
         unused = {"mlm", "aetp"} - set(names)
         return {name: value for name, value in output.items() if name.split("_")[-1] not in unused}
 
-    def _apir(self, images: Tensor, tokens: Tensor, text: Text, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _apir(self, images: Tensor, tokens: Tensor, text: Text, patch_mask: Tensor) -> dict[str, Tensor]:
         pooled = self.image_encoder.pool_tokens(tokens)
-        masks = batch_block_masks(rng, len(tokens), self.image_encoder.pooled_grid, self.masked_patches)
-        patch_mask = torch.from_numpy(masks).to(tokens.device)
         codes = self.image_tokenizer.encode(images)[patch_mask]
         logits, clean, reconstructed = self.read_masked_image(pooled, text, patch_mask)
         return apir_loss(logits, codes, clean, reconstructed)._asdict()

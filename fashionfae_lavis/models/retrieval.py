@@ -51,7 +51,8 @@ class FashionRetrieval(FashionEncoders):
         """Computes L_ITC of one batch.
 
         Args:
-            samples: "image" (B, 3, S, S), "text_input" (B strings), and optionally second views "image_2".
+            samples: "image" (B, 3, S, S), "text_input" (B strings), and optionally second views "image_2" and
+                "prepared" (masking/preparation.py), whose tokenized texts are then read.
 
         Returns:
             "loss", which equals "loss_itc", and "acc_itc"; see objectives/itc.py.
@@ -61,7 +62,10 @@ class FashionRetrieval(FashionEncoders):
         """
         images, texts = self._pairs(samples)
         second_view = self._second_view(samples, len(images))
-        return self._itc(self._embed_images(images), self.tokenize(texts), second_view)
+        image_embedding = self._embed_images(images)  # started first: a GPU computes it while the CPU tokenizes
+        prepared = samples.get("prepared")
+        text = prepared.text.to(self.device) if prepared else self.tokenize(texts)
+        return self._itc(image_embedding, text, second_view)
 
     def _pairs(self, samples: dict[str, Any]) -> tuple[Tensor, list[str]]:
         """Returns the images (B, 3, S, S) and the B texts of a batch, checked."""

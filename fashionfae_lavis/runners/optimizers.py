@@ -85,18 +85,22 @@ def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype 
     """Returns the autocast dtype of `run.amp`, None for float32.
 
     Args:
-        amp: false, bf16, fp16 (GPU only), or true for fp16 on a GPU and bf16 on a CPU.
+        amp: auto (bf16 on a GPU that multiplies it, else float32), false, bf16, fp16 (GPU only), or true for fp16 on a
+            GPU and bf16 on a CPU.
         device: device of the model.
 
     Raises:
         UserError: `amp` is another value, or fp16 on a CPU.
     """
+    if amp == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else None
     if not amp:
         return None
     if amp is True:
         amp = "fp16" if device.type == "cuda" else "bf16"
     if amp not in ("bf16", "fp16"):
-        raise UserError(f"run.amp is '{amp}', but must be false, true, bf16 or fp16.")
+        raise UserError(f"run.amp is '{amp}', but must be auto, false, true, bf16 or fp16.")
     if amp == "fp16" and device.type != "cuda":
         raise UserError("run.amp: fp16 needs a GPU; set it to bf16 or false on a CPU.")
     return torch.bfloat16 if amp == "bf16" else torch.float16

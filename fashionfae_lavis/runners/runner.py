@@ -8,9 +8,9 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from fashionfae_lavis.checkpoints import load_weights, read_checkpoint
-from fashionfae_lavis.datasets.loaders import evaluation_loader, training_loader
+from fashionfae_lavis.datasets.loaders import Prepare, evaluation_loader, training_loader
 from fashionfae_lavis.distributed import gather_objects, max_anywhere
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.interruption import Interrupted, deferred, requested
@@ -80,7 +80,7 @@ class FashionRunner(RunnerBase):
         self.run_cfg = cfg.run_cfg
         super().__init__(cfg, task, model, datasets, job_id)  # which calls setup_output_dir
         self.datasets, self.tested = join_splits(datasets), splits_to_test(self.run_cfg, datasets)
-        self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
+        self.amp_dtype = autocast_dtype(self.run_cfg.get("amp", "auto"), self.device)
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
         self._checkpoints = CheckpointWriter(self.output_dir, self.run_cfg.get("checkpoint_minutes"))
@@ -353,9 +353,21 @@ class FashionRunner(RunnerBase):
     @property
     def train_loader(self) -> DataLoader:
         """Endless loader that starts at the batch that the run has reached."""
-        batches = self.batches.starting_at(self.progress.iters * self.accum_grad_iters)
-        dataset = find_split(self.datasets, "train")
-        return training_loader(dataset, batches, self.data_order.seed, self.num_workers, self.cuda_enabled)
+        first = self.progress.iters * self.accum_grad_iters
+        return training_loader(
+            find_split(self.datasets, "train"),
+            self.batches.starting_at(first),
+            self.data_order.seed,
+            self.num_workers,
+            self.cuda_enabled,
+            self._preparation(),
+            first,
+        )
+
+    def _preparation(self) -> Prepare | None:
+        """Returns the task's preparation of a numbered batch; LAVIS's tasks have none."""
+        preparation = getattr(self.task, "preparation", lambda model: None)(self.bare_model)
+        return None if preparation is None else partial(_prepare_numbered, preparation, self.accum_grad_iters)
 
     @property
     def bare_model(self) -> nn.Module:
@@ -385,3 +397,8 @@ class FashionRunner(RunnerBase):
     @cached_property
     def lr_scheduler(self) -> IterationSchedule:
         return build_schedule(self.optimizer, self.run_cfg, self.length.schedule_length)
+
+
+def _prepare_numbered(preparation: Callable, accumulate: int, samples: Any, number: int) -> Any:
+    """Prepares the batch with this number in a run whose updates take `accumulate` batches each."""
+    return preparation(samples, *divmod(number, accumulate))

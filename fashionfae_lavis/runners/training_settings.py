@@ -21,7 +21,7 @@ FREE = {
     *(f"run.{key}" for key in ("candidates", "k_test", "probe_products", "caption_products")),
     *(f"run.{key}" for key in ("num_beams", "max_len", "min_len", "search_attributes")),
     *(f"run.search_roles.{role}" for role in ("category", "sub_category", "fine_category", "colour")),
-    "model.grad_ckpt",
+    *("run.compile", "model.grad_ckpt"),
 }
 # Keys of files that a user may move. A checkpoint named by its path resumes with other values; `auto` does not.
 MOVABLE = {"model.bert", "model.vit", "model.vocabulary"}
@@ -29,6 +29,7 @@ MOVABLE_ENDINGS = (".storage", ".url")
 # Defaults of keys: a run that names the default equals one that omits the key.
 DEFAULTS = {
     "run.accum_grad_iters": 1,
+    "run.amp": "auto",
     "run.seed": 42,
     "run.optimizer": "adamw",
     "run.weight_decay": 0,
@@ -65,12 +66,16 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, 
 
 
 def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yields the dotted key and the value of each setting that counts; an empty value or False counts as not set."""
+    """Yields the dotted key and the value of each setting that counts.
+
+    An empty value counts as not set, and so does False, unless the key has a default.
+    """
     own_stage = (folder.name, "image_tokenizer", "checkpoint_last.pth")
     for section in ("run", "model", "datasets"):
         for key, value in _leaves(config.get(section), section):
             stage = key == FIRST_STAGE and Path(str(value)).parts[-3:] == own_stage
-            if key not in FREE and not stage and value not in (None, False, "", []):
+            is_set = value not in (None, False, "", []) or (value is False and key in DEFAULTS)
+            if key not in FREE and not stage and is_set:
                 yield key, value
 
 

@@ -43,8 +43,10 @@ class Program(Section):
     """Seed of initial weights, data order, masks and drawn pairs."""
     device: Annotated[str, DEVICES] = "auto"
     """`auto` takes a GPU if there is one."""
-    amp: bool | Annotated[str, one_of(["bf16", "fp16"])] = False
-    """Mixed precision. true is fp16 on a GPU and bf16 on a CPU."""
+    amp: bool | Annotated[str, one_of(["auto", "bf16", "fp16"])] = "auto"
+    """Mixed precision: `auto` is bf16 on a GPU that has it, else false; true is fp16 on a GPU and bf16 on a CPU."""
+    compile: bool = False
+    """Trains FashionFAE's encoders through torch.compile. It needs a C++ compiler and a minute to start."""
     num_workers: Annotated[int, Ge(0), Le(1024)] = 0
     """Processes that load data; 0 loads in the main process."""
 

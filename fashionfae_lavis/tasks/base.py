@@ -1,6 +1,6 @@
 """The base class of all tasks: builds and checks datasets and model, and defines training and evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from lavis.tasks.base_task import BaseTask
@@ -83,10 +83,19 @@ class FashionTask(BaseTask):
         adapter = adapt(model)
         self.check_model(adapter, cfg.model_cfg.arch)
         adapter.prepare_training()
+        if self.run.get("compile") and not self.run.get("evaluate"):
+            adapter.compile()
         return model
 
     def check_model(self, adapter: Adapter, arch: str) -> None:
         """Raises UserError if the model, `model.arch`, cannot do what the task needs."""
+
+    def preparation(self, model: Any) -> Callable[[dict[str, Any], int, int], dict[str, Any]] | None:
+        """Returns what the loader's workers apply to a batch, its iteration and its number in the iteration.
+
+        It is pickled where processes are spawned, so it must not hold the model. None prepares nothing.
+        """
+        return None
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
         """Runs the model on one batch.

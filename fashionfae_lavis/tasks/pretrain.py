@@ -1,7 +1,8 @@
 """Pre-training tasks: the five objectives in turn, or AETP or APIR alone (ablations, continued training)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from lavis.common.dist_utils import get_rank
@@ -12,6 +13,7 @@ from torch import Tensor
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult
+from fashionfae_lavis.masking.preparation import Preparation
 from fashionfae_lavis.models.adapters import Adapter
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
 from fashionfae_lavis.tasks.retrieval import ViewTraining
@@ -55,11 +57,31 @@ class FashionFAEPretrainTask(ViewTraining):
     def joins_batches(self, iteration: int) -> bool:
         return super().joins_batches(iteration) and "itc" in self.sampler.at(iteration)
 
+    def preparation(self, model: Any) -> Callable[[dict[str, Any], int, int], dict[str, Any]]:
+        """Returns what draws views and masks; they depend only on seed, rank and iteration."""
+        return partial(self._prepare, model.preparation, get_rank())
+
+    def _prepare(
+        self, preparation: Preparation, rank: int, samples: dict[str, Any], iteration: int, micro_step: int
+    ) -> dict[str, Any]:
+        if self.joins_batches(iteration) or "fields" not in samples:
+            return samples  # `train_step` draws for the joined batch; the model reports missing fields
+        drawn = self._draw(samples, iteration, rank, micro_step)
+        prepared = preparation(drawn["text_input"], drawn["fields"], drawn["objectives"], drawn["mask_seed"])
+        return {**drawn, "prepared": prepared}
+
+    def _draw(self, samples: dict[str, Any], iteration: int, rank: int, micro_step: int) -> dict[str, Any]:
+        """Adds the objectives and the seed of the masks, and replaces the texts by views."""
+        return {
+            **self.with_views(samples, iteration, rank, micro_step),
+            "objectives": self.sampler.at(iteration),
+            "mask_seed": (self.seed, rank, iteration, micro_step),
+        }
+
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        """Runs this iteration's objectives on one batch; views and masks depend only on seed, rank and iteration."""
-        iteration, samples = samples["iters"], self.with_views(samples)
-        samples["objectives"] = self.sampler.at(iteration)
-        samples["mask_seed"] = (self.seed, get_rank(), iteration, samples["micro_step"])
+        """Runs this iteration's objectives on one batch, which `preparation` may have prepared."""
+        if "prepared" not in samples:
+            samples = self._draw(samples, samples["iters"], get_rank(), samples["micro_step"])
         return model(samples)
 
     def finish(self, model: Any, result: RetrievalResult) -> RetrievalResult:

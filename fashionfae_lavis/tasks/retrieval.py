@@ -122,11 +122,11 @@ class ViewTraining(RetrievalEvaluation):
         self.seed = int(run.get("seed", 42))
         self.views = ViewSampler(run["texts"], self.seed) if run.get("texts") else None
 
-    def with_views(self, samples: dict[str, Any]) -> dict[str, Any]:
+    def with_views(self, samples: dict[str, Any], iteration: int, rank: int, micro_step: int) -> dict[str, Any]:
         """Replaces the texts of a batch by views, which depend only on seed, rank and iteration."""
         if self.views is None:
             return samples
-        views = self.views.draw(samples["fields"], samples["iters"], get_rank(), samples["micro_step"])
+        views = self.views.draw(samples["fields"], iteration, rank, micro_step)
         fields, texts = zip(*views, strict=True)
         return {**samples, "fields": list(fields), "text_input": list(texts)}
 
@@ -136,4 +136,5 @@ class FashionPretrainTask(ViewTraining):
     """Task that trains BLIP, ALBEF or CLIP by its own losses and evaluates by retrieval."""
 
     def train_step(self, model: Any, samples: dict[str, Any]) -> dict[str, Tensor]:
-        return super().train_step(model, self.with_views(samples))
+        samples = self.with_views(samples, samples["iters"], get_rank(), samples["micro_step"])
+        return super().train_step(model, samples)

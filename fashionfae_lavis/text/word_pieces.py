@@ -32,6 +32,12 @@ class Text(NamedTuple):
         segments = None if self.segments is None else self.segments[index]
         return Text(self.input_ids[index], self.mask[index], segments)
 
+    def to(self, device: torch.device) -> "Text":
+        """Returns the texts on a device."""
+        input_ids, mask = (t.to(device, non_blocking=True) for t in (self.input_ids, self.mask))
+        segments = None if self.segments is None else self.segments.to(device, non_blocking=True)
+        return Text(input_ids, mask, segments)
+
 
 def as_texts(texts: Any, name: str = "texts") -> list[str]:
     """Checks a batch of texts; a single string is a batch of one.

@@ -39,6 +39,16 @@ def test_loaders_leave_torch_s_generator_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_batches_are_prepared_with_their_numbers():
+    def prepare(batch, number):
+        return {"x": batch["x"], "number": number}
+
+    batches = [[(0, 1), (0, 2)], [(1, 1)]]
+    for workers in (0, 1):
+        loader = training_loader(ToyDataset(), batches, 0, workers, pin=False, prepare=prepare, first=5)
+        assert [(len(batch["x"]), batch["number"]) for batch in loader] == [(2, 5), (1, 6)]
+
+
 def test_training_items_are_drawn_under_a_seed_of_their_own():
     def draw(seed, *batches):
         loader = training_loader(ToyDataset(), list(batches), seed=seed, workers=0, pin=False)

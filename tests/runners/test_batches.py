@@ -6,7 +6,7 @@ import pytest
 import torch
 from runner_toy import ToyDataset
 
-from fashionfae_lavis.datasets.loaders import SeededDataset, training_loader
+from fashionfae_lavis.datasets.loaders import SeededBatches, training_loader
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.runners.batches import EndlessBatches, JointBatches
 
@@ -82,7 +82,7 @@ def test_items_do_not_depend_on_workers_or_on_what_was_drawn_before():
 
 
 def test_seeded_items_leave_the_generators_alone():
-    dataset = SeededDataset(ToyDataset(), seed=1)
+    dataset = SeededBatches(ToyDataset(), seed=1)
 
     def draw():
         return random.random(), np.random.rand(), torch.rand(()).item()
@@ -90,7 +90,7 @@ def test_seeded_items_leave_the_generators_alone():
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     expected = draw()
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    items = [dataset[0, 3]["x"], dataset[1, 3]["x"], dataset[0, 3]["x"]]
+    items = [dataset[0, [(epoch, 3)]]["x"] for epoch in (0, 1, 0)]
     assert draw() == expected
     assert torch.equal(items[0], items[2]) and not torch.equal(items[0], items[1])
 

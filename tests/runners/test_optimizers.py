@@ -90,13 +90,19 @@ def test_only_per_iteration_schedules_are_accepted(name):
 
 def test_number_formats():
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
-    assert [autocast_dtype(amp, cpu) for amp in (None, False)] == [None, None]
+    assert [autocast_dtype(amp, cpu) for amp in (None, False, "auto")] == [None, None, None]
     assert autocast_dtype(True, cpu) == autocast_dtype("bf16", gpu) == torch.bfloat16
     assert autocast_dtype(True, gpu) == autocast_dtype("fp16", gpu) == torch.float16
     with pytest.raises(UserError, match="run.amp: fp16 needs a GPU"):
         autocast_dtype("fp16", cpu)
-    with pytest.raises(UserError, match="run.amp is 'fp8', but must be false, true, bf16 or fp16"):
+    with pytest.raises(UserError, match="run.amp is 'fp8', but must be auto, false, true, bf16 or fp16"):
         autocast_dtype("fp8", cpu)
+
+
+@pytest.mark.parametrize(("multiplies", "expected"), [(True, torch.bfloat16), (False, None)])
+def test_a_gpu_that_multiplies_bf16_trains_in_it(monkeypatch, multiplies, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: multiplies)
+    assert autocast_dtype("auto", torch.device("cuda", 0)) == expected
 
 
 def test_decay_also_names_parameters_of_one_dimension():

@@ -117,7 +117,7 @@ def test_every_option_in_a_recipe_s_comment_is_valid(path, options):
         ),
         ("run.seed", -1, "run.seed is -1, but must be a whole number from 0"),
         ("run.evaluate", 1, "run.evaluate is 1, but must be true or false"),
-        ("run.amp", "fp8", "run.amp is 'fp8', but must be true or false or bf16 or fp16"),
+        ("run.amp", "fp8", "run.amp is 'fp8', but must be true or false or auto, bf16 or fp16"),
         ("run.device", "gpu", "run.device is 'gpu', but must be auto, cpu or cuda"),
         ("run.optimizer", "adam", "run.optimizer is 'adam', but must be adamw or transformers_adamw"),
         ("run.lr_sched", "linear_warmup_cosine_lr", "but must be linear_warmup_cosine_iter or"),

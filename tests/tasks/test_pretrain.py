@@ -1,10 +1,11 @@
 import json
+import pickle
 import re
 
 import pytest
 import torch
 from baselines import tiny_baseline
-from tiny import tiny_model
+from tiny import tiny_model, tiny_samples
 from torch.utils.data import DataLoader
 
 from fashionfae_lavis.datasets.builders.fashiongen import VALIDATION_FILE
@@ -53,6 +54,36 @@ def test_pretraining_step_draws_objectives_and_seeds_by_iteration():
     assert seen["objectives"] == task.sampler.at(7) and seen["mask_seed"] == (3, 0, 7, 1)
 
 
+ALL = ["itc", "itm", "mlm", "aetp", "apir"]
+
+
+@pytest.mark.parametrize("objectives", [["itc"], ["itm"], ["mlm", "aetp"], ["apir"], ALL])
+def test_a_batch_prepared_by_a_worker_gives_the_losses_of_an_unprepared_one(objectives):
+    run = {"seed": 3, "steps": [{"objectives": objectives}], "texts": {"full": 1, "title": 1}}
+    model, task = tiny_model().eval(), FashionFAEPretrainTask(run)
+    preparation = pickle.loads(pickle.dumps(task.preparation(model)))
+    for iteration in range(3):
+        samples = tiny_samples()
+        prepared = preparation(samples, iteration, 1)
+        assert "prepared" in prepared and "prepared" not in samples
+        place = {"iters": iteration, "micro_step": 1}
+        assert task.train_step(model, {**prepared, **place}) == task.train_step(model, {**samples, **place})
+
+
+def test_joined_batches_and_batches_without_fields_are_prepared_by_the_model():
+    run = {"grad_cache": True, "steps": [{"objectives": ["itc"]}, {"objectives": ["apir"]}]}
+    task = FashionFAEPretrainTask(run)
+    preparation = task.preparation(tiny_model())
+    for iteration in range(8):
+        samples = tiny_samples()
+        assert (preparation(samples, iteration, 0) is samples) == task.joins_batches(iteration)
+    assert {task.joins_batches(iteration) for iteration in range(8)} == {True, False}
+    samples.pop("fields")
+    assert AETPTask({}).preparation(tiny_model())(samples, 0, 0) is samples
+    with pytest.raises(UserError, match="no 'fields', which MLM or AETP needs"):
+        AETPTask({}).train_step(tiny_model(), {**samples, "iters": 0, "micro_step": 0})
+
+
 @pytest.mark.parametrize("task_class", [FashionFAEPretrainTask, FashionPretrainTask])
 def test_each_update_reads_one_kind_of_text(task_class):
     task = task_class({"seed": 3, "texts": {"query": 1, "prompt": 1}})
@@ -76,7 +107,7 @@ def test_each_update_reads_one_kind_of_text(task_class):
 
 def test_without_kinds_the_texts_of_the_dataset_stay():
     samples = {"iters": 0, "micro_step": 0, "text_input": ["whole"]}
-    assert FashionPretrainTask({"texts": None}).with_views(samples) is samples
+    assert FashionPretrainTask({"texts": None}).with_views(samples, 0, 0, 0) is samples
 
 
 def test_aetp_and_apir_train_alone():

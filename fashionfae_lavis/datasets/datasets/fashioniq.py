@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from lavis.datasets.datasets.base_dataset import BaseDataset
 from PIL import Image
+from torch.utils.data import default_collate
 
 from fashionfae_lavis.datasets.datasets.fashioniq_files import (
     CLASSES,
@@ -105,7 +106,7 @@ class _FashionIQBase(BaseDataset):
         """Collates a batch: images (B, 3, S, S), everything else lists of B."""
         batch: dict = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "target_image"}:
-            batch[key] = torch.stack(batch[key])
+            batch[key] = default_collate(batch[key])  # in a worker process, directly into shared memory
         return batch
 
 

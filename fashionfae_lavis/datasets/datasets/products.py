@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from lavis.datasets.datasets.base_dataset import BaseDataset
+from torch.utils.data import default_collate
 
 from fashionfae_lavis.datasets.protocols import Picture, ProductFile, TextRewriter
 from fashionfae_lavis.errors import UserError
@@ -108,7 +109,7 @@ class _ProductsBase(BaseDataset):
         """Collates images to (B, 3, S, S); `product_id`, `image_id` and `label` to (B,) int64; the rest to lists."""
         batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
         for key in batch.keys() & {"image", "image_2"}:
-            batch[key] = torch.stack(batch[key])
+            batch[key] = default_collate(batch[key])  # in a worker process, directly into shared memory
         for key in batch.keys() & {"product_id", "image_id", "label"}:
             batch[key] = torch.tensor(batch[key])
         return batch

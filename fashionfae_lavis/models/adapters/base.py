@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.inputs import as_images
 from fashionfae_lavis.text.word_pieces import Text, as_texts
 
@@ -78,6 +79,14 @@ class Adapter:
 
     def prepare_training(self) -> None:
         """Prepares the model for training without a process group."""
+
+    def compile(self) -> None:
+        """Makes the encoders run through torch.compile, which compiles them when they first run.
+
+        Raises:
+            UserError: the model cannot be compiled, or there is no C++ compiler.
+        """
+        raise UserError("run.compile: only FashionFAE's models are compiled: set it to false, or change model.arch.")
 
     def embed_in_chunks(self, size: int) -> None:
         """Makes ITC embed `size` products at a time, see objectives/gradient_cache.py; needs `contrasts`."""

@@ -1,5 +1,7 @@
 """Adapter of FashionFAE and of the models that share its encoders."""
 
+import os
+import shutil
 from functools import partial
 
 import torch
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.models.adapters.base import Adapter, TextLimit
 from fashionfae_lavis.models.inputs import as_images
 from fashionfae_lavis.models.portable_tokenizers import portable
@@ -35,6 +38,15 @@ class FashionFAEAdapter(Adapter):
 
     def text_tokenizer(self) -> Tokenizer:
         return portable(self.model.tokenizer, self.model.max_length)
+
+    def compile(self) -> None:
+        compiler = os.environ.get("CXX") or "g++ or clang++"
+        if not any(shutil.which(name) for name in compiler.split(" or ")):
+            raise UserError(f"run.compile is true, but torch.compile needs {compiler}: install it, or set it to false.")
+        self.model.image_encoder.compile()
+        # Texts differ in length, for which single layers are compiled again sooner than a whole encoder.
+        for layer in self.model.fusion_encoder.encoder.layer:
+            layer.compile()
 
     def embed_in_chunks(self, size: int) -> None:
         self.model.itc_chunk = size

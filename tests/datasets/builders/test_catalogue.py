@@ -11,7 +11,7 @@ from lavis.datasets.builders import load_dataset
 from omegaconf import OmegaConf
 from prepare.dirty_shop import OPTIONS, photograph, write_dirty_shop
 from tiny import tiny_model
-from torchvision import transforms
+from torchvision.transforms import v2
 
 from fashionfae_lavis.cli import main
 from fashionfae_lavis.datasets.builders import (
@@ -233,7 +233,7 @@ def test_colours_of_photographs_change_unless_colour_is_an_attribute(root, tmp_p
         {attribute: "pattern", "category": "category"},
     )
     train = build(CatalogueBuilder, tmp_path)["train"]
-    changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, transforms.ColorJitter)]
+    changes = [step for step in train.vis_processor.transform.transforms if isinstance(step, v2.ColorJitter)]
     assert len(changes) == jitters
 
 

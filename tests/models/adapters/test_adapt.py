@@ -1,5 +1,7 @@
 """Adapters of FashionFAE, BLIP, ALBEF and CLIP, small and with random weights."""
 
+import shutil
+
 import pytest
 import torch
 from authors import tiny_of
@@ -15,6 +17,7 @@ from torch.utils.data import DataLoader
 from toy_products import ToyProducts
 from transformers import BertConfig
 
+from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.attribute_probe import evaluate_attribute_probe
 from fashionfae_lavis.models import FashionComposition, FashionRecognition, FashionRetrieval
 from fashionfae_lavis.models.adapters import adapt
@@ -147,3 +150,33 @@ def test_embedding_in_chunks_changes_no_gradient(name):
     total = torch.stack([gradient.norm() for gradient in one.values()]).norm()
     for key in one:
         assert (many[key] - one[key]).norm() <= 1e-5 * max(one[key].norm(), 1e-2 * total), key
+
+
+@pytest.mark.slow
+def test_compiled_encoders_give_the_same_losses_and_gradients():
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("torch.compile needs a C++ compiler")
+    found = []
+    for compiled in (False, True):
+        model = tiny_model().eval()
+        if compiled:
+            adapt(model).compile()
+        losses = model(tiny_samples())
+        losses["loss"].backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found.append(({name: loss.detach() for name, loss in losses.items()}, gradients, list(model.state_dict())))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-5)
+    assert found[0][2] == found[1][2]
+
+
+def test_only_fashionfae_is_compiled_and_only_with_a_compiler(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match="torch.compile needs g\\+\\+ or clang\\+\\+: install it"):
+        adapt(tiny_model()).compile()
+    monkeypatch.setenv("CXX", "icpx")
+    with pytest.raises(UserError, match="needs icpx"):
+        adapt(tiny_model()).compile()
+    with pytest.raises(UserError, match="run.compile: only FashionFAE's models are compiled"):
+        adapt(tiny_baseline("fashion_clip")).compile()
