@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
+from lavis.common.dist_utils import is_dist_avail_and_initialized, is_main_process
 from lavis.common.registry import registry
 from omegaconf import DictConfig
 from torch import nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from transformers.optimization import AdamW as TransformersAdamW
 
 from fashionfae_lavis.errors import UserError
@@ -31,6 +34,7 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
             applies to parameters with at least two dimensions, so not to biases, norms and scales. `decay_also` lists
             prefixes of parameter names (whole name parts) that are decayed regardless of their dimensions. `lr_scale`
             maps prefixes to factors on `init_lr`; the longest matching prefix wins. `beta2` is 0.999 by default.
+            `shard_optimizer` divides the state among the processes of a distributed run.
 
     Raises:
         UserError: the optimizer is unknown, or no parameter has one of the prefixes.
@@ -52,14 +56,26 @@ def build_optimizer(model: nn.Module, run: DictConfig) -> torch.optim.Optimizer:
             lr = float(run.init_lr) * float(scales.get(prefix, 1))
             decayed = parameter.ndim >= 2 or any(_has_prefix(name, prefix) for prefix in decay_also)
             groups[lr, float(run.get("weight_decay", 0)) if decayed else 0.0].append(parameter)
-    return OPTIMIZERS[kind](
-        [
-            {"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay}
-            for (lr, decay), parameters in groups.items()
-        ],
-        betas=(0.9, float(run.get("beta2", 0.999))),
-        eps=1e-8,
-    )
+    options = {"betas": (0.9, float(run.get("beta2", 0.999))), "eps": 1e-8}
+    listed = [
+        {"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay}
+        for (lr, decay), parameters in groups.items()
+    ]
+    if run.get("shard_optimizer") and is_dist_avail_and_initialized():
+        return ZeroRedundancyOptimizer(listed, OPTIMIZERS[kind], **options)  # type: ignore[arg-type]  # any callable
+    return OPTIMIZERS[kind](listed, **options)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns the state that a checkpoint holds, the same for sharded and whole optimizers.
+
+    All processes must call it together. A sharded state is whole in the first process and empty in the others.
+    """
+    if isinstance(optimizer, ZeroRedundancyOptimizer):
+        optimizer.consolidate_state_dict()
+        if not is_main_process():
+            return {}
+    return optimizer.state_dict()
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, length: float) -> IterationSchedule:

@@ -82,7 +82,8 @@ def check_optimizer(state: Any, optimizer: torch.optim.Optimizer, path: Path) ->
     Raises:
         UserError: groups or shapes differ, or a moment is not finite.
     """
-    own = optimizer.state_dict()["param_groups"]
+    # The state of a sharded optimizer cannot be read in one process; the base class reads its groups.
+    own = torch.optim.Optimizer.state_dict(optimizer)["param_groups"]
     try:
         groups = [list(group["params"]) for group in state["param_groups"]]
         moments = dict(state["state"])

@@ -38,7 +38,7 @@ from fashionfae_lavis.runners.forecast import Forecast
 from fashionfae_lavis.runners.joint import find_split, join_splits, splits_to_test
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
-from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule
+from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule, optimizer_state
 from fashionfae_lavis.runners.output_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -297,7 +297,7 @@ class FashionRunner(RunnerBase):
         """
         return {
             "model": self.bare_model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
             "scaler": self.scaler.state_dict(),
             **self.progress.state_dict(),
             "rng": gather_objects(random_state(self.cuda_enabled)),

@@ -21,7 +21,7 @@ FREE = {
     *(f"run.{key}" for key in ("candidates", "k_test", "probe_products", "caption_products")),
     *(f"run.{key}" for key in ("num_beams", "max_len", "min_len", "search_attributes")),
     *(f"run.search_roles.{role}" for role in ("category", "sub_category", "fine_category", "colour")),
-    *("run.compile", "model.grad_ckpt"),
+    *("run.compile", "run.shard_optimizer", "model.grad_ckpt"),
 }
 # Keys of files that a user may move. A checkpoint named by its path resumes with other values; `auto` does not.
 MOVABLE = {"model.bert", "model.vit", "model.vocabulary"}

@@ -104,6 +104,8 @@ class Optimization(Section):
     """Prefixes of parameter names that are decayed regardless of their dimensions."""
     beta2: Decay = 0.999
     """AdamW's decay of squared gradients."""
+    shard_optimizer: bool = False
+    """Divides the optimizer's state among the processes (ZeRO, stage 1), which saves memory."""
     max_grad_norm: Positive | None = None
     """Largest norm of the gradient; null does not clip it."""
     lr_sched: Text | None = None

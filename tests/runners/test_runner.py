@@ -283,6 +283,32 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path):
     assert np.allclose(*losses, rtol=1e-4)
 
 
+def test_a_sharded_optimizer_trains_the_same_and_its_checkpoints_hold_all_of_its_state(tmp_path):
+    settings = [f"save_to={tmp_path}/rank", "dropout=0", "max_grad_norm=0.5"]
+    for name, options in {"whole": [], "sharded": ["shard_optimizer=true"]}.items():
+        run_in_two_processes([PROGRAM, tmp_path / name, *settings, *options], tmp_path)
+    ranks = [torch.load(tmp_path / f"rank{rank}") for rank in range(2)]
+    assert equal(ranks[0]["model"], ranks[1]["model"])
+    files = {name: tmp_path / name / "job" / "checkpoint_last.pth" for name in ("whole", "sharded")}
+    whole, sharded = (read_checkpoint(path) for path in files.values())
+    assert equal(whole["model"], sharded["model"])
+    for number, moments in whole["optimizer"]["state"].items():
+        assert equal(moments, sharded["optimizer"]["state"][number])
+
+    # Either kind resumes the other's checkpoint.
+    earlier = [f"resume_ckpt_path={path.with_name('checkpoint_previous.pth')}" for path in files.values()]
+    run_in_two_processes([PROGRAM, tmp_path / "whole", *settings, earlier[0], "shard_optimizer=true"], tmp_path)
+    run_in_two_processes([PROGRAM, tmp_path / "sharded", *settings, earlier[1]], tmp_path)
+    for path in files.values():
+        assert equal(read_checkpoint(path)["model"], whole["model"])
+
+
+def test_one_process_has_nothing_to_shard(tmp_path):
+    runner = make_runner(tmp_path, shard_optimizer=True, max_iters=2, test_splits=[])
+    runner.train()
+    assert type(runner.optimizer) is torch.optim.AdamW
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("init_lr", 1.0), ("weight_decay", 0.5), ("beta2", 0.9), ("min_lr", 1e-3), ("max_iters", 16)]
 )

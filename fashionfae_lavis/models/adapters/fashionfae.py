@@ -47,6 +47,8 @@ class FashionFAEAdapter(Adapter):
         # Texts differ in length, for which single layers are compiled again sooner than a whole encoder.
         for layer in self.model.fusion_encoder.encoder.layer:
             layer.compile()
+        if hasattr(self.model, "image_tokenizer"):
+            self.model.image_tokenizer.encoder.compile()
 
     def embed_in_chunks(self, size: int) -> None:
         self.model.itc_chunk = size
