@@ -162,7 +162,6 @@ def measure_steps(args: argparse.Namespace, rate: float) -> dict[str, dict[str, 
             if compiled:
                 print(f"    the first step took {row['compile']:.0f} s", file=sys.stderr)
         mean = weighted_mean(rows)
-        mean["flops"] = weighted_mean({k: {**r, "seconds": r["flops"]} for k, r in rows.items()})["seconds"]
         show(f"mean, {name}", mean, rate)
         rows["mean"] = mean
         del model, step

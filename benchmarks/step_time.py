@@ -13,6 +13,10 @@ have random weights, dropout as in training, and the same images and texts, whic
 Each row runs in a separate process, one after the other, on `--threads` threads. It shows the median of `--steps` steps
 after one warm-up step, and the peak memory of the process. Only ratios within one run carry over to other machines.
 bf16 means autocast, and is skipped if the processor has no bf16 instructions.
+
+`embed` is FashionFAE's embedding of the batch's images and texts, as the evaluation does it. `of the rate` is the share
+of the rate of matrix products: the FLOPs that torch counts, over the time of a row and the rate of one large product in
+the same process and format. What is missing to 1 is all else: softmax, norms, dropout, copies, the optimizer.
 """
 
 import argparse
@@ -24,9 +28,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 STEPS = {"itc": ["itc"], "itm": ["itm"], "mlm+aetp": ["mlm", "aetp"], "apir": ["apir"]}
+EMBED = "embed"
 BASELINES = ("albef_pretrain", "blip_pretrain")
 VOCABULARY = 30_522
 LENGTH = 120
@@ -156,33 +162,73 @@ def make_baseline(name: str, size: str):
     return BlipPretrain(vit, encoder, XBertLMHeadDecoder(config), queue_size=57_600, max_txt_len=LENGTH)
 
 
+def matrix_rate(dtype) -> float:
+    """Returns the FLOP/s of a product of the size of a layer of BERT-base at batch 8."""
+    import torch
+
+    states, weight = torch.randn(8 * LENGTH, 3072).to(dtype), torch.randn(768, 3072).to(dtype)
+    seconds = []
+    for _ in range(12):
+        clock = time.perf_counter()
+        states @ weight.T
+        seconds.append(time.perf_counter() - clock)
+    return 2 * states.numel() * len(weight) / statistics.median(seconds)
+
+
 def measure(row: str, args) -> dict:
-    """Measures one row: {"seconds": median of a step, "memory": peak of this process in GB}."""
+    """Measures one row.
+
+    Returns:
+        "seconds" (median of a step), "memory" (peak of this process in GB), "flops" of a step and the "rate" of matrix
+        products in FLOP/s.
+    """
     import torch
     from omegaconf import OmegaConf
+    from torch.utils.flop_counter import FlopCounterMode
 
     from fashionfae_lavis.runners.optimizers import build_optimizer
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    model = (make_fashionfae(args.size) if row in STEPS else make_baseline(row, args.size)).train()
+    model = make_baseline(row, args.size) if row in BASELINES else make_fashionfae(args.size)
+    model.train(row != EMBED)
+    dtype = torch.bfloat16 if args.formats == ["bf16"] else torch.float32
+    rate = matrix_rate(dtype)
     optimizer = build_optimizer(model, OmegaConf.create({"init_lr": 1e-5, "weight_decay": 1e-4}))
     batch = make_batch(args.batch, model_config(args.size).image_size)
-    seconds = []
-    for step in range(1 + args.steps):
+    autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+    def run(step: int) -> None:
         batch.update(iters=step, mask_seed=(0, step))
         if row in STEPS:
             batch["objectives"] = STEPS[row]
-        clock = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.formats == ["bf16"]):
+        with autocast():
             loss = model(batch)["loss"]
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        seconds.append(time.perf_counter() - clock)
         assert torch.isfinite(loss), row
+
+    def embed(step: int) -> None:
+        with autocast(), torch.no_grad():
+            model.extract_features(batch, mode="image")
+            model.extract_features(batch, mode="text")
+
+    work = embed if row == EMBED else run
+    with FlopCounterMode(display=False) as counter:
+        work(0)
+    seconds = []
+    for step in range(args.steps):
+        clock = time.perf_counter()
+        work(1 + step)
+        seconds.append(time.perf_counter() - clock)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {"seconds": statistics.median(seconds[1:]), "memory": peak}
+    return {
+        "seconds": statistics.median(seconds),
+        "memory": peak,
+        "flops": counter.get_total_flops(),
+        "rate": max(rate, matrix_rate(dtype)),
+    }
 
 
 def in_a_process(row: str, number_format: str, args) -> dict:
@@ -202,12 +248,16 @@ def multiplies_bf16() -> bool:
 
 
 def weighted_mean(rows: dict[str, dict]) -> dict:
-    """Averages FashionFAE's steps: seconds weighted by the authors' ratios, and the largest memory."""
+    """Averages FashionFAE's steps by the authors' ratios; the memory is the largest."""
     from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS
 
     ratios = {"+".join(step["objectives"]): step["ratio"] for step in DEFAULT_STEPS}
-    seconds = sum(ratio * rows[name]["seconds"] for name, ratio in ratios.items()) / sum(ratios.values())
-    return {"seconds": seconds, "memory": max(rows[name]["memory"] for name in ratios)}
+
+    def mean(key: str) -> float:
+        return sum(ratio * rows[name][key] for name, ratio in ratios.items()) / sum(ratios.values())
+
+    largest = max(rows[name]["memory"] for name in ratios)
+    return {**{key: mean(key) for key in rows["itc"].keys() & {"seconds", "flops", "rate"}}, "memory": largest}
 
 
 def main() -> None:
@@ -217,7 +267,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--row", choices=(*STEPS, *BASELINES), help=argparse.SUPPRESS)
+    parser.add_argument("--row", choices=(*STEPS, *BASELINES, EMBED), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.row:
         print(json.dumps(measure(args.row, args)))
@@ -226,10 +276,10 @@ def main() -> None:
     if len(formats) < len(args.formats):
         print("bf16 is skipped: this processor has no bf16 instructions.")
     results: dict[str, dict[str, dict]] = {}
-    print(f"{'':>24} {'seconds':>9} {'of ALBEF fp32':>14} {'memory, GB':>11}")
+    print(f"{'':>24} {'seconds':>9} {'of ALBEF fp32':>14} {'memory, GB':>11} {'of the rate':>12}")
     for number_format in formats:
         rows = {}
-        for row in (*BASELINES, *STEPS):
+        for row in (*BASELINES, *STEPS, EMBED):
             rows[row] = in_a_process(row, number_format, args)
             show(row, number_format, rows[row], results.get("fp32", rows))
         rows["fashionfae mean"] = weighted_mean(rows)
@@ -239,7 +289,9 @@ def main() -> None:
 
 def show(row: str, number_format: str, found: dict, reference: dict) -> None:
     ratio = found["seconds"] / reference["albef_pretrain"]["seconds"]
-    print(f"{row:>18} {number_format:>5} {found['seconds']:>9.2f} {ratio:>14.2f} {found['memory']:>11.2f}", flush=True)
+    share = found["flops"] / found["seconds"] / found["rate"]
+    figures = f"{found['seconds']:>9.2f} {ratio:>14.2f} {found['memory']:>11.2f} {share:>12.2f}"
+    print(f"{row:>18} {number_format:>5} {figures}", flush=True)
 
 
 if __name__ == "__main__":
