@@ -7,7 +7,7 @@
                 compiled layers; the peak memory; the share of the matrix rate, which is that of a bf16 product of two
                 large matrices; `busy`, the share of the time in which the GPU computes; and how often a step waits
                 for the GPU
-    DDP         the step in a process group of one process, by the way of finding unused parameters
+    DDP         the step in a process group of one process, next to the same step without
     loader      products per second of the training loader by its workers, with masks drawn, next to the steps
     agreement   the losses of one batch in fp32 on GPU and CPU; and the losses of a run of `--updates` updates of the
                 main job, of the same run interrupted and resumed, and of the same run under torchrun
@@ -175,7 +175,7 @@ def show(name: str, row: dict, rate: float) -> None:
 
 
 def measure_ddp(args: argparse.Namespace) -> None:
-    """Compares DDP's ways of finding unused parameters with a step without DDP, in turn."""
+    """Compares a step under DDP, as the runner uses it, with one without DDP, in turn."""
     torch.distributed.init_process_group(
         "nccl" if CUDA else "gloo", init_method="tcp://127.0.0.1:29533", rank=0, world_size=1
     )

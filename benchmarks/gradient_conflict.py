@@ -56,8 +56,7 @@ def main() -> None:
     loader = DataLoader(train, config.run_cfg.batch_size_train, True, collate_fn=train.collater, generator=order)
     found: list[dict[str, dict[str, torch.Tensor]]] = []
     for index, samples in zip(range(args.batches), loader, strict=False):
-        samples = task.with_views({**samples, "iters": index, "micro_step": 0})
-        samples["mask_seed"] = (0, index)
+        samples = {**task.with_views(samples, index, rank=0, micro_step=0), "mask_seed": (0, index)}
         found.append({name: gradients(model, samples, one) for name, one in OBJECTIVES.items()})
     for part in PARTS:
         rows = {name: [name, *[""] * len(OBJECTIVES)] for name in OBJECTIVES}

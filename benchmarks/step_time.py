@@ -16,7 +16,7 @@ bf16 means autocast, and is skipped if the processor has no bf16 instructions.
 
 `embed` is FashionFAE's embedding of the batch's images and texts, as the evaluation does it. `of the rate` is the share
 of the rate of matrix products: the FLOPs that torch counts, over the time of a row and the rate of one large product in
-the same process and format. What is missing to 1 is all else: softmax, norms, dropout, copies, the optimizer.
+the same process and format. The rest of the time goes to softmax, norms, dropout, copies and the optimizer.
 """
 
 import argparse

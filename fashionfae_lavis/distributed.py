@@ -23,8 +23,9 @@ def init_distributed(run: DictConfig) -> None:
     CPU runs communicate over gloo, GPU runs over NCCL.
 
     Args:
-        run: the `run` section. The function sets its keys `device` (from `auto`, `cpu` or `cuda`), `distributed`,
-            `rank`, `world_size` and `gpu` (index of this process's GPU).
+        run: the `run` section. The function sets its keys `device` (from `auto`, `cpu` or `cuda`), `amp` (from `auto`:
+            bf16 on a GPU that has it, else false), `distributed`, `rank`, `world_size` and `gpu` (index of this
+            process's GPU).
 
     Raises:
         UserError: `run.device` is unknown, or names a GPU that does not exist.
@@ -40,6 +41,9 @@ def init_distributed(run: DictConfig) -> None:
             dist.init_process_group("gloo", timeout=TIMEOUT)
     with open_dict(run):
         run.device, run.gpu = str(device), gpu
+        if run.get("amp", "auto") == "auto":
+            has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            run.amp = "bf16" if has_bf16 else False
         run.distributed = is_dist_avail_and_initialized()
         run.rank, run.world_size = get_rank(), get_world_size()
 

@@ -25,11 +25,23 @@ def test_one_process(monkeypatch):
     run = OmegaConf.create({"distributed": True})
     OmegaConf.set_struct(run, True)
     init_distributed(run)
-    assert run == {"distributed": False, "device": "cpu", "gpu": 0, "rank": 0, "world_size": 1}
+    assert run == {"distributed": False, "device": "cpu", "amp": False, "gpu": 0, "rank": 0, "world_size": 1}
     assert gather_objects("a") == ["a"] and true_anywhere(True, CPU) and not true_anywhere(False, CPU)
     assert max_anywhere([1, 2.5], CPU) == [1, 2.5]
     assert own_share("abc") == "abc"
     assert gather_in_order([np.array([[1], [2]]), np.array([[3]])]).tolist() == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize(("has_bf16", "amp"), [(True, "bf16"), (False, False)])
+def test_a_gpu_trains_in_bf16_if_it_has_it_and_the_user_has_not_chosen(monkeypatch, has_bf16, amp):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    for given, expected in (("auto", amp), (False, False), ("fp16", "fp16")):
+        run = OmegaConf.create({"device": "auto", "amp": given})
+        init_distributed(run)
+        assert run.amp == expected and run.device == "cuda:0"
 
 
 SHARES = """

@@ -77,7 +77,7 @@ def training_loader(
         first: number of the first batch.
     """
     items = SeededBatches(dataset, seed, prepare)
-    return _loader(items, None, workers, pin, sampler=Numbered(batches, first), batch_size=None)
+    return _loader(items, _as_collated, workers, pin, sampler=Numbered(batches, first), batch_size=None)
 
 
 def evaluation_loader(dataset: Any, batch_size: int, workers: int, pin: bool) -> DataLoader:
@@ -105,7 +105,12 @@ def _leave_signals_to_the_parent(worker: int) -> None:
     ignore_signals()
 
 
-def _loader(items: Dataset, collate: Callable | None, workers: int, pin: bool, **batching: Any) -> DataLoader:
+def _as_collated(batch: Any) -> Any:
+    """Replaces torch's conversion of a batch, which would make lists of its tuples."""
+    return batch
+
+
+def _loader(items: Dataset, collate: Callable, workers: int, pin: bool, **batching: Any) -> DataLoader:
     if workers:  # tokenizers would warn that its threads do not survive the fork
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return DataLoader(

@@ -27,12 +27,14 @@ class Prepared(NamedTuple):
     """What the losses of a batch read besides its pixels.
 
     Attributes:
+        objectives: the objectives that it was prepared for.
         text: the texts.
         masked: the masked texts of MLM and AETP; None without them.
         patches: boolean (B, P), True where APIR masks a patch; None without it.
         rng: the generator after these draws. ITM draws its pairs from it.
     """
 
+    objectives: tuple[str, ...]
     text: Text
     masked: MaskedTexts | None
     patches: Tensor | None
@@ -79,4 +81,4 @@ class Preparation:
             masked = MaskedTexts(*pad_masked(rows, self.tokenizer))
         if "apir" in objectives:
             patches = torch.from_numpy(batch_block_masks(rng, len(texts), self.grid, self.masked_patches))
-        return Prepared(text, masked, patches, rng)
+        return Prepared(tuple(objectives), text, masked, patches, rng)

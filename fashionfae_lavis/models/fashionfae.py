@@ -107,8 +107,8 @@ class FashionFAE(FashionRetrieval):
         Args:
             samples: "image" (B, 3, S, S), "text_input" (B strings), "fields" (B dicts, for MLM and AETP), and
                 optionally "image_2" (B, 3, S, S) (second views), "product_id" (B,), "objectives" (names, default all
-                five), "mask_seed" (integers that fix masks and replacements), "prepared" (what `preparation` makes of
-                the texts, fields, objectives and mask_seed; computed here if absent).
+                five), "mask_seed" (integers that fix masks and replacements), "prepared" (what `preparation` made of
+                these texts, fields, objectives and mask_seed; it is then read in their place).
 
         Returns:
             The total "loss"; "loss_<objective>" and "acc_<objective>" (a share in 0..1) of each objective; and the
@@ -122,7 +122,9 @@ class FashionFAE(FashionRetrieval):
         if set(names) == {"itc"}:
             return super().forward(samples)
         tokens = self.image_encoder(images)
-        prepared = samples.get("prepared") or self._prepare(samples, texts, names)
+        prepared = samples.get("prepared")
+        if prepared is None or set(prepared.objectives) != set(names):
+            prepared = self._prepare(samples, texts, names)
         text = prepared.text.to(self.device)
         steps = []
         if "itc" in names:

@@ -1,7 +1,7 @@
 """Optimizer, learning-rate schedule and autocast dtype of a run, from its configuration."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -71,11 +71,30 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
     All processes must call it together. A sharded state is whole in the first process and empty in the others.
     """
-    if isinstance(optimizer, ZeroRedundancyOptimizer):
-        optimizer.consolidate_state_dict()
-        if not is_main_process():
-            return {}
-    return optimizer.state_dict()
+    if not isinstance(optimizer, ZeroRedundancyOptimizer):
+        return optimizer.state_dict()
+    optimizer.consolidate_state_dict()
+    state = optimizer.state_dict() if is_main_process() else {}
+    optimizer._all_state_dicts = []  # type: ignore[attr-defined]  # would keep the whole state in memory
+    return state
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Loads what `optimizer_state` returned into a sharded or whole optimizer.
+
+    `ZeroRedundancyOptimizer.load_state_dict` keeps every moment twice, and leaves the fused kernel's `step` on the CPU.
+    """
+    if not isinstance(optimizer, ZeroRedundancyOptimizer):
+        optimizer.load_state_dict(dict(state))
+        return
+    numbers = {parameter: number for number, parameter in enumerate(_parameters(optimizer))}
+    own = [numbers[parameter] for parameter in _parameters(optimizer.optim)]
+    moments = {place: state["state"][number] for place, number in enumerate(own) if number in state["state"]}
+    optimizer.optim.load_state_dict({"state": moments, "param_groups": optimizer.optim.state_dict()["param_groups"]})
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, run: DictConfig, length: float) -> IterationSchedule:
@@ -101,16 +120,12 @@ def autocast_dtype(amp: bool | str | None, device: torch.device) -> torch.dtype 
     """Returns the autocast dtype of `run.amp`, None for float32.
 
     Args:
-        amp: auto (bf16 on a GPU that multiplies it, else float32), false, bf16, fp16 (GPU only), or true for fp16 on a
-            GPU and bf16 on a CPU.
+        amp: false, bf16, fp16 (GPU only), or true for fp16 on a GPU and bf16 on a CPU. `distributed.py` replaces auto.
         device: device of the model.
 
     Raises:
         UserError: `amp` is another value, or fp16 on a CPU.
     """
-    if amp == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else None
     if not amp:
         return None
     if amp is True:

@@ -38,7 +38,13 @@ from fashionfae_lavis.runners.forecast import Forecast
 from fashionfae_lavis.runners.joint import find_split, join_splits, splits_to_test
 from fashionfae_lavis.runners.length import RunLength
 from fashionfae_lavis.runners.logs import METRICS_FILE, RunLog
-from fashionfae_lavis.runners.optimizers import autocast_dtype, build_optimizer, build_schedule, optimizer_state
+from fashionfae_lavis.runners.optimizers import (
+    autocast_dtype,
+    build_optimizer,
+    build_schedule,
+    load_optimizer_state,
+    optimizer_state,
+)
 from fashionfae_lavis.runners.output_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -80,7 +86,7 @@ class FashionRunner(RunnerBase):
         self.run_cfg = cfg.run_cfg
         super().__init__(cfg, task, model, datasets, job_id)  # which calls setup_output_dir
         self.datasets, self.tested = join_splits(datasets), splits_to_test(self.run_cfg, datasets)
-        self.amp_dtype = autocast_dtype(self.run_cfg.get("amp", "auto"), self.device)
+        self.amp_dtype = autocast_dtype(self.run_cfg.get("amp"), self.device)
         self.num_workers = int(self.run_cfg.get("num_workers", 0))
         self.progress = Progress()
         self._checkpoints = CheckpointWriter(self.output_dir, self.run_cfg.get("checkpoint_minutes"))
@@ -325,7 +331,7 @@ class FashionRunner(RunnerBase):
         check_same_training(state, path, plain(self.config.config), self.data_order, self.length)
         optimizer = check_optimizer(state["optimizer"], self.optimizer, path)
         load_weights(self.bare_model, state["model"], path)
-        self.optimizer.load_state_dict(optimizer)
+        load_optimizer_state(self.optimizer, optimizer)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.progress.load_state_dict(state)

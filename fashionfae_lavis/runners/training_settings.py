@@ -29,7 +29,6 @@ MOVABLE_ENDINGS = (".storage", ".url")
 # Defaults of keys: a run that names the default equals one that omits the key.
 DEFAULTS = {
     "run.accum_grad_iters": 1,
-    "run.amp": "auto",
     "run.seed": 42,
     "run.optimizer": "adamw",
     "run.weight_decay": 0,
@@ -66,15 +65,12 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, 
 
 
 def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yields the dotted key and the value of each setting that counts.
-
-    An empty value counts as not set, and so does False, unless the key has a default.
-    """
+    """Yields the dotted key and the value of each setting that counts; an empty value or False counts as not set."""
     own_stage = (folder.name, "image_tokenizer", "checkpoint_last.pth")
     for section in ("run", "model", "datasets"):
         for key, value in _leaves(config.get(section), section):
             stage = key == FIRST_STAGE and Path(str(value)).parts[-3:] == own_stage
-            is_set = value not in (None, False, "", []) or (value is False and key in DEFAULTS)
+            is_set = value is not None and value is not False and value not in ("", [])  # 0 is set
             if key not in FREE and not stage and is_set:
                 yield key, value
 

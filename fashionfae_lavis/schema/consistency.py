@@ -22,6 +22,7 @@ from fashionfae_lavis.schema.models import Baseline, Model, Momentum, Pretrained
 from fashionfae_lavis.schema.run import Run
 from fashionfae_lavis.schema.validation import above, show
 from fashionfae_lavis.suggestions import hint
+from fashionfae_lavis.tasks.base import FashionTask
 from fashionfae_lavis.text.product_text import ATTRIBUTES, prompt_names
 
 OUR_RUNNER = "fashionfae_runner"
@@ -62,6 +63,11 @@ def check_training(run: Run, where: str) -> None:
         raise UserError(
             f"{where}.from_scratch is true, but {run.task} does not read it: set model.load_pretrained to False to "
             "train from random weights."
+        )
+    if run.compile and not (run.runner == OUR_RUNNER and isinstance(task, type) and issubclass(task, FashionTask)):
+        raise UserError(
+            f"{where}.compile is true, but {run.task} on {run.runner} does not read it: set it to false, or use a task "
+            f"of FashionFAE on {OUR_RUNNER}."
         )
     if run.runner == OUR_RUNNER:
         check_length(run, where)

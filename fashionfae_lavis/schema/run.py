@@ -46,7 +46,7 @@ class Program(Section):
     amp: bool | Annotated[str, one_of(["auto", "bf16", "fp16"])] = "auto"
     """Mixed precision: `auto` is bf16 on a GPU that has it, else false; true is fp16 on a GPU and bf16 on a CPU."""
     compile: bool = False
-    """Trains FashionFAE's encoders through torch.compile. It needs a C++ compiler and a minute to start."""
+    """Trains FashionFAE's encoders through torch.compile. It needs a C++ compiler and half a minute to start."""
     num_workers: Annotated[int, Ge(0), Le(1024)] = 0
     """Processes that load data; 0 loads in the main process."""
 
@@ -238,7 +238,7 @@ class Run(Program, Length, Data, Optimization, Pretraining, Evaluation, OfLavis,
 
 
 # The first stage trains another model, with other parameter names.
-NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer", "grad_cache")
+NOT_INHERITED = ("image_tokenizer", "steps", "texts", "lr_scale", "decay_also", "optimizer", "grad_cache", "compile")
 # Keys that exclude each other. If the first stage sets one, it inherits neither.
 ALTERNATIVES = ({"max_iters", "max_epoch"}, {"warmup_steps", "warmup_share"})
 

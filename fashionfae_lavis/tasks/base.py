@@ -91,9 +91,9 @@ class FashionTask(BaseTask):
         """Raises UserError if the model, `model.arch`, cannot do what the task needs."""
 
     def preparation(self, model: Any) -> Callable[[dict[str, Any], int, int], dict[str, Any]] | None:
-        """Returns what the loader's workers apply to a batch, its iteration and its number in the iteration.
+        """Returns the function of (batch, iteration, micro_step) that the loader's workers apply; None for none.
 
-        It is pickled where processes are spawned, so it must not hold the model. None prepares nothing.
+        It is pickled where processes are spawned, so it must not hold the model.
         """
         return None
 

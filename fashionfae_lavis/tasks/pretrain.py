@@ -15,6 +15,7 @@ from fashionfae_lavis.evaluation.grounding import aetp_grounding, apir_grounding
 from fashionfae_lavis.evaluation.retrieval import RetrievalResult
 from fashionfae_lavis.masking.preparation import Preparation
 from fashionfae_lavis.models.adapters import Adapter
+from fashionfae_lavis.models.inputs import check_rows
 from fashionfae_lavis.objectives.sampling import DEFAULT_STEPS, StepSampler
 from fashionfae_lavis.tasks.retrieval import ViewTraining
 
@@ -57,15 +58,17 @@ class FashionFAEPretrainTask(ViewTraining):
     def joins_batches(self, iteration: int) -> bool:
         return super().joins_batches(iteration) and "itc" in self.sampler.at(iteration)
 
-    def preparation(self, model: Any) -> Callable[[dict[str, Any], int, int], dict[str, Any]]:
-        """Returns what draws views and masks; they depend only on seed, rank and iteration."""
-        return partial(self._prepare, model.preparation, get_rank())
+    def preparation(self, model: Any) -> Callable[[dict[str, Any], int, int], dict[str, Any]] | None:
+        """Returns what draws views and masks, which depend only on seed, rank and iteration; None without masks."""
+        preparation = getattr(model, "preparation", None)
+        return None if preparation is None else partial(self._prepare, preparation, get_rank())
 
     def _prepare(
         self, preparation: Preparation, rank: int, samples: dict[str, Any], iteration: int, micro_step: int
     ) -> dict[str, Any]:
         if self.joins_batches(iteration) or "fields" not in samples:
             return samples  # `train_step` draws for the joined batch; the model reports missing fields
+        check_rows(samples["fields"], "fields", len(samples["text_input"]))
         drawn = self._draw(samples, iteration, rank, micro_step)
         prepared = preparation(drawn["text_input"], drawn["fields"], drawn["objectives"], drawn["mask_seed"])
         return {**drawn, "prepared": prepared}

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from runner_toy import ToyDataset
 from toy_products import ToyProducts
@@ -47,6 +48,14 @@ def test_batches_are_prepared_with_their_numbers():
     for workers in (0, 1):
         loader = training_loader(ToyDataset(), batches, 0, workers, pin=False, prepare=prepare, first=5)
         assert [(len(batch["x"]), batch["number"]) for batch in loader] == [(2, 5), (1, 6)]
+
+
+def test_a_batch_stays_as_it_was_collated_and_prepared():
+    def prepare(batch, number):
+        return {"seed": (1, number), "array": np.zeros(2)}
+
+    (batch,) = training_loader(ToyDataset(), [[(0, 1)]], 0, workers=0, pin=False, prepare=prepare)
+    assert batch["seed"] == (1, 0) and isinstance(batch["array"], np.ndarray)
 
 
 def test_training_items_are_drawn_under_a_seed_of_their_own():

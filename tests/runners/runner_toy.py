@@ -164,7 +164,9 @@ def main():
     except Interrupted as stop:
         sys.exit(stop.status)
     if save_to:
-        torch.save({"model": runner.bare_model.state_dict(), "seen": runner.task.seen}, Path(f"{save_to}{rank}"))
+        inner = getattr(runner.optimizer, "optim", runner.optimizer)  # of a sharded optimizer
+        saved = {"model": runner.bare_model.state_dict(), "seen": runner.task.seen, "moments": len(inner.state)}
+        torch.save(saved, Path(f"{save_to}{rank}"))
 
 
 if __name__ == "__main__":

@@ -90,40 +90,10 @@ def test_only_per_iteration_schedules_are_accepted(name):
 
 def test_number_formats():
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
-    assert [autocast_dtype(amp, cpu) for amp in (None, False, "auto")] == [None, None, None]
+    assert [autocast_dtype(amp, cpu) for amp in (None, False)] == [None, None]
     assert autocast_dtype(True, cpu) == autocast_dtype("bf16", gpu) == torch.bfloat16
     assert autocast_dtype(True, gpu) == autocast_dtype("fp16", gpu) == torch.float16
     with pytest.raises(UserError, match="run.amp: fp16 needs a GPU"):
         autocast_dtype("fp16", cpu)
     with pytest.raises(UserError, match="run.amp is 'fp8', but must be auto, false, true, bf16 or fp16"):
         autocast_dtype("fp8", cpu)
-
-
-@pytest.mark.parametrize(("multiplies", "expected"), [(True, torch.bfloat16), (False, None)])
-def test_a_gpu_that_multiplies_bf16_trains_in_it(monkeypatch, multiplies, expected):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: multiplies)
-    assert autocast_dtype("auto", torch.device("cuda", 0)) == expected
-
-
-def test_decay_also_names_parameters_of_one_dimension():
-    parts = model(image=torch.nn.Linear(2, 2), norm=torch.nn.LayerNorm(2))
-    decays = groups_by_name(parts, optimizer_of(parts, weight_decay=0.3, decay_also=["image", "norm.weight"]))
-    assert {name for name, (_, decay) in decays.items() if decay} == {"image.weight", "image.bias", "norm.weight"}
-    with pytest.raises(UserError, match=r"run.decay_also: no parameter begins with 'head'"):
-        optimizer_of(parts, decay_also=["head"])
-
-
-def test_transformers_adamw_adds_eps_before_the_bias_correction():
-    """A gradient of eps moves a parameter by lr / 2 in torch's first update, and by much less in transformers'."""
-    moved = {}
-    for kind in ("adamw", "transformers_adamw"):
-        parameter = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
-        module = torch.nn.ParameterDict({"weight": parameter})
-        optimizer = optimizer_of(module, optimizer=kind)
-        parameter.grad = torch.full((1,), 1e-8, dtype=torch.float64)
-        optimizer.step()
-        moved[kind] = -parameter.item()
-    assert moved["adamw"] == pytest.approx(0.1 / 2)
-    assert moved["transformers_adamw"] == pytest.approx(0.1 / (1 + 0.001**-0.5))
-    with pytest.raises(UserError, match="run.optimizer is 'sgd', but must be adamw or transformers_adamw"):
-        optimizer_of(module, optimizer="sgd")

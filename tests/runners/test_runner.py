@@ -287,8 +287,9 @@ def test_a_sharded_optimizer_trains_the_same_and_its_checkpoints_hold_all_of_its
     settings = [f"save_to={tmp_path}/rank", "dropout=0", "max_grad_norm=0.5"]
     for name, options in {"whole": [], "sharded": ["shard_optimizer=true"]}.items():
         run_in_two_processes([PROGRAM, tmp_path / name, *settings, *options], tmp_path)
-    ranks = [torch.load(tmp_path / f"rank{rank}") for rank in range(2)]
-    assert equal(ranks[0]["model"], ranks[1]["model"])
+        ranks = [torch.load(tmp_path / f"rank{rank}") for rank in range(2)]
+        assert equal(ranks[0]["model"], ranks[1]["model"])
+        assert sum(rank["moments"] for rank in ranks) == (4 if name == "sharded" else 8)
     files = {name: tmp_path / name / "job" / "checkpoint_last.pth" for name in ("whole", "sharded")}
     whole, sharded = (read_checkpoint(path) for path in files.values())
     assert equal(whole["model"], sharded["model"])
@@ -298,6 +299,7 @@ def test_a_sharded_optimizer_trains_the_same_and_its_checkpoints_hold_all_of_its
     # Either kind resumes the other's checkpoint.
     earlier = [f"resume_ckpt_path={path.with_name('checkpoint_previous.pth')}" for path in files.values()]
     run_in_two_processes([PROGRAM, tmp_path / "whole", *settings, earlier[0], "shard_optimizer=true"], tmp_path)
+    assert sum(torch.load(tmp_path / f"rank{rank}")["moments"] for rank in range(2)) == 4
     run_in_two_processes([PROGRAM, tmp_path / "sharded", *settings, earlier[1]], tmp_path)
     for path in files.values():
         assert equal(read_checkpoint(path)["model"], whole["model"])

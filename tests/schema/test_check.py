@@ -335,3 +335,11 @@ def test_a_configuration_written_by_version_0_1_is_valid(tmp_path):
 def test_the_first_stage_of_a_run_with_gradient_caching_caches_none(check):
     check({**GRAD_CACHE, "run.image_tokenizer": {"max_iters": 1}})
     check(GRAD_CACHE, "clip/pretrain")
+
+
+def test_only_our_tasks_compile(check):
+    check({"run.compile": True})
+    with pytest.raises(
+        UserError, match="run.compile is true, but image_text_pretrain on fashionfae_runner does not read"
+    ):
+        check({"run.compile": True, "run.task": "image_text_pretrain"})

@@ -17,6 +17,10 @@ def test_the_first_stage_inherits_what_it_does_not_set():
     }
 
 
+def test_the_first_stage_is_not_compiled():
+    assert "compile" not in first_stage({**RUN, "compile": True, "image_tokenizer": {}})
+
+
 def test_the_first_stage_replaces_keys_that_exclude_its_own():
     assert {"max_iters", "warmup_share"} & stage(max_epoch=2, warmup_steps=3).keys() == set()
     assert stage(warmup_share=0.5)["warmup_share"] == 0.5 and stage(max_epoch=None).get("max_epoch", 1) is None

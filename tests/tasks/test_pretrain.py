@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from authors import tiny_of
 from baselines import tiny_baseline
 from tiny import tiny_model, tiny_samples
 from torch.utils.data import DataLoader
@@ -14,6 +15,7 @@ from fashionfae_lavis.datasets.datasets.products import ProductEvalDataset
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.evaluation.grounding import aetp_grounding
 from fashionfae_lavis.mini.fashiongen import prepare
+from fashionfae_lavis.models import FashionRetrieval
 from fashionfae_lavis.models.adapters import adapt
 from fashionfae_lavis.processors import FashionImageEvalProcessor, FashionTextProcessor
 from fashionfae_lavis.tasks.pretrain import AETPTask, APIRTask, FashionFAEPretrainTask
@@ -78,10 +80,26 @@ def test_joined_batches_and_batches_without_fields_are_prepared_by_the_model():
         samples = tiny_samples()
         assert (preparation(samples, iteration, 0) is samples) == task.joins_batches(iteration)
     assert {task.joins_batches(iteration) for iteration in range(8)} == {True, False}
+    with pytest.raises(UserError, match="'fields' has 3 entries, but must have one for each of 4 images"):
+        AETPTask({}).preparation(tiny_model())({**samples, "fields": samples["fields"][:3]}, 0, 0)
     samples.pop("fields")
     assert AETPTask({}).preparation(tiny_model())(samples, 0, 0) is samples
     with pytest.raises(UserError, match="no 'fields', which MLM or AETP needs"):
         AETPTask({}).train_step(tiny_model(), {**samples, "iters": 0, "micro_step": 0})
+
+
+def test_a_batch_prepared_for_other_objectives_is_prepared_again():
+    model = tiny_model().eval()
+    aetp = AETPTask({}).preparation(model)(tiny_samples(), 0, 0)
+    for objectives in (["itm"], ["mlm", "apir"], ["apir"]):
+        changed = {**aetp, "objectives": objectives}
+        unprepared = {key: value for key, value in changed.items() if key != "prepared"}
+        assert model(changed) == model(unprepared)
+
+
+def test_a_model_without_masks_has_nothing_to_prepare():
+    task = FashionFAEPretrainTask({"steps": [{"objectives": ["itc"]}]})
+    assert task.preparation(tiny_of(FashionRetrieval)) is None
 
 
 @pytest.mark.parametrize("task_class", [FashionFAEPretrainTask, FashionPretrainTask])
