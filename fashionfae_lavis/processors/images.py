@@ -27,7 +27,7 @@ RATIO = (0.8, 1.25)  # lowest and highest width / height of a crop of a photogra
 class NormalisedTensor:
     """Transform from an RGB image to a float tensor (3, H, W), equal to torchvision's `ToTensor` and `Normalize`.
 
-    It takes a PIL image or a uint8 tensor (3, H, W), and computes in place, in half of torchvision's time.
+    It takes a PIL image or a uint8 tensor (3, H, W), and computes in place.
 
     Args:
         mean, std: RGB in 0..1.
