@@ -6,7 +6,8 @@ Trains projects/fashionfae/pretrain.yaml for a few updates, every time in a new 
 settings when torch is loaded:
 
     spinning    OpenMP's default: a waiting thread spins for some milliseconds before it sleeps
-    sleeping    this package's default, `OMP_WAIT_POLICY=passive`
+    sleeping    `OMP_WAIT_POLICY=passive`
+    adapting    this package's default: spins, and sleeps while other programs are busy
     one thread  `OMP_NUM_THREADS=1`
 
 "beside one" means that another process computes without a pause. The settings take turns, so that a change in the
@@ -25,7 +26,8 @@ from pathlib import Path
 
 SETTINGS = {
     "spinning": {"GOMP_SPINCOUNT": "300000"},  # libgomp's own value where nothing is set
-    "sleeping": {},
+    "sleeping": {"OMP_WAIT_POLICY": "passive"},
+    "adapting": {},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 NEIGHBOURS = {"alone": 0, "beside one": 1}
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=40, help="updates of a measurement (default 40)")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each case (default 3)")
     args = parser.parse_args()
-    updates_per_second(SETTINGS["sleeping"], 1)  # draws the data
+    updates_per_second({}, 1)  # draws the data
     rates = defaultdict(list)
     for _ in range(args.repeats):
         for place, neighbours in NEIGHBOURS.items():

@@ -32,4 +32,5 @@ def register() -> None:
     lavis.models.model_zoo.__init__()
     lavis.datasets.builders.dataset_zoo.__init__()
     importlib.import_module("fashionfae_lavis.loading").extend(lavis)
+    importlib.import_module("fashionfae_lavis.waiting").watch_load()
     _done = True

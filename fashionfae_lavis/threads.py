@@ -9,15 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Each of these says how long an idle thread spins before it sleeps.
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# Each of these says how long a thread of torch's OpenMP library spins before it sleeps.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def configure_openmp() -> None:
     """Sets the environment variables of OpenMP that the user has not set; does nothing once torch is loaded.
 
-    `OMP_WAIT_POLICY=passive` lets threads sleep while they wait. By default they spin, which takes the processor from
-    the threads that they wait for as soon as another program runs (benchmarks/threads.py).
+    `OMP_WAIT_POLICY=passive` lets threads sleep while they wait. It is set where `waiting.py` cannot adapt this to the
+    load: without Linux's libgomp, and where a container has a CPU limit, which threads that spin would use up.
 
     `OMP_NUM_THREADS` becomes this process's share of the cores if that is less than torch's own choice, which is the
     number of physical cores that the process may run on. Torch knows neither the CPU limit of a container nor the
@@ -25,7 +25,8 @@ def configure_openmp() -> None:
     """
     if "torch" in sys.modules:
         return
-    if not any(name in os.environ for name in WAITING):
+    limited = cpu_limit() < len(processors())
+    if (limited or sys.platform != "linux") and not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "passive"
     if "OMP_NUM_THREADS" not in os.environ:
         share = max(1, all_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
@@ -35,7 +36,7 @@ def configure_openmp() -> None:
 
 def all_cores() -> int:
     """Returns the number of processors that this process may use, within the CPU limit of its container."""
-    return math.ceil(min(len(_processors()), cpu_limit()))
+    return math.ceil(min(len(processors()), cpu_limit()))
 
 
 def cpu_limit(system: Path = Path("/")) -> float:
@@ -72,10 +73,10 @@ def _limits(system: Path, group: str) -> Iterator[float]:
 def _physical_cores() -> int:
     """Returns the number of physical cores that this process may run on."""
     topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    return len({_read(Path(topology.format(number))) or number for number in _processors()})
+    return len({_read(Path(topology.format(number))) or number for number in processors()})
 
 
-def _processors() -> set[int]:
+def processors() -> set[int]:
     """Returns the numbers of the processors that this process may run on."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
 

@@ -33,21 +33,29 @@ def unset(monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(threads, "cpu_limit", lambda: math.inf)
-    monkeypatch.setattr(threads, "_processors", lambda: {0, 1, 2, 3})
+    monkeypatch.setattr(threads, "processors", lambda: {0, 1, 2, 3})
     monkeypatch.setattr(threads, "_physical_cores", lambda: 4)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or threads.cpu_limit() < len(threads.processors()), reason="a limit")
+def test_openmp_keeps_its_own_policy_without_a_limit():
+    assert openmp_of("import fashionfae_lavis, torch")["GOMP_SPINCOUNT"] == "300000"
+
+
+@pytest.mark.slow
 def test_openmp_sees_the_policy_when_torch_is_loaded_later():
-    seen = openmp_of("import fashionfae_lavis, torch")
+    code = "import sys; sys.platform = 'none'; import fashionfae_lavis; sys.platform = 'linux'; import torch"
+    seen = openmp_of(code)
     assert (seen["OMP_WAIT_POLICY"], seen["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
 
 
 @pytest.mark.slow
 def test_openmp_sees_the_policy_when_lavis_loads_torch(tmp_path):
-    (tmp_path / "lavis.py").write_text("import torch\n")
+    (tmp_path / "lavis.py").write_text("import sys; sys.platform = 'linux'; import torch\n")
     path = f"{tmp_path}:{ROOT / 'autoload'}:{ROOT}"
-    seen = openmp_of("import sys; sys.modules['fashionfae_lavis.plugin'] = None; import lavis", PYTHONPATH=path)
+    code = "import sys; sys.modules['fashionfae_lavis.plugin'] = None; sys.platform = 'none'; import lavis"
+    seen = openmp_of(code, PYTHONPATH=path)
     assert (seen["OMP_WAIT_POLICY"], seen["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
 
 
@@ -58,13 +66,27 @@ def test_openmp_sees_the_setting_of_the_user():
 
 @pytest.mark.parametrize("name", threads.WAITING)
 def test_the_setting_of_the_user_wins(unset, monkeypatch, name):
+    monkeypatch.setattr(threads, "cpu_limit", lambda: 3.5)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
     monkeypatch.setenv(name, "5")
     before = {**os.environ}
     threads.configure_openmp()
     assert {**os.environ} == before
 
 
+@pytest.mark.parametrize(
+    ("limit", "platform", "policy"),
+    [(math.inf, "linux", None), (4.0, "linux", None), (3.5, "linux", "passive"), (math.inf, "darwin", "passive")],
+)
+def test_threads_sleep_where_the_load_cannot_tell(unset, monkeypatch, limit, platform, policy):
+    monkeypatch.setattr(threads, "cpu_limit", lambda: limit)
+    monkeypatch.setattr(sys, "platform", platform)
+    threads.configure_openmp()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
+
+
 def test_nothing_is_set_once_torch_is_loaded(unset, monkeypatch):
+    monkeypatch.setattr(threads, "cpu_limit", lambda: 1.0)
     monkeypatch.setitem(sys.modules, "torch", object())
     threads.configure_openmp()
     assert "OMP_WAIT_POLICY" not in os.environ
