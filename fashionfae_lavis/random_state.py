@@ -38,18 +38,30 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
-    """Seeds all CPU generators from non-negative numbers within a `with` block, then restores them."""
-    # Unlike `random_state`, this converts nothing, because it runs for every training sample.
+def preserved() -> Iterator[None]:
+    """Restores all CPU generators after a `with` block."""
+    # Unlike `random_state`, this converts nothing, because it runs for every training batch.
     python, in_numpy, in_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
-    random.seed(seed)
-    np.random.seed(seed)
-    # torch.manual_seed would also seed the GPU, and every step would then drop the same units.
-    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(in_numpy)
         torch.set_rng_state(in_torch)
+
+
+def seed_generators(*numbers: int) -> None:
+    """Seeds all CPU generators from non-negative numbers."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    # torch.manual_seed would also seed the GPU, and every step would then drop the same units.
+    torch.default_generator.manual_seed(seed)
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Seeds all CPU generators from non-negative numbers within a `with` block, then restores them."""
+    with preserved():
+        seed_generators(*numbers)
+        yield

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from fashionfae_lavis.datasets.protocols import Split
 from fashionfae_lavis.distributed import own_share
 from fashionfae_lavis.interruption import ignore_signals
-from fashionfae_lavis.random_state import seeded
+from fashionfae_lavis.random_state import preserved, seed_generators
 
 Prepare = Callable[[Any, int], Any]  # maps a batch and its number in the run
 
@@ -37,12 +37,14 @@ class SeededBatches(Dataset):
 
     def __getitem__(self, batch: tuple[int, Sequence[tuple[int, int]]]) -> Any:
         number, keys = batch
-        samples = self.dataset.collater([self._item(*key) for key in keys])
+        with preserved():
+            items = [self._item(*key) for key in keys]
+        samples = self.dataset.collater(items)
         return self.prepare(samples, number) if self.prepare else samples
 
     def _item(self, epoch: int, index: int) -> Any:
-        with seeded(self.seed, epoch, index):
-            return self.dataset[index]
+        seed_generators(self.seed, epoch, index)
+        return self.dataset[index]
 
 
 class Numbered(Sampler[tuple[int, list[tuple[int, int]]]]):

@@ -121,7 +121,7 @@ def evaluate_attribute_probe(
     chosen = spread_products(split, products)
     asked, left_out = choose_attributes(attribute_values(split), chosen)
     images, tokens = read_images(adapter, data_loader, chosen)
-    results, answers = {}, {}
+    results, answers, pairs = {}, {}, {}
     for name, values in asked.items():
         known = sorted(set(values) - {""})
         scores = {"itc": images @ embed_texts(adapter, [prompt(name, value) for value in known]).T}
@@ -136,11 +136,10 @@ def evaluate_attribute_probe(
         answers[name] = {key: _among_all(found, having, len(chosen)) for key, found in hits.items()}
         # A separate generator for each attribute keeps its pairs independent of the other attributes.
         rng = np.random.default_rng((seed, *name.encode()))
-        positions, right, wrong = pair_texts(split, name, values, chosen, rng)
-        if len(positions):
-            found = _pair_hits(adapter, images[positions], right, wrong)
-            results[name]["pairs"] = share(found)
-            answers[name]["pairs"] = _among_all(found, positions, len(chosen))
+        pairs[name] = pair_texts(split, name, values, chosen, rng)
+    for name, found in _pair_hits(adapter, images, pairs).items():
+        results[name]["pairs"] = share(found)
+        answers[name]["pairs"] = _among_all(found, pairs[name][0], len(chosen))
     return ProbeResult(results, left_out, answers)
 
 
@@ -172,13 +171,26 @@ def _value_figures(
 
 
 def _pair_hits(
-    adapter: Adapter, images: NDArray[np.float32], right: Sequence[str], wrong: Sequence[str]
-) -> NDArray[np.bool_]:
-    """Returns (Q,), True where the right text of a pair is closer to its image; `images` are embeddings (Q, D)."""
-    row_of = {text: row for row, text in enumerate(dict.fromkeys([*right, *wrong]))}
-    texts = embed_texts(adapter, list(row_of))
-    fits = [(images * texts[[row_of[text] for text in side]]).sum(1) for side in (right, wrong)]
-    return pair_hits(*fits)
+    adapter: Adapter, images: NDArray[np.float32], pairs: Mapping[str, tuple[NDArray[np.int64], list[str], list[str]]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Asks which text of each pair is closer to its image. Each text is embedded once, for all attributes.
+
+    Args:
+        adapter: adapter of a model with `embeds`.
+        images: embeddings (N, D).
+        pairs: attribute -> output of `pair_texts`.
+
+    Returns:
+        Attribute -> (Q,), True where it is the right text; attributes without pairs are left out.
+    """
+    asked = {name: found for name, found in pairs.items() if len(found[0])}
+    unique = dict.fromkeys(text for _, right, wrong in asked.values() for text in (*right, *wrong))
+    row_of = {text: row for row, text in enumerate(unique)}
+    texts = embed_texts(adapter, list(row_of)) if asked else np.empty((0, images.shape[1]), dtype=np.float32)
+    hits = {}
+    for name, (positions, *sides) in asked.items():
+        hits[name] = pair_hits(*((images[positions] * texts[[row_of[text] for text in side]]).sum(1) for side in sides))
+    return hits
 
 
 def _among_all(hits: NDArray[np.bool_], positions: NDArray[np.int64], products: int) -> NDArray[np.float32]:

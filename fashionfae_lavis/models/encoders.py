@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from lavis.common.registry import registry
 from lavis.models.base_model import BaseModel
 from omegaconf import DictConfig, OmegaConf
@@ -216,6 +217,11 @@ class FashionEncoders(Savable, Configured, BaseModel):
     def word_pieces(self) -> PreTrainedTokenizerBase:
         """The word-piece tokenizer of transformers."""
         return self.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the first weight. LAVIS's property lists all weights for it, which takes 200 times as long."""
+        return next(self.parameters()).device
 
     @property
     def image_size(self) -> int:

@@ -126,13 +126,14 @@ class FashionFAE(FashionRetrieval):
         if prepared is None or set(prepared.objectives) != set(names):
             prepared = self._prepare(samples, texts, names)
         text = prepared.text.to(self.device)
-        steps = []
+        steps, embeddings = [], None
         if "itc" in names:
-            steps.append(self._itc(self.image_embedding(tokens), text, self._second_view(samples, len(images))))
+            embeddings = self.image_embedding(tokens), self._embed_texts(text)
+            steps.append(self._itc(*embeddings, self._second_view(samples, len(images))))
         if "itm" in names:
             product_id = samples.get("product_id", torch.arange(len(images)))
             check_rows(product_id, "product_id", len(images))
-            steps.append(self._itm(tokens, text, torch.as_tensor(product_id), prepared.rng))
+            steps.append(self._itm(tokens, text, torch.as_tensor(product_id), prepared.rng, embeddings))
         if prepared.masked is not None:
             steps.append(self._text_prediction(tokens, prepared.masked, names))
         if prepared.patches is not None:
@@ -148,9 +149,20 @@ class FashionFAE(FashionRetrieval):
             check_rows(fields, "fields", len(texts))
         return self.preparation(texts, fields, names, samples.get("mask_seed"))
 
-    def _itm(self, tokens: Tensor, text: Text, product_id: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        with torch.no_grad(), without_dropout(self):
-            similarity = self.image_embedding(tokens) @ self.text_embedding(text).T
+    def _itm(
+        self,
+        tokens: Tensor,
+        text: Text,
+        product_id: Tensor,
+        rng: np.random.Generator,
+        embeddings: tuple[Tensor, Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """Draws the hard negatives by ITC's embeddings (B, D) of this step; computes them if ITC is no part of it."""
+        with torch.no_grad():
+            if embeddings is None:
+                with without_dropout(self):
+                    embeddings = self.image_embedding(tokens), self.text_embedding(text)
+            similarity = embeddings[0] @ embeddings[1].T
         text_id = torch.unique(text.input_ids, dim=0, return_inverse=True)[1]
         pairs = draw_pairs(similarity.float(), product_id.to(tokens.device), rng, text_id)
         logits = self.match_logits(self.image_encoder.pool_tokens(tokens), text.rows(pairs.text))

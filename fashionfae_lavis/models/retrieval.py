@@ -65,7 +65,7 @@ class FashionRetrieval(FashionEncoders):
         image_embedding = self._embed_images(images)  # started first: a GPU computes it while the CPU tokenizes
         prepared = samples.get("prepared")
         text = prepared.text.to(self.device) if prepared else self.tokenize(texts)
-        return self._itc(image_embedding, text, second_view)
+        return self._itc(image_embedding, self._embed_texts(text), second_view)
 
     def _pairs(self, samples: dict[str, Any]) -> tuple[Tensor, list[str]]:
         """Returns the images (B, 3, S, S) and the B texts of a batch, checked."""
@@ -79,8 +79,7 @@ class FashionRetrieval(FashionEncoders):
         check_rows(second, "image_2", count)
         return second
 
-    def _itc(self, image_embedding: Tensor, text: Text, second_view: Tensor | None) -> dict[str, Tensor]:
-        text_embedding = self._embed_texts(text)
+    def _itc(self, image_embedding: Tensor, text_embedding: Tensor, second_view: Tensor | None) -> dict[str, Tensor]:
         second = None if second_view is None else self._embed_images(second_view)
         output = itc_loss(image_embedding, text_embedding, second)
         return {"loss": output.loss, "loss_itc": output.loss, "acc_itc": output.accuracy}

@@ -83,7 +83,8 @@ class DataOrder:
         others = other.state_dict()
         for key, value in self.state_dict().items():
             if value != others[key]:
-                return f"{key} = {value}, not {others[key]}"
+                first, second = ("unset" if setting is None else setting for setting in (value, others[key]))
+                return f"{key} = {first}, not {second}"
         return None
 
 

@@ -60,8 +60,16 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, 
             continue
         if key in LENGTH and _is_longer(first, second, new):
             continue
-        return f"{key} = {first}, not {second}"
+        return f"{key} = {_written(before, key, first)}, not {_written(now, key, second)}"
     return None
+
+
+def _written(config: Mapping[str, Any], key: str, value: Any) -> Any:
+    """Returns the value of a setting for a message: as it is written where it counts as not set, or "unset"."""
+    if value is not None:
+        return value
+    written = dict(_leaves(config.get(key.split(".")[0]), key.split(".")[0])).get(key)
+    return "unset" if written is None else str(written).lower()
 
 
 def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:

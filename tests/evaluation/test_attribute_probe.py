@@ -90,6 +90,27 @@ def test_a_model_that_embeds_everything_alike_tells_nothing():
         assert row["itc"]["accuracy"] == row["pairs"]["accuracy"] == 0.0
 
 
+def test_a_text_is_embedded_once_for_all_attributes(monkeypatch):
+    class Rewriter:
+        def changed_fields(self, product, name, fields, rng):
+            return {**fields, "description": f"another {name}"}
+
+    dataset = ToyProducts(40)
+    dataset.extra_attributes = {name: dataset.extra_attributes["colour"] for name in ("colour", "trim")}
+    dataset.text_rewriter = Rewriter()
+    model, texts = BagOfWords(dataset, knows=True), []
+    embed = model.extract_features
+
+    def extract_features(samples, mode):
+        texts.extend(samples["text_input"] or [])
+        return embed(samples, mode)
+
+    monkeypatch.setattr(model, "extract_features", extract_features)
+    rows = probe(model, dataset)["attributes"]
+    assert rows["colour"]["pairs"]["n"] == rows["trim"]["pairs"]["n"] == 40
+    assert len(texts) == len(set(texts)) > 80
+
+
 def test_a_data_set_without_attributes_is_an_error():
     dataset = ToyProducts(8, change=lambda fields: {"title": fields["title"], "gender": "Women"})
     dataset.extra_attributes = {"colour": [""] * 8}

@@ -172,6 +172,17 @@ def test_replaced_pairs_are_labelled_no_match():
     torch.testing.assert_close(output["loss_itm"], total / 4)
 
 
+def test_itm_mines_by_the_embeddings_that_itc_has_computed(monkeypatch):
+    model, samples = tiny_model().eval(), tiny_samples()
+    alone = {name: model({**samples, "objectives": [name]})["loss"] for name in ("itc", "itm")}
+    read, embed = [], model.text_embedding
+    monkeypatch.setattr(model, "text_embedding", lambda text: read.append(text) or embed(text))
+    both = model({**samples, "objectives": ["itc", "itm"]})
+    assert len(read) == 1
+    for name, loss in alone.items():
+        torch.testing.assert_close(both[f"loss_{name}"], loss)
+
+
 def test_mining_leaves_dropout_on_and_no_gradient_behind():
     model = tiny_model().train()
     model({**tiny_samples(), "objectives": ["itm"]})["loss"].backward()

@@ -50,7 +50,7 @@ def test_keys_of_a_checkpoint():
             {"samples": {"shirts": 12, "bags": 25}},
             f"number of training samples = {SIZES}, not {{'shirts': 12, 'bags': 25}}",
         ),
-        ({"ratios": None}, "run.train_dataset_ratios = {'shirts': 1.0, 'bags': 0.5}, not None"),
+        ({"ratios": None}, "run.train_dataset_ratios = {'shirts': 1.0, 'bags': 0.5}, not unset"),
     ],
 )
 def test_the_setting_that_differs_is_named(changes, difference):

@@ -246,7 +246,7 @@ def test_checkpoints_that_do_not_fit(tmp_path):
     for settings, message in (
         ({"batch_size_train": 2}, "was made with run.batch_size_train = 4, not 2"),
         ({"accum_grad_iters": 2}, "was made with run.accum_grad_iters = 1, not 2"),
-        ({"lr_scale": {"even": 2}}, "was made with run.lr_scale.even = None, not 2: restore this setting, or start"),
+        ({"lr_scale": {"even": 2}}, "was made with run.lr_scale.even = unset, not 2: restore this setting, or start"),
         ({"model": WiderModel()}, "is of another architecture: 1 tensors do not fit"),
     ):
         with pytest.raises(UserError, match=message):

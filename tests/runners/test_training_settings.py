@@ -39,17 +39,17 @@ def changed(**values):
         ("run.beta2", 0.98, "run.beta2 = 0.999, not 0.98"),
         ("run.min_lr", 1e-5, "run.min_lr = 0, not 1e-05"),
         ("run.warmup_steps", 5, "run.warmup_steps = 0, not 5"),
-        ("run.warmup_share", 0.1, "run.warmup_share = None, not 0.1"),
+        ("run.warmup_share", 0.1, "run.warmup_share = unset, not 0.1"),
         ("run.max_iters", 24, "run.max_iters = 12, not 24"),
-        ("run.max_epoch", 2.5, "run.max_epoch = None, not 2.5"),
-        ("run.max_minutes", 3, "run.max_minutes = None, not 3"),
-        ("run.amp", "bf16", "run.amp = None, not bf16"),
+        ("run.max_epoch", 2.5, "run.max_epoch = unset, not 2.5"),
+        ("run.max_minutes", 3, "run.max_minutes = unset, not 3"),
+        ("run.amp", "bf16", "run.amp = unset, not bf16"),
         ("run.warmup_factor", 0, "run.warmup_factor = 0.25, not 0"),
         ("run.lr_scale", {"scale": 10}, "run.lr_scale.scale = 30, not 10"),
         ("run.steps", [{"objectives": ["itm"], "ratio": 1}], "run.steps = [{'objectives': ['itc'], 'ratio': 1}], not "),
-        ("run.my_own_setting", 3, "run.my_own_setting = None, not 3"),
-        ("model.pretrained", "other.pth", "model.pretrained = None, not other.pth"),
-        ("model.image_tokenizer.weights", "mini", "model.image_tokenizer.weights = None, not mini"),
+        ("run.my_own_setting", 3, "run.my_own_setting = unset, not 3"),
+        ("model.pretrained", "other.pth", "model.pretrained = unset, not other.pth"),
+        ("model.image_tokenizer.weights", "mini", "model.image_tokenizer.weights = unset, not mini"),
         ("datasets.catalogue.label", "colour", "datasets.catalogue.label = category, not colour"),
     ],
 )
@@ -96,6 +96,13 @@ def test_a_run_may_become_longer_if_its_schedule_ignores_the_length():
     for key, value in (("warmup_share", 0.1), ("max_minutes", 3)):  # these depend on the length
         before, now = ({**config, "run": {**config["run"], key: value}} for config in (steps, longer))
         assert difference(before, now, FOLDER) == "run.max_iters = 12, not 24"
+
+
+def test_a_setting_that_was_turned_off_is_named_as_it_is_written():
+    off, on = changed(run__amp=False), changed(run__amp="bf16")
+    assert difference(off, on, FOLDER) == "run.amp = false, not bf16"
+    assert difference(on, off, FOLDER) == "run.amp = bf16, not false"
+    assert difference(off, changed(), FOLDER) is None
 
 
 def test_the_defaults_are_those_of_the_schema():

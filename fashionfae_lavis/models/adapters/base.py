@@ -70,7 +70,7 @@ class Adapter:
     @property
     def device(self) -> torch.device:
         """The device of the model's weights."""
-        return self.model.device
+        return next(self.model.parameters()).device
 
     @property
     def text_limit(self) -> TextLimit | None:

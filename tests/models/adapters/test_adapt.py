@@ -180,3 +180,12 @@ def test_only_fashionfae_is_compiled_and_only_with_a_compiler(monkeypatch):
         adapt(tiny_model()).compile()
     with pytest.raises(UserError, match="run.compile: only FashionFAE's models are compiled"):
         adapt(tiny_baseline("fashion_clip")).compile()
+
+
+@pytest.mark.parametrize("name", ["fashionfae", "blip"])
+def test_the_device_follows_the_weights(name):
+    model = build(name)
+    adapter = adapt(model)
+    assert adapter.device == model.device == torch.device("cpu")
+    model.to("meta")
+    assert adapter.device == model.device == torch.device("meta")
