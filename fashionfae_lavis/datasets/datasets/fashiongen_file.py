@@ -21,6 +21,7 @@ from fashionfae_lavis.datasets.datasets.fashiongen_index import (
     write_json,
 )
 from fashionfae_lavis.datasets.datasets.fashiongen_shards import FashionGenShards, shards_folder
+from fashionfae_lavis.datasets.datasets.hdf5_images import HDF5Images
 from fashionfae_lavis.datasets.datasets.shards import INDEX
 from fashionfae_lavis.errors import UserError
 from fashionfae_lavis.files import open_regular, read_json
@@ -70,7 +71,7 @@ class FashionGenFile(FashionGenProducts):
 
     def __init__(self, path: str | Path, use_index: bool = True):
         path = Path(path)
-        self._images: h5py.Dataset | None = None
+        self._images: HDF5Images | None = None
         self._opened_by: int | None = None
         with _open(path) as file:
             try:
@@ -86,7 +87,8 @@ class FashionGenFile(FashionGenProducts):
         """Reads the image in this row, uint8 (H, W, 3)."""
         if self._images is None or self._opened_by != os.getpid():
             self._images = None  # after a fork the parent's handle is closed first, not shared
-            self._images, self._opened_by = _column(_open(self.path), IMAGES, self.path), os.getpid()
+            self._images = HDF5Images(_column(_open(self.path), IMAGES, self.path))
+            self._opened_by = os.getpid()
         try:
             return self._images[row]
         except HDF5_ERRORS as error:
