@@ -8,6 +8,7 @@ affected by other programs on the machine:
 
     h5py loop      `file["input_image"][row]` in one process, nothing else
     decoding       decompression of a row's stored bytes by zlib, in one process
+    image          `FashionGenFile.image(row)` in one process: ISA-L in place of zlib
     transform      the training transform (resize 256, crop 224, mirror, normalise) of images in memory
     dataset        reading and transform, as the dataset builds its items, in one process
     loader         batches of 64 from the runner's training loader, with 2 workers and with none
@@ -80,7 +81,7 @@ def main() -> None:
         path = folder / "fashiongen_256_256_train.h5"
         write_split(path, sample_products("train", args.images // VIEWS), SIDE, {})
         print("FashionGen, 224 pixels")
-        show(measure(path, args.batches), ("h5py loop", "decoding", "transform", "dataset"))
+        show(measure(path, args.batches), ("h5py loop", "decoding", "image", "transform", "dataset"))
         products = read_catalogue(args.catalogue)["train"] if args.catalogue else draw_catalogue(path, folder)
         for image_size in (112, 224):
             print(f"\ncatalogue, {image_size} pixels")
@@ -143,6 +144,7 @@ def measure(path: Path, batches: int) -> dict[str, tuple[float, float]]:
         in_memory = [images[row] for row in order[:500]]
         results["h5py loop"] = rate(lambda: [images[row] for row in order], len(order))
     results["decoding"] = rate(lambda: [zlib.decompress(data) for data in stored], len(stored))
+    results["image"] = rate(lambda: [dataset.file.image(int(row)) for row in order], len(order))
     results["transform"] = rate(lambda: [train(image) for image in in_memory], len(in_memory))
     results["dataset"] = rate(lambda: [dataset[int(row)] for row in order], len(order))
     return results | loader_rates(dataset, batches, (0, 2))

@@ -1,8 +1,8 @@
 """FashionFAE for LAVIS.
 
 LAVIS finds this package without an import; see `fashionfae_lavis.plugin`. Importing the package registers it where
-automatic registration is turned off. The import is cheap, because it loads neither torch nor LAVIS. It sets how torch's
-threads wait, which is only possible before torch is loaded; see `fashionfae_lavis.threads`.
+automatic registration is turned off. The import is cheap, because it loads neither torch nor LAVIS. It sets what OpenMP
+reads when torch is loaded; see `fashionfae_lavis.threads`.
 """
 
 import fashionfae_lavis_autoload

@@ -7,17 +7,21 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-# Each of these says how long a thread of torch's OpenMP library spins before it sleeps.
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+# Each of these says how long a thread of OpenMP spins before it sleeps.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# Each of these binds threads to processors.
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES")
 
 
 def configure_openmp() -> None:
     """Sets the environment variables of OpenMP that the user has not set; does nothing once torch is loaded.
 
     `OMP_WAIT_POLICY=passive` lets threads sleep while they wait. It is set where `waiting.py` cannot adapt this to the
-    load: without Linux's libgomp, and where a container has a CPU limit, which threads that spin would use up.
+    load, which needs threads of torch's wheel for Linux that are not bound to processors; and where a container has a
+    CPU limit, which threads that spin would use up.
 
     `OMP_NUM_THREADS` becomes this process's share of the cores if that is less than torch's own choice, which is the
     number of physical cores that the process may run on. Torch knows neither the CPU limit of a container nor the
@@ -25,8 +29,9 @@ def configure_openmp() -> None:
     """
     if "torch" in sys.modules:
         return
-    limited = cpu_limit() < len(processors())
-    if (limited or sys.platform != "linux") and not any(name in os.environ for name in WAITING):
+    bound = any(name in os.environ for name in BINDING)
+    adapts = _torch_has_libgomp() and not bound and cpu_limit() >= len(processors())
+    if not adapts and not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "passive"
     if "OMP_NUM_THREADS" not in os.environ:
         share = max(1, all_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
@@ -70,6 +75,15 @@ def _limits(system: Path, group: str) -> Iterator[float]:
             return
 
 
+def _torch_has_libgomp() -> bool:
+    """Returns whether the installed torch contains libgomp, as its wheels for Linux do; imports nothing."""
+    found = find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    package = Path(found.origin).parent
+    return any(any(folder.glob("libgomp*")) for folder in (package / "lib", package.with_name("torch.libs")))
+
+
 def _physical_cores() -> int:
     """Returns the number of physical cores that this process may run on."""
     topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -77,8 +91,8 @@ def _physical_cores() -> int:
 
 
 def processors() -> set[int]:
-    """Returns the numbers of the processors that this process may run on."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
+    """Returns the numbers of the processors that the main thread may run on."""
+    return os.sched_getaffinity(os.getpid()) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
 
 
 def _read(path: Path) -> str:

@@ -13,7 +13,7 @@ import fashionfae_lavis
 from fashionfae_lavis import threads
 
 ROOT = Path(fashionfae_lavis.__file__).parents[1]
-SETTINGS = (*threads.WAITING, "OMP_NUM_THREADS", "LOCAL_WORLD_SIZE", "FASHIONFAE_LAVIS_AUTOLOAD")
+SETTINGS = (*threads.WAITING, *threads.BINDING, "OMP_NUM_THREADS", "LOCAL_WORLD_SIZE", "FASHIONFAE_LAVIS_AUTOLOAD")
 
 
 def openmp_of(code, **settings):
@@ -35,6 +35,7 @@ def unset(monkeypatch):
     monkeypatch.setattr(threads, "cpu_limit", lambda: math.inf)
     monkeypatch.setattr(threads, "processors", lambda: {0, 1, 2, 3})
     monkeypatch.setattr(threads, "_physical_cores", lambda: 4)
+    monkeypatch.setattr(threads, "_torch_has_libgomp", lambda: True)
 
 
 @pytest.mark.slow
@@ -45,17 +46,16 @@ def test_openmp_keeps_its_own_policy_without_a_limit():
 
 @pytest.mark.slow
 def test_openmp_sees_the_policy_when_torch_is_loaded_later():
-    code = "import sys; sys.platform = 'none'; import fashionfae_lavis; sys.platform = 'linux'; import torch"
-    seen = openmp_of(code)
+    seen = openmp_of("import fashionfae_lavis, torch", OMP_PROC_BIND="false")
     assert (seen["OMP_WAIT_POLICY"], seen["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
 
 
 @pytest.mark.slow
 def test_openmp_sees_the_policy_when_lavis_loads_torch(tmp_path):
-    (tmp_path / "lavis.py").write_text("import sys; sys.platform = 'linux'; import torch\n")
+    (tmp_path / "lavis.py").write_text("import torch\n")
     path = f"{tmp_path}:{ROOT / 'autoload'}:{ROOT}"
-    code = "import sys; sys.modules['fashionfae_lavis.plugin'] = None; sys.platform = 'none'; import lavis"
-    seen = openmp_of(code, PYTHONPATH=path)
+    code = "import sys; sys.modules['fashionfae_lavis.plugin'] = None; import lavis"
+    seen = openmp_of(code, OMP_PROC_BIND="false", PYTHONPATH=path)
     assert (seen["OMP_WAIT_POLICY"], seen["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
 
 
@@ -75,12 +75,21 @@ def test_the_setting_of_the_user_wins(unset, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("limit", "platform", "policy"),
-    [(math.inf, "linux", None), (4.0, "linux", None), (3.5, "linux", "passive"), (math.inf, "darwin", "passive")],
+    ("system", "policy"),
+    [
+        ({}, None),
+        ({"cpu_limit": 4.0}, None),
+        ({"cpu_limit": 3.5}, "passive"),
+        ({"_torch_has_libgomp": False}, "passive"),
+        ({"OMP_PROC_BIND": "true"}, "passive"),
+    ],
 )
-def test_threads_sleep_where_the_load_cannot_tell(unset, monkeypatch, limit, platform, policy):
-    monkeypatch.setattr(threads, "cpu_limit", lambda: limit)
-    monkeypatch.setattr(sys, "platform", platform)
+def test_threads_sleep_where_nothing_adapts_them_to_the_load(unset, monkeypatch, system, policy):
+    for name, value in system.items():
+        if name.isupper():
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.setattr(threads, name, lambda value=value: value)
     threads.configure_openmp()
     assert os.environ.get("OMP_WAIT_POLICY") == policy
 

@@ -157,7 +157,7 @@ class FashionFAE(FashionRetrieval):
         rng: np.random.Generator,
         embeddings: tuple[Tensor, Tensor] | None,
     ) -> dict[str, Tensor]:
-        """Draws the hard negatives by ITC's embeddings (B, D) of this step; computes them if ITC is no part of it."""
+        """Computes L_ITM; `embeddings` (B, D), which choose the hard negatives, are computed without dropout if None."""
         with torch.no_grad():
             if embeddings is None:
                 with without_dropout(self):

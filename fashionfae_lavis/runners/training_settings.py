@@ -60,16 +60,18 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, 
             continue
         if key in LENGTH and _is_longer(first, second, new):
             continue
-        return f"{key} = {_written(before, key, first)}, not {_written(now, key, second)}"
+        return f"{key} = {_shown(first, before, key)}, not {_shown(second, now, key)}"
     return None
 
 
-def _written(config: Mapping[str, Any], key: str, value: Any) -> Any:
-    """Returns the value of a setting for a message: as it is written where it counts as not set, or "unset"."""
-    if value is not None:
-        return value
-    written = dict(_leaves(config.get(key.split(".")[0]), key.split(".")[0])).get(key)
-    return "unset" if written is None else str(written).lower()
+def _shown(value: Any, config: Mapping[str, Any], key: str) -> Any:
+    """Returns a setting for a message, in YAML's notation; one that counts as not set is "false" or "unset"."""
+    if value is None:
+        section = key.split(".")[0]
+        value = dict(_leaves(config.get(section), section)).get(key)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "unset" if value is None or value in ("", []) else value
 
 
 def _settings(config: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:

@@ -102,7 +102,17 @@ def test_a_setting_that_was_turned_off_is_named_as_it_is_written():
     off, on = changed(run__amp=False), changed(run__amp="bf16")
     assert difference(off, on, FOLDER) == "run.amp = false, not bf16"
     assert difference(on, off, FOLDER) == "run.amp = bf16, not false"
+    assert difference(changed(run__amp=True), off, FOLDER) == "run.amp = true, not false"
+    assert difference(changed(run__amp=""), on, FOLDER) == "run.amp = unset, not bf16"
     assert difference(off, changed(), FOLDER) is None
+
+
+def test_a_path_is_named_as_it_is_written():
+    own = changed(model__image_tokenizer__weights=str(FOLDER / "image_tokenizer/checkpoint_last.pth"))
+    other = changed(model__image_tokenizer__weights="/Runs/b.pth")
+    assert difference(own, other, FOLDER) == (
+        "model.image_tokenizer.weights = /out/20260101_000000/image_tokenizer/checkpoint_last.pth, not /Runs/b.pth"
+    )
 
 
 def test_the_defaults_are_those_of_the_schema():
