@@ -157,7 +157,7 @@ class FashionFAE(FashionRetrieval):
         rng: np.random.Generator,
         embeddings: tuple[Tensor, Tensor] | None,
     ) -> dict[str, Tensor]:
-        """Computes L_ITM; `embeddings` (B, D), which choose the hard negatives, are computed without dropout if None."""
+        """Computes L_ITM. `embeddings` (B, D) choose the hard negatives; None computes them without dropout."""
         with torch.no_grad():
             if embeddings is None:
                 with without_dropout(self):
