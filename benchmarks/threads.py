@@ -10,8 +10,9 @@ settings when torch is loaded:
     adapting    this package's default: spins, and sleeps while other programs are busy
     one thread  `OMP_NUM_THREADS=1`
 
-"beside one" means that another process computes without a pause. The settings take turns, so that a change in the
-machine's load affects all of them. Shows updates per second (median, lowest and highest) and ratios to `spinning`.
+"beside one" means that another process computes without a pause, in a session of its own as other programs, because
+Linux may share the processor equally among sessions. The settings take turns, so that a change in the machine's load
+affects all of them. Shows updates per second (median, lowest and highest) and ratios to `spinning`.
 Both count the time of updates and data loading, without the start of the program and checkpoints.
 """
 
@@ -53,7 +54,10 @@ def updates_per_second(settings: dict[str, str], updates: int) -> float:
 
 def beside(neighbours: int, settings: dict[str, str], updates: int) -> float:
     """Measures while `neighbours` other processes are busy."""
-    busy = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(neighbours)]
+    # It ends with this process, however that ends.
+    compute = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(10**5))"
+    command = [sys.executable, "-S", "-c", compute]
+    busy = [subprocess.Popen(command, start_new_session=True) for _ in range(neighbours)]
     try:
         return updates_per_second(settings, updates)
     finally:
