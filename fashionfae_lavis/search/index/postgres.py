@@ -62,7 +62,8 @@ def create(location: str, vectors: Vectors, replace: bool) -> "PostgresIndex":
             _execute(connection, _table(LOADED, contents))
             _copy(connection, LOADED, vectors, contents)
             if there:
-                _execute(connection, f"DROP TABLE {PRODUCTS}, {HEAD}")
+                # Tables are locked in this order, which is also the readers': another one could end in a deadlock.
+                _execute(connection, f"DROP TABLE {HEAD}, {PRODUCTS}")
             _execute(connection, f"ALTER TABLE {LOADED} RENAME TO {PRODUCTS}")
             _execute(connection, f"ALTER INDEX {LOADED}_pkey RENAME TO {PRODUCTS}_pkey")
             _execute(connection, f"CREATE TABLE {HEAD} (contents text NOT NULL)")

@@ -1,4 +1,6 @@
 import re
+import threading
+import time
 
 import psycopg
 import pytest
@@ -65,6 +67,21 @@ def test_an_index_in_a_later_schema_of_the_search_path_is_another(server, url):
         open_index(both)
     assert create_index(both, products(5), replace=True).info.rows == 5
     assert later.info.rows == 3
+
+
+def test_a_replacement_waits_for_a_reader_that_has_begun(url):
+    reader = create_index(url, products(3))
+    replacement = threading.Thread(target=create_index, args=(url, products(5), True))
+    with reader._reading() as connection:  # has read the index's description
+        replacement.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+        while not connection.execute(waiting).fetchone()["count"]:
+            assert replacement.is_alive()
+            time.sleep(0.01)
+        # Had the replacement locked the products already, each would now wait for the other.
+        assert connection.execute("SELECT count(*) FROM fashionfae_products").fetchone()["count"] == 3
+    replacement.join()
+    assert reader.info.rows == open_index(url).info.rows == 5
 
 
 def test_a_lost_connection_is_replaced(server, url):
